@@ -1,1 +1,1 @@
-"""Rules on the documents of a dataset (info.json, tasks, statistics, the card) and on its listing."""
+"""Rules on the documents of a dataset (meta/info.json, tasks, statistics, the dataset card) and on the listing of its files."""

@@ -1,9 +1,10 @@
-"""HUB007 and HUB035: the files that `load_dataset` and the dataset viewer take, according to the front matter of `README.md`.
+"""HUB007 and HUB035: check which files `load_dataset` and the dataset viewer take as data, by the front matter of `README.md`.
 
-The YAML is composed, not constructed: only `configs` is examined, aliases are not expanded, and no tag creates an object.
-Patterns match as `datasets` resolves them, with the globs of fsspec: `*`, `?` and `[...]` within a name, `**` for any number
-of folders, no `{a,b}`; names that start with `.` and folders that start with `__` match only where the pattern spells them
-out. Patterns that point outside the repository (URLs, absolute paths) are ignored, and so is `.huggingface.yaml`.
+The YAML is parsed to nodes, from which no objects are constructed. Only `configs` is examined, and aliases are not expanded.
+
+Patterns match as `datasets` resolves them, with the globs of fsspec: `*`, `?` and `[...]` within a name, `**` for any number of
+folders, and no `{a,b}`. Names that start with `.` and folders that start with `__` match only if the pattern spells them out.
+Patterns that point outside the repository (URLs, absolute paths) are ignored. The file `.huggingface.yaml` is not read.
 """
 
 import re
@@ -22,7 +23,7 @@ from episeek_schemas import layout, sidecars
 
 EXPECTED: Final = "configs with data_files: data/*/*.parquet"
 MOST_PATTERNS: Final = 1000
-"""Patterns of one config that are examined; further ones are ignored."""
+"""Most patterns of one config that are examined. Further patterns are ignored."""
 
 _CONFIGS: Final = "configs"
 _YAML: Final = "YAML between the lines ---"
@@ -37,23 +38,26 @@ _KEYS: Final = (_STRING, "tag:yaml.org,2002:merge", "tag:yaml.org,2002:value")
 
 @dataclass(frozen=True, slots=True)
 class CardConfig:
-    """One entry of `configs`."""
+    """One entry of `configs` in the front matter of a dataset card."""
 
     name: str
+    """The value of `config_name`."""
     patterns: tuple[str, ...] | None
-    """The patterns of `data_files`, relative to the root; None where the card leaves the choice to `datasets`."""
+    """The patterns of `data_files`, relative to `data_dir`; None without `data_files`, which leaves the choice to `datasets`."""
     data_dir: str = ""
+    """Folder that the patterns start at, relative to the root; empty for the root itself."""
     is_default: bool = False
+    """Whether the entry has `default: true`."""
 
 
 class CardError(ValueError):
-    """The front matter cannot be used.
+    """The error for a front matter that cannot be used.
 
     Args:
         found: The part that cannot be used.
-        expected: The form that `datasets` takes.
+        expected: The form that `datasets` accepts.
         line: Number of the line in the card, from 1; None where it is unknown.
-        hint: Advice, an imperative; empty where there is none.
+        hint: Advice in the imperative; empty without advice.
     """
 
     def __init__(self, found: str, expected: str, line: int | None = None, hint: str = "") -> None:
@@ -65,7 +69,7 @@ class CardError(ValueError):
 
     @property
     def found_at_line(self) -> str:
-        """Return what was found, after the number of its line."""
+        """Return what was found, preceded by the number of its line where that is known."""
         return self.found if self.line is None else f"line {self.line}: {self.found}"
 
     def __str__(self) -> str:
@@ -75,12 +79,12 @@ class CardError(ValueError):
 def check_card(
     card: str | None, files: Collection[str], *, is_published: bool, has_sidecars: bool
 ) -> Iterator[Finding]:
-    """Yield HUB007 for the files of the default config, and HUB035 for sidecars among the files of a config.
+    """Yield HUB007 if the default config takes other files than data/, and HUB035 for each config that takes sidecars.
 
     Args:
-        card: Text of README.md; None when there is no such file.
+        card: Text of README.md; None without such a file.
         files: Paths of all files, relative to the root.
-        is_published: Whether the dataset is on the Hub; elsewhere it needs no card.
+        is_published: Whether the dataset is on the Hub. A dataset elsewhere needs no card.
         has_sidecars: Whether the dataset has sidecars or will have them, even where `files` does not list them.
     """
     if card is None and not is_published:
@@ -100,17 +104,17 @@ def check_card(
         if config is default:
             yield from _check_default(config, lacking, taken, files, where)
         indexes = [path for path in taken if _is_below(path, layout.BYTE_INDEX_DIR)]
-        # A config of sidecars alone mixes nothing.
+        # A config that takes only sidecars does not mix them with rows.
         if indexes and len(indexes) < len(taken):
             found = f"config {config.name[:60]!r} takes {indexes[0]}, {len(indexes)} of {len(taken)} Parquet files"
             yield finding(CARD_SIDECARS, found, EXPECTED, where)
 
 
 def parse_configs(card: str) -> list[CardConfig]:
-    """Return the configs in the front matter of a card; empty without a front matter or without `configs`.
+    """Return the configs in the front matter of a card; an empty list without a front matter or without `configs`.
 
     Raises:
-        CardError: The YAML does not parse, has keys that are not text, or `datasets` would refuse the configs.
+        CardError: The YAML does not parse, has a key that is not text, or has configs that `datasets` refuses.
     """
     match = _FRONT_MATTER.match(card)
     if match is None:
@@ -143,14 +147,14 @@ def parse_configs(card: str) -> list[CardConfig]:
 
 
 def matches(pattern: str, path: str) -> bool:
-    """Return whether `pattern` matches the file `path` for `datasets`; both are relative to the root of the repository."""
+    """Return whether `datasets` finds the file `path` by `pattern`. Both are relative to the root of the repository."""
     return path_globs.matches(path, pattern) and _special_counts(pattern.split("/")) == _special_counts(path.split("/"))
 
 
 def _special_counts(parts: Sequence[str]) -> tuple[int, int]:
-    """Count hidden names, and folders such as `__pycache__`.
+    """Return the number of hidden names, such as `.cache`, and of special folders, such as `__pycache__`, in a path or pattern.
 
-    `datasets` takes a file below such folders only where the pattern has as many of both.
+    `datasets` takes a file only if its path has as many of both as the pattern.
     """
     hidden = sum(part.startswith(".") and part.strip(".") != "" for part in parts)
     return hidden, sum(part.startswith("__") for part in parts[:-1])
@@ -172,19 +176,19 @@ def _check_default(
 
 
 def default_config(configs: Sequence[CardConfig]) -> CardConfig | None:
-    """Return the config that `load_dataset` takes when it is given no name; None when it insists on one."""
+    """Return the config that `load_dataset` takes without a config name; None if it requires a name."""
     if len(configs) == 1:
         return configs[0]
     return next((config for config in configs if config.name == "default" or config.is_default), None)
 
 
 def taken_files(config: CardConfig, parquet: Iterable[str]) -> list[str]:
-    """Return those of the Parquet files that a config takes."""
+    """Return the files among `parquet` that a config takes."""
     if config.patterns is not None:
         joined = (_joined(config.data_dir, pattern) for pattern in config.patterns)
         patterns = [pattern for pattern in joined if pattern is not None]
         return [path for path in parquet if any(matches(pattern, path) for pattern in patterns)]
-    # `datasets` tries the patterns that name no split in this order.
+    # Without data_files, `datasets` tries these patterns in this order.
     for choice in (_SHARDED, _EVERYTHING):
         pattern = _joined(config.data_dir, choice)
         taken = [path for path in parquet if pattern is not None and matches(pattern, path)]
@@ -194,7 +198,7 @@ def taken_files(config: CardConfig, parquet: Iterable[str]) -> list[str]:
 
 
 def _joined(data_dir: str, pattern: str) -> str | None:
-    """Return a pattern relative to the root; None where it points outside the repository."""
+    """Return a pattern of `data_files` relative to the root; None if it points outside the repository."""
     if "://" in pattern or "::" in pattern or "://" in data_dir:
         return None
     joined = PurePosixPath(data_dir) / pattern
@@ -231,7 +235,10 @@ def _config(node: yaml.Node, first_line: int) -> CardConfig:
 
 
 def _patterns(node: yaml.Node, first_line: int) -> Iterator[str]:
-    """Yield the patterns of `data_files`: one, a list of them, or a list of {split, path} whose path is one or a list."""
+    """Yield the patterns of `data_files`.
+
+    Its value is a pattern, a list of patterns, or a list of mappings {split, path}, in which path is a pattern or a list of them.
+    """
     for item in node.value if isinstance(node, yaml.SequenceNode) else [node]:
         if isinstance(item, yaml.MappingNode) and item is not node:
             path = _value(item, "path")

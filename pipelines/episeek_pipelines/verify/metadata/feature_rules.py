@@ -1,4 +1,4 @@
-"""INF001 and INF002 in `features` of meta/info.json: the keys that LeRobot looks up in each feature, and the declared rates."""
+"""INF001 and INF002: check `features` of meta/info.json, for the keys that LeRobot needs and the frame rates of the cameras."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -17,9 +17,8 @@ CHANNEL_NAMES: Final = "a list of three names, such as [height, width, channels]
 
 _INFO, _OLD_INFO = lerobot.VIDEO_INFO_KEYS
 _RATE_REMEDY: Final = (
-    "run `episeek repair SRC DST`, or set video.fps in the camera's `info` to the rate of its files; if that "
-    "is not fps, another INF002 names the file at "
-    "level layout"
+    "run `episeek repair SRC DST`, or set video.fps in the camera's `info` to the frame rate of its files; if that rate "
+    "is not fps, the level layout reports the files with another INF002"
 )
 _STALE_REMEDY: Final = (
     "run `episeek repair SRC DST`, or remove `video_info` from the feature in meta/info.json: LeRobot reads "
@@ -29,16 +28,16 @@ _NAMES_REMEDY: Final = (
     'set names in meta/info.json to the meaning of each number of shape, for example ["height", "width", "channels"]'
 )
 _DTYPE_REMEDY: Final = (
-    "remove the feature, and what belongs to it, before the dataset is read with LeRobot, or use a version of LeRobot that knows "
-    "the dtype: nothing here can say what the values mean"
+    "decide what the values of the feature are: if LeRobot needs them, use a version of LeRobot that supports the dtype; if not, "
+    "remove the feature with its columns and statistics"
 )
 
 
 def check_features(features: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield INF001 for features that LeRobot cannot use.
 
-    It needs a `dtype` that `datasets` knows and a `shape`; of pictures it needs three sizes and three names, since every policy
-    looks up the name of the third size.
+    A feature needs a `shape`, and a `dtype` that `datasets` supports. A feature with pictures needs three sizes and three names,
+    since every policy looks up the name of the third size.
     """
     for name, spec in features.items():
         where = Location(file=layout.INFO_PATH, column=f"features.{str(name)[:100]}")
@@ -51,9 +50,7 @@ def check_features(features: Mapping[str, Any]) -> Iterator[Finding]:
             yield finding(INFO, found, "the name of a type as dtype", where)
         elif not is_known_dtype(dtype):
             expected = "a dtype of pyarrow, or image, video or language"
-            yield finding(
-                INFO, f"dtype {one_line(dtype, 40)}, which is not known", expected, where, remedy=_DTYPE_REMEDY
-            )
+            yield finding(INFO, f"the unknown dtype {one_line(dtype, 40)}", expected, where, remedy=_DTYPE_REMEDY)
         if not isinstance(shape, list) or not all(isinstance(size, int) and size >= 0 for size in shape):
             found = f"shape {_short(shape)}" if "shape" in spec else "no shape"
             yield finding(INFO, found, "a list of whole numbers as shape", where)
@@ -73,9 +70,10 @@ def _short(value: object) -> str:
 
 
 def check_declared_rates(features: Mapping[str, Any], info: DatasetInfo) -> Iterator[Finding]:
-    """Yield INF002 for cameras whose declared rate is not the dataset's; cameras without a declared rate pass.
+    """Yield INF002 for each camera that declares another frame rate than the dataset.
 
-    LeRobot reads none of these keys. The rate of `video_info`, which old versions wrote, is a warning.
+    A camera without a declared rate passes. LeRobot does not read these rates. A wrong rate in `video_info`, which only old
+    versions of LeRobot wrote, is a warning.
     """
     for camera in info.video_keys:
         for key, is_read, remedy in ((_INFO, True, _RATE_REMEDY), (_OLD_INFO, False, _STALE_REMEDY)):

@@ -1,4 +1,4 @@
-"""Rules on counts: INF006 files in a folder, INF009W episodes in splits, TRN037 and TRN037W shards for training."""
+"""Check counts: files in a folder (INF006), episodes in splits (INF009W), and shards for training (TRN037, TRN037W)."""
 
 import re
 from collections import Counter
@@ -20,7 +20,7 @@ _RANGE = re.compile(r"\s*([0-9]{1,18})\s*:\s*([0-9]{1,18})\s*")
 
 
 def check_folders(files: Collection[str], chunks_size: int) -> Iterator[Finding]:
-    """Yield INF006 for each folder that holds too many files, and once for the whole dataset.
+    """Yield INF006 for each folder with too many files, and once if the whole dataset has too many.
 
     Args:
         files: Paths of all files, relative to the root.
@@ -45,7 +45,9 @@ def check_folders(files: Collection[str], chunks_size: int) -> Iterator[Finding]
 
 
 def check_splits(document: Mapping[str, object], total_episodes: int) -> Iterator[Finding]:
-    """Yield INF009W for splits such as `"0:50"`, as LeRobot writes them, that exceed the episodes; other spellings pass.
+    """Yield INF009W for each split of the form `"start:stop"`, as LeRobot writes it, that is not a range of existing episodes.
+
+    Splits of another form pass.
 
     Args:
         document: Parsed meta/info.json.
@@ -71,13 +73,15 @@ def check_splits(document: Mapping[str, object], total_episodes: int) -> Iterato
 def check_shards(
     options: VerifyOptions, *, row_groups: int, data_files: int, is_prepared_layout: bool
 ) -> Iterator[Finding]:
-    """Yield TRN037 where ranks get no shard, and TRN037W where only some workers get none.
+    """Yield TRN037 if some ranks of a training job get no shard, or else TRN037W if some workers get none.
+
+    A shard is the part of the dataset that `datasets` gives to one reader: a row group, or a whole data file.
 
     Args:
-        options: The ranks and workers; nothing is checked where `world_size` is None.
+        options: The numbers of ranks and workers. Nothing is checked if `world_size` is None.
         row_groups: The number of row groups in all data files.
-        data_files: The number of data files that hold episodes.
-        is_prepared_layout: Whether each row group is one episode: then the shards are row groups, otherwise files.
+        data_files: The number of data files that contain episodes.
+        is_prepared_layout: Whether each row group is one episode. Then row groups are the shards, and otherwise data files.
     """
     if options.world_size is None:
         return
@@ -98,7 +102,10 @@ def check_shards(
 
 
 def _count_entries(files: Collection[str]) -> tuple[Counter[str], Counter[str]]:
-    """Count the files, and the files and folders, directly in each folder; the root is the empty string."""
+    """Return the number of files, and the number of files and folders, directly in each folder.
+
+    The keys are paths of folders. The empty string is the root.
+    """
     file_count = Counter(path.rpartition("/")[0] for path in files)
     entry_count = Counter(file_count)
     seen: set[str] = set()

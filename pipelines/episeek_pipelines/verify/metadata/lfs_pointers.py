@@ -1,7 +1,7 @@
-"""INF040: files that are Git LFS pointers, because the content was not fetched with the clone.
+"""INF040: find files that are Git LFS pointers, because their contents were not fetched with the clone.
 
-Any other finding about such a file would mislead: it is no Parquet, no MP4, no JSON. So pointers are reported once, and no other
-rule opens them.
+Any other finding about a pointer would mislead, since it is neither a Parquet file, nor an MP4 file, nor a JSON file. Therefore
+pointers are reported once, and no other rule opens them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,15 +14,15 @@ from episeek_pipelines.verify.rules import LFS_POINTER
 
 SIGNATURE: Final = b"version https://git-lfs.github.com/spec/v"
 MAX_POINTER_BYTES: Final = 1024
-"""The Git LFS specification limits pointer files to less than this."""
+"""A pointer file has fewer bytes than this, according to the Git LFS specification."""
 
 
 def find_pointers(root: Root, files: Iterable[tuple[str, int | None]]) -> frozenset[str]:
-    """Return the files of a local root that are pointers; a store has no such files.
+    """Return the paths of the files of a local root that are Git LFS pointers. For a store the result is empty.
 
     Args:
         root: The dataset, or the root of its videos.
-        files: Path and size in bytes; None where the listing has no size.
+        files: (path, size in bytes) of each file; the size is None where the listing does not give it.
     """
     if not root.is_local:
         return frozenset()
@@ -31,7 +31,7 @@ def find_pointers(root: Root, files: Iterable[tuple[str, int | None]]) -> frozen
 
 
 def check_pointers(pointers: frozenset[str]) -> Iterator[Finding]:
-    """Yield INF040 once, at the first pointer."""
+    """Yield one INF040 at the first of the pointers, sorted by path, if there are any."""
     if pointers:
         yield finding(
             LFS_POINTER,
@@ -46,5 +46,5 @@ def _is_pointer(root: Root, path: str) -> bool:
     try:
         return root.source().get_ranges(path, [(0, len(SIGNATURE))])[0] == SIGNATURE
     except EpiseekError:
-        # The check of this file reports the error.
+        # The check that reads the whole file reports the error.
         return False

@@ -1,7 +1,7 @@
-"""Datasets of version 2.x as they are: problems of their documents as findings, and findings at the places of their documents.
+"""Functions that report findings about a dataset of version 2.x in terms of its own documents.
 
-Rules look at the metadata of version 3.0 that is made from the documents. What they find is in a line of a document, or in the
-file of an episode, and their advice is about these.
+The rules check metadata of version 3.0 that is made from these documents. Their findings are translated back, to the line of a
+document or to the file of an episode, with advice about these. Problems that only show in the documents become findings here.
 """
 
 import re
@@ -49,25 +49,26 @@ _RULES: Final[Mapping[Kind, Rule]] = MappingProxyType(
         "statistics": STATISTICS,
     }
 )
-"""The rule that a problem of a document violates."""
+"""The rule that each kind of problem of a document violates."""
 
 _LEAVE_OUT: Final = "or leave the episode out with `episeek upgrade --skip-episodes`"
 _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
     {
-        EPISODES_FOOTER.code: "restore the line from a copy of the same revision: no other file says which episodes there are",
-        EPISODE_ORDER.code: "restore the lines from a copy of the dataset, since the files have the numbers of the episodes",
+        EPISODES_FOOTER.code: "restore the line from a copy of the same revision: no other file lists the episodes",
+        EPISODE_ORDER.code: "restore the lines from a copy of the dataset; do not renumber them, since the names of files contain "
+        "the numbers of the episodes",
         EPISODE_VALUES.code: f"restore the value from a copy of the dataset, {_LEAVE_OUT}",
-        TASKS.code: "restore meta/tasks.jsonl, or decide the task of the rows and episodes: each number has one text",
+        TASKS.code: "restore meta/tasks.jsonl, or decide which task the rows and episodes have: each task_index needs one text",
         STATISTICS.code: "recompute the statistics of the episodes from their rows and pictures, with LeRobot's compute_stats",
-        MISSING_FILE.code: f"restore the file (it may lie under another name: see INF004W), {_LEAVE_OUT}",
-        DATA_POINTER.code: f"restore the file of each episode: its name has the number of the episode in it, {_LEAVE_OUT}",
+        MISSING_FILE.code: f"restore the file (it may have another name: see INF004W), {_LEAVE_OUT}",
+        DATA_POINTER.code: f"restore the file of each episode, whose name contains the number of the episode, {_LEAVE_OUT}",
         DATA_FOOTER.code: f"restore the file from its source, {_LEAVE_OUT}",
         VIDEO_SHORT.code: f"encode the missing frames again, {_LEAVE_OUT}",
         FRAME_GRID.code: f"encode the frames of the episode again, one for each row at fps, {_LEAVE_OUT}",
         DRIFT.code: f"encode the frames of the episode again, the first one at time 0, {_LEAVE_OUT}",
     }
 )
-"""Advice in place of a rule's own, which is about the files of version 3.0."""
+"""Advice that replaces a rule's remedy, by the code of the rule, since the remedy is about files of version 3.0."""
 
 _NAMES: Final = (
     (re.compile(re.escape(layout.TASKS_PATH)), lerobot_v2.TASKS_PATH),
@@ -81,7 +82,7 @@ _NAMES: Final = (
 
 
 def document_findings(problems: Iterable[DocumentProblem]) -> Iterator[Finding]:
-    """Yield a finding for each problem of the documents that no rule finds in the tables made from them."""
+    """Yield a finding for each problem of the documents that the tables made from them do not show."""
     for problem in problems:
         if problem.is_in_tables:
             continue
@@ -102,7 +103,7 @@ def document_findings(problems: Iterable[DocumentProblem]) -> Iterator[Finding]:
 
 
 def as_found(root: V2Root, findings: Iterable[Finding]) -> list[Finding]:
-    """Return findings about the metadata of version 3.0 as what they are in the documents of a dataset of version 2.x."""
+    """Return findings about metadata of version 3.0 with the locations, names and advice of the documents of version 2.x."""
     documents = root.view.documents
     return [
         replace(
@@ -117,7 +118,7 @@ def as_found(root: V2Root, findings: Iterable[Finding]) -> list[Finding]:
 
 
 def _remedy(found: Finding) -> str:
-    """Return the advice about documents and files of version 2.x; empty where the rule's own holds."""
+    """Return the advice for a finding in a dataset of version 2.x; empty if the remedy of its rule applies."""
     if found.code in _REMEDIES and (not found.remedy or found.location.file == layout.STATS_PATH):
         return _REMEDIES[found.code]
     advice = _renamed(found.advice)
@@ -125,21 +126,21 @@ def _remedy(found: Finding) -> str:
 
 
 def not_applied(root: V2Root) -> Unchecked:
-    """Return the rules on metadata that version 2.x does not have."""
+    """Return, as a part that was not checked, the columns that version 2.x does not have, with the rules on them."""
     codes = tuple(sorted(rule.code for rule in (TILING, VIDEO_COLUMNS)))
     reason = f"{root.version} does not have them"
     return Unchecked("columns of meta/episodes for rows and cameras", reason, rules=codes)
 
 
 def _renamed(text: str) -> str:
-    """Return a text with the names of the documents in place of those of the tables, and with what can be done here."""
+    """Return a text in which names of tables are replaced by names of documents, and LeRobot's commands by `episeek upgrade`."""
     for pattern, name in _NAMES:
         text = pattern.sub(name, text)
     return text
 
 
 def _place(documents: V2Documents, where: Location) -> Location:
-    """Return the place in the documents of a place in the tables."""
+    """Return the location in the documents of version 2.x that a location in the tables of version 3.0 comes from."""
     position = where.episode if where.row is None else where.row
     is_episode = where.file in (EPISODES_FILE, layout.EPISODES_DIR)
     if is_episode and position is not None and position < len(documents.episodes):

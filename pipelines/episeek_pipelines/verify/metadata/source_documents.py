@@ -1,4 +1,4 @@
-"""INF021: compare the documents of meta/ with those of the source of a rewrite."""
+"""INF021: compare the documents of meta/ in a rewritten dataset with those of its source."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from episeek_pipelines.verify.rules import INFO_CHANGED
 from episeek_schemas import layout
 
 _MERGED_KEYS: Final = frozenset({"data_path"})
-"""Keys of meta/info.json that are others where data files of version 2.x were merged."""
+"""Keys of meta/info.json that may differ if the data files of version 2.x were merged."""
 
 
 def check_documents(
@@ -19,13 +19,16 @@ def check_documents(
     has_other_videos: bool = False,
     is_upgrade: bool = False,
 ) -> Iterator[Finding]:
-    """Yield INF021 for documents that differ: meta/info.json by its contents, all others byte by byte.
+    """Yield INF021 for each document that differs from that of the source.
+
+    meta/info.json is compared key by key, and all other documents byte by byte. In an upgrade of version 2.x, meta/stats.json may
+    have additional statistics.
 
     Args:
-        found: Files below meta/ of the rewritten dataset, by path.
-        expected: Files below meta/ of the source, by path; each must exist in the rewritten dataset.
-        has_other_videos: Whether the rewritten dataset has video files of its own, which may have another template.
-        is_upgrade: Whether the source is of version 2.x: then there are statistics that it lacks, and other data files.
+        found: Contents of the files below meta/ of the rewritten dataset, by path.
+        expected: Contents of the files below meta/ of the source, by path. Each has to exist in the rewritten dataset.
+        has_other_videos: Whether the rewritten dataset has video files of its own, so that `video_path` may differ.
+        is_upgrade: Whether the source is of version 2.x, so that `data_path` and the additional statistics may differ.
     """
     for path, old in expected.items():
         where = Location(file=path)
@@ -43,7 +46,7 @@ def check_documents(
 
 
 def _compare_statistics(found: bytes, expected: bytes) -> Iterator[Finding]:
-    """Yield a finding for each feature without the statistics of the source; others may have been added."""
+    """Yield a finding for each feature that lacks statistics of the source or has others. Additional statistics pass."""
     new, old = json.loads(found), json.loads(expected)
     for feature, entry in old.items():
         held = new.get(feature)

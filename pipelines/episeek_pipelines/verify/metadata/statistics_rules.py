@@ -1,14 +1,15 @@
-"""STA029: every feature that a policy may see has statistics in `meta/stats.json`, they are possible, and they are of the rows.
+"""STA029: check that `meta/stats.json` has possible statistics of every feature that a policy may use.
 
-Where rows are read, minimum and maximum are compared with theirs. Statistics that LeRobot itself writes pass:
+`verify.data` compares these statistics with the rows. All statistics that LeRobot itself writes pass:
 
-- its own columns (`index` and the like) need no entry, since nobody normalizes them;
-- quantiles are estimates from histograms whose edges lie 1e-10 outside the values, joined over episodes by a weighted mean
-  or by the outermost value; either way they stay in order and between the extremes;
-- an array of several dimensions may keep only the last one;
-- pictures need no quantiles, since no policy normalizes pictures with them;
-- `count` of pictures counts the sampled ones, and `action` may hold statistics of relative actions, counted by chunk;
-- means are float32 sums of up to a whole episode's values, so their error exceeds one rounding by far.
+- LeRobot's own columns (`index` and the like) need no entry, since they are not normalized.
+- Quantiles are estimates from histograms whose edges are 1e-10 outside the values. LeRobot joins those of several episodes by a
+  weighted mean or by the outermost value. In both cases they stay in order and between the extremes.
+- The statistics of an array of several dimensions may have only its last dimension.
+- Pictures need no quantiles, since no policy normalizes pictures with them.
+- `count` of pictures is the number of sampled pictures. `action` may have statistics of relative actions, whose `count` is the
+  number of chunks.
+- Means come from float32 sums of up to a whole episode's values, so their error is much larger than one rounding.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,13 +28,16 @@ QUANTILES: Final = ("q01", "q10", "q50", "q90", "q99")
 STATISTIC_NAMES: Final = ("min", "max", "mean", "std", "count", *QUANTILES)
 
 RELATIVE_TOLERANCE: Final = 1e-3
-"""Relative to the larger extreme. The mean of 100,000 equal float32 values, added one by one, is off by up to 1.4e-4."""
+"""Tolerance for statistics, relative to the larger of |min| and |max|.
+
+The mean of 100,000 equal float32 values that are added one by one has a relative error of up to 1.4e-4.
+"""
 ABSOLUTE_TOLERANCE: Final = 1e-8
 ZERO_STD: Final = 1e-8
-"""LeRobot adds this to a standard deviation before it divides; smaller deviations vanish in the sum."""
+"""Standard deviations below this count as zero. LeRobot adds this value to a standard deviation before it divides by it."""
 
 ZERO_STD_REMEDY: Final = (
-    "recompute the statistics if the dimension varies in the rows; otherwise decide how to train: leave it out, or "
+    "recompute the statistics if the dimension varies in the rows; otherwise decide how to train: leave the dimension out, or "
     "normalize with a lower limit for the standard deviation"
 )
 
@@ -49,10 +53,10 @@ def check_statistics(
     """Yield STA029 for missing, misshapen and impossible statistics.
 
     Args:
-        features: `features` of meta/info.json.
-        document: Parsed meta/stats.json; None when there is no such file.
-        total_frames: `total_frames` of meta/info.json; None where the episodes contradict it, so that counts are not compared.
-        has_quantiles: Whether the version of the dataset has quantiles.
+        features: The object `features` of meta/info.json.
+        document: Parsed meta/stats.json; None without such a file.
+        total_frames: The number of frames of the dataset, which `count` has to be; None compares no counts.
+        has_quantiles: Whether datasets of this version have quantiles.
     """
     where = Location(file=layout.STATS_PATH)
     specs = {key: spec for key, spec in features.items() if isinstance(spec, Mapping) and _has_statistics(spec)}
@@ -123,7 +127,7 @@ def _check_feature(
 
 
 def _check_values(arrays: Mapping[str, Float64Array], where: Location) -> Iterator[Finding]:
-    """Check the order of the extremes, the quantiles and the mean, and the sign of the standard deviation."""
+    """Yield findings for a negative standard deviation, and for extremes, quantiles or means in a wrong order."""
     if "std" in arrays:
         std = arrays["std"]
         below = np.flatnonzero(std.ravel() < 0).tolist()
@@ -141,16 +145,16 @@ def _check_values(arrays: Mapping[str, Float64Array], where: Location) -> Iterat
 def _above(
     arrays: Mapping[str, Float64Array], lower: str, upper: str, tolerance: Float64Array
 ) -> Iterator[tuple[str, str]]:
-    """Yield a problem for each dimension in which the statistic that should be lower is greater."""
+    """Yield (found, expected) for each dimension in which the statistic `lower` is greater than the statistic `upper`."""
     low, high = arrays[lower].ravel(), arrays[upper].ravel()
     if not low.size == high.size == tolerance.size:
         return
     with np.errstate(all="ignore"):
-        # False for NaN and between equal infinities.
+        # The comparison is False for NaN, and between equal infinities.
         wrong = np.flatnonzero(low > high + tolerance)
     for i in wrong.tolist():
         found = f"{lower} {low[i]:g} above {upper} {high[i]:g}{_dimension(arrays[lower], i)}"
-        yield found, f"{lower} of no more than {upper}"
+        yield found, f"{lower} not above {upper}"
 
 
 def _tolerance(low: Float64Array, high: Float64Array) -> Float64Array:
@@ -175,7 +179,7 @@ def _not_finite(name: str, array: Float64Array) -> Iterator[tuple[str, str]]:
 
 
 def _first(problems: Iterable[tuple[str, str]], where: Location, *, remedy: str = "") -> Iterator[Finding]:
-    """Yield one finding: the first problem (found, expected), and how many more there are."""
+    """Yield one finding for the first problem (found, expected), with the number of further ones; nothing without a problem."""
     listed = list(problems)
     if listed:
         found, expected = listed[0]
@@ -198,7 +202,7 @@ def _has_statistics(spec: Mapping[str, Any]) -> bool:
 def _is_normalized(key: str, spec: Mapping[str, Any]) -> bool:
     """Return whether policies divide a feature by its standard deviation.
 
-    They do for vectors of floats, and for floats that LeRobot takes as a state or an action.
+    Policies do so with vectors of floats, and with single floats that LeRobot takes as a state or an action.
     """
     if spec.get("dtype") not in _FLOATS or key in lerobot.ROW_COLUMNS:
         return False
@@ -225,9 +229,9 @@ def _squeeze(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def number_array(value: object) -> Float64Array | None:
-    """Return nested lists of equal lengths as an array of floats; None for anything else.
+    """Return a number, or nested lists of numbers with equal lengths, as an array of floats; None for anything else.
 
-    null becomes NaN, and a number too large for a float becomes infinite.
+    null becomes NaN, and an integer that is too large for a float becomes infinite.
     """
     shape: list[int] = []
     first = value

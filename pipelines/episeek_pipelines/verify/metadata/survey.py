@@ -1,7 +1,7 @@
-"""The survey of a dataset: one listing of each root, and the small documents of `meta/`, each read once.
+"""The survey of a dataset: a listing of its files, and the small documents of `meta/`, each read once.
 
-All rules on documents, and the comparison with a source, use these copies. Later checks take existence and size of a file from the
-listing wherever it has them, and do not ask the store again.
+All rules on documents, and the comparison with a source, use these copies. Later checks take the existence and size of a file from
+the listing wherever it has them, without another request to the store.
 """
 
 import io
@@ -29,21 +29,22 @@ from episeek_schemas import layout, lerobot, lerobot_v2
 from episeek_schemas.lerobot import DatasetInfo, DocumentError
 
 Files = Mapping[str, FileIdentity | None]
-"""A listing: the identity of each file by path; None where the store gives no size."""
+"""A listing: the identity of each file (with its size) by path; None where the store does not give the size."""
 
 _EXPECTED = "the root of a LeRobot v3.0 dataset"
 
 _SLASHES = (
-    "run `episeek repair SRC DST`, or write / for each backslash of data_path and video_path in "
-    "meta/info.json; the files stay where they are"
+    "run `episeek repair SRC DST`, or replace each backslash in data_path and video_path of meta/info.json by /; do not move "
+    "the files"
 )
 
 _CONVERT_OLD = (
-    "decide what the files are: those of version 3.0 need v3.0 here; convert others with LeRobot's converters"
+    "decide which version the files have: if it is 3.0, set codebase_version to v3.0; if it is older, convert the dataset with "
+    "LeRobot's converters"
 )
 _CONVERT = (
     "set codebase_version in meta/info.json back to v2.1, and run `episeek upgrade SRC DST`, or `episeek prepare SRC DST`, which "
-    "writes the sidecars, too"
+    "also writes the sidecars"
 )
 
 _OWN_CHECKS = (f"{layout.EPISODES_DIR}/", f"{layout.BYTE_INDEX_DIR}/", f"{layout.BYTE_INDEX_PARTIAL_DIR}/")
@@ -51,47 +52,57 @@ _OWN_CHECKS = (f"{layout.EPISODES_DIR}/", f"{layout.BYTE_INDEX_DIR}/", f"{layout
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Survey:
-    """The listings of a dataset, and its documents."""
+    """The listings of a dataset, and the contents of its documents."""
 
     root: Root
     data_root: Root
-    """The root that holds the videos."""
+    """The root that has the videos."""
     against: Root | None
+    """The source that the dataset is compared with; None without one."""
     files: Files
     """Files below meta/ and data/ of `root`."""
     videos: Files
     """Files below videos/ of `data_root`."""
     documents: Mapping[str, bytes]
-    """Files below meta/ that are compared with a source; without a source, the files that rules parse."""
+    """Contents of the files below meta/ that rules parse, and of those that are compared with a source, by path."""
     source_documents: Mapping[str, bytes]
+    """Contents of the files below meta/ of the source, without meta/episodes and the sidecars, by path."""
     source_files: Files
     """Files below meta/ of the source; empty without a source."""
     info: DatasetInfo | None
-    """None where meta/info.json cannot be used; `findings` has the reason."""
+    """The checked values of meta/info.json; None if it cannot be used, and then `findings` has the reason."""
     document: Mapping[str, Any]
-    """Parsed meta/info.json."""
+    """The JSON object of meta/info.json; empty if it cannot be parsed."""
     tasks: pa.Table | None
+    """Table of meta/tasks.parquet; None if the file does not exist or cannot be read."""
     subtasks: pa.Table | None
-    """Table of meta/subtasks.parquet; None where there is no such file, or no feature refers to it."""
+    """Table of meta/subtasks.parquet; None if the file does not exist or cannot be read, or no feature refers to it."""
     statistics: Mapping[str, Any] | None
+    """Parsed meta/stats.json; None if the file does not exist or cannot be parsed."""
     card: str | None
+    """Text of README.md; None without such a file."""
     source_changes: tuple[str, ...] = ()
-    """Files of an overlay's source, which holds the videos, that have changed since the overlay was prepared."""
+    """Files of an overlay's source that have changed since the overlay was prepared. An overlay has data/ and meta/ of its own, and
+    uses the videos of its source.
+    """
     has_source_record: bool = False
-    """Whether the dataset records on this machine what it was prepared from."""
+    """Whether the dataset is local, and records which files it was prepared from."""
     skipped_videos: frozenset[str] = frozenset()
-    """Videos of the source's episodes that were left out of an overlay, which no episode of the overlay refers to."""
+    """Videos of the source whose episodes were left out of the overlay, so that no episode of the overlay refers to them."""
     pointers: frozenset[str] = frozenset()
     """Files of the listings that are Git LFS pointers; no other rule opens them."""
     has_other_videos: bool = False
-    """Whether there are video files that the source does not have: then the places of frames are others, too."""
+    """Whether the dataset has video files that the source does not have, so that frames are in other files or at other times."""
     findings: tuple[Finding, ...] = ()
     bytes_read: int = 0
     files_read: int = 0
 
     @property
     def moved_columns(self) -> frozenset[str]:
-        """Columns of meta/episodes with the places of frames in videos, where these are not those of the source."""
+        """Return the columns of meta/episodes that locate frames in videos, if they may differ from those of the source.
+
+        They may differ if the dataset has other videos than the source; otherwise the result is empty.
+        """
         if self.info is None or not self.has_other_videos:
             return frozenset()
         return frozenset(
@@ -100,25 +111,25 @@ class Survey:
 
     @property
     def is_lone_overlay(self) -> bool:
-        """Whether there are sidecars but no videos: the overlay was given without the root of its videos."""
+        """Return whether the dataset has cameras and sidecars but no videos, as an overlay without the root of its videos."""
         has_cameras = self.info is not None and bool(self.info.video_keys)
         return has_cameras and not self.videos and layout.FILES_PATH in self.files
 
     @property
     def episode_paths(self) -> tuple[str, ...]:
-        """The files of meta/episodes, sorted by path."""
+        """Return the paths of the files of meta/episodes, sorted."""
         return _episode_paths(self.files)
 
     @property
     def source_episode_paths(self) -> tuple[str, ...]:
-        """The files of meta/episodes of the source, sorted by path."""
+        """Return the paths of the files of meta/episodes of the source, sorted."""
         return _episode_paths(self.source_files)
 
     def require_info(self) -> DatasetInfo:
-        """Return the parsed meta/info.json.
+        """Return the checked values of meta/info.json.
 
         Raises:
-            NotADatasetError: It cannot be used.
+            NotADatasetError: meta/info.json cannot be used.
         """
         if self.info is None:
             raise NotADatasetError(str(self.root), f"an unusable {layout.INFO_PATH}", "a LeRobot v3.0 dataset")
@@ -127,14 +138,14 @@ class Survey:
 
 @dataclass(slots=True)
 class _Reader:
-    """Reads documents; counts the bytes, and collects the findings."""
+    """Reads documents, counts the files and bytes that it reads, and collects findings about files that cannot be read."""
 
     findings: list[Finding] = field(default_factory=list)
     bytes_read: int = 0
     files_read: int = 0
 
     def read(self, root: Root, path: str, listed: Files) -> bytes | None:
-        """Return a file; None where it does not exist or cannot be read."""
+        """Return the content of a file; None if it does not exist or cannot be read."""
         try:
             data = root.read_bytes(path, file_size=listed_size(listed, path))
         except MissingFileError:
@@ -148,7 +159,7 @@ class _Reader:
 
 
 def survey(root: Root, *, data_root: Root | None = None, against: Root | None = None) -> Survey:
-    """List the files of a dataset, and read its documents.
+    """Return the listings of a dataset's files and the contents of its documents.
 
     Args:
         root: The dataset, or an overlay with data/ and meta/.
@@ -170,14 +181,14 @@ def survey(root: Root, *, data_root: Root | None = None, against: Root | None = 
     files = {**metadata, **root.files(data_folder)}
     videos = videos_root.files(videos_folder)
     if data_root is not None and not videos and not data_root.is_dir():
-        raise NotADatasetError(str(data_root), "no such directory", "the root that holds the dataset's videos/")
+        raise NotADatasetError(str(data_root), "no such directory", "the root that has the dataset's videos/")
     pointers = find_pointers(root, _sizes(files)) | find_pointers(videos_root, _sizes(videos))
     reader.findings += check_pointers(pointers)
     if layout.INFO_PATH in pointers:
         reader.findings, document, info = [*check_pointers(pointers)], {}, None
     old = [path for path in lerobot.OLD_DOCUMENTS if path in metadata]
     if info is not None and old and not _episode_paths(files):
-        found = f"{document['codebase_version']}, with the files of version 2.1: {' and '.join(old)}, no {layout.EPISODES_DIR}/"
+        found = f"{document['codebase_version']}, but files of version 2.1: {' and '.join(old)}, and no {layout.EPISODES_DIR}/"
         where = Location(file=layout.INFO_PATH, column="codebase_version")
         reader.findings = [finding(INFO, found, "the version of the files", where, remedy=_CONVERT)]
         document, info = {}, None
@@ -224,7 +235,7 @@ def survey(root: Root, *, data_root: Root | None = None, against: Root | None = 
 
 
 def _as_old_version(root: Root, info_bytes: bytes) -> V2Root | None:
-    """Return the root with the metadata of version 3.0 where the dataset is of version 2.x."""
+    """Return a root that presents a dataset of version 2.x with metadata of version 3.0; None for any other dataset."""
     try:
         document = lerobot.parse_document(info_bytes)
     except DocumentError:
@@ -233,7 +244,10 @@ def _as_old_version(root: Root, info_bytes: bytes) -> V2Root | None:
 
 
 def _survey_old_version(root: V2Root, data_root: Root | None, against: Root | None) -> Survey:
-    """Return the survey of a dataset of version 2.x: that of the metadata made from its documents, and their problems."""
+    """Return the survey of a dataset of version 2.x, with the metadata of version 3.0 that is made from its documents.
+
+    Its findings include the problems of the documents themselves.
+    """
     problems = tuple(document_findings(root.view.problems))
     if root.view.files:
         surveyed = survey(root, data_root=data_root, against=against)
@@ -259,7 +273,7 @@ def _survey_old_version(root: V2Root, data_root: Root | None, against: Root | No
 
 
 def _skipped_videos(root: Root, against: Root | None, info: DatasetInfo) -> frozenset[str]:
-    """Return the videos of episodes of version 2.x that were left out of an overlay; its paths are those of the source."""
+    """Return the paths, in the source, of the videos of those episodes of version 2.x that were left out of an overlay."""
     skipped = against.skipped if isinstance(against, V2Root) else skipped_episodes(root)
     return frozenset(
         info.video_file(camera, number // info.chunks_size, number) for camera in info.video_keys for number in skipped
@@ -267,7 +281,10 @@ def _skipped_videos(root: Root, against: Root | None, info: DatasetInfo) -> froz
 
 
 def _folders(info: DatasetInfo | None) -> tuple[str, str]:
-    """Return the first folders of the paths of data files and of videos; empty where the template has none."""
+    """Return the top folders of data files and of videos, from `data_path` and `video_path`.
+
+    A folder is the empty string if the template has no folder, or starts with a folder that contains a placeholder.
+    """
     if info is None:
         return layout.DATA_DIR, layout.VIDEOS_DIR
     paths = (info.data_path, info.video_path or layout.DEFAULT_VIDEO_PATH)
@@ -276,7 +293,7 @@ def _folders(info: DatasetInfo | None) -> tuple[str, str]:
 
 
 def listed_size(listed: Files, path: str) -> int | None:
-    """Return the size of a file in bytes; None where the listing does not hold the file or its size."""
+    """Return the size of a file in bytes; None if the listing does not have the file or its size."""
     identity = listed.get(path)
     return None if identity is None else identity.size
 
@@ -302,7 +319,10 @@ def _require_info_file(reader: _Reader, root: Root, listed: Files) -> bytes:
 
 
 def _parse_info(reader: _Reader, data: bytes) -> tuple[dict[str, Any], DatasetInfo | None]:
-    """Parse meta/info.json, and report INF001."""
+    """Return the JSON object of meta/info.json and its checked values, and add INF001 for what is wrong with them.
+
+    The values are None if meta/info.json cannot be used.
+    """
     where = Location(file=layout.INFO_PATH)
     try:
         document = lerobot.parse_document(data)
@@ -311,7 +331,7 @@ def _parse_info(reader: _Reader, data: bytes) -> tuple[dict[str, Any], DatasetIn
         return {}, None
     document, with_backslashes = lerobot.with_slashes(document)
     if with_backslashes:
-        found = f"backslashes in {' and '.join(with_backslashes)}, which are part of a name, no separators"
+        found = f"backslashes in {' and '.join(with_backslashes)}, which do not separate folders"
         at = Location(file=layout.INFO_PATH, column=with_backslashes[0])
         reader.findings.append(finding(INFO, found, "paths with the separator /", at, remedy=_SLASHES))
     problems = lerobot.validate_info(document)
@@ -350,7 +370,7 @@ def _parse_statistics(reader: _Reader, data: bytes | None) -> dict[str, Any] | N
 
 
 def _are_others(videos: Files, source: Root) -> bool:
-    """Return whether a source lacks one of these video files, or has one of another size."""
+    """Return whether the source lacks one of these videos, or has it with another size."""
     folder = next(iter(videos), "").partition("/")[0]
     there = source.files(folder) if folder else {}
     return any(

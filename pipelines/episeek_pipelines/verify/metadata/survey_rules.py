@@ -1,4 +1,4 @@
-"""Applies the rules on the documents that `survey` read: meta/info.json, tasks, statistics, the card, and the listing."""
+"""Apply the rules on the documents that `survey` has read (info.json, tasks, statistics, the card), and on the listing of files."""
 
 from typing import Final
 
@@ -18,18 +18,18 @@ from episeek_schemas import layout
 from episeek_schemas.lerobot import DatasetInfo
 
 NO_EPISODES_REMEDY: Final = (
-    "restore meta/episodes from a copy of the dataset; setting the totals of meta/info.json to 0 would only hide that data "
-    "and videos are lost for every reader"
+    "restore meta/episodes from a copy of the dataset; do not set the totals of meta/info.json to 0, which would only hide that no "
+    "reader finds the data and videos"
 )
 
 
 def check_survey(surveyed: Survey, info: DatasetInfo, *, frame_count: int | None) -> list[Finding]:
-    """Return the findings of all rules; a rule that raises gives VER000 instead.
+    """Return the findings of all rules on documents and the listing of files. A rule that raises becomes a finding itself.
 
     Args:
-        surveyed: The documents of the dataset, and its listing.
+        surveyed: The documents of the dataset, and its listings.
         info: The parsed meta/info.json.
-        frame_count: Frames of the dataset; None where meta/info.json and the episodes contradict each other.
+        frame_count: Number of frames of the dataset; None where meta/info.json and meta/episodes contradict each other.
     """
     findings: list[Finding] = []
     names = {*surveyed.files, *surveyed.videos}
@@ -37,7 +37,7 @@ def check_survey(surveyed: Survey, info: DatasetInfo, *, frame_count: int | None
     features = surveyed.document.get("features", {})
     if not surveyed.episode_paths and info.total_episodes:
         where = Location(file=layout.EPISODES_DIR)
-        expected = "the files that hold the episodes"
+        expected = "files that list the episodes"
         findings.append(finding(EPISODES_FOOTER, "no Parquet files", expected, where, remedy=NO_EPISODES_REMEDY))
     with guarded(findings, "check_declared_rates", Location(file=layout.INFO_PATH)):
         findings += check_declared_rates(features, info)
@@ -58,7 +58,7 @@ def check_survey(surveyed: Survey, info: DatasetInfo, *, frame_count: int | None
     with guarded(findings, "check_card", Location(file=layout.CARD_PATH)):
         card, is_published = surveyed.card, surveyed.root.kind.has_history
         if card is not None or is_published:
-            # YAML is read where there is a card, or should be one
+            # the YAML library is imported only if the dataset has a card or needs one
             from episeek_pipelines.verify.metadata.card_rules import check_card
 
             findings += check_card(card, names, is_published=is_published, has_sidecars=has_sidecars)
@@ -70,7 +70,7 @@ def check_survey(surveyed: Survey, info: DatasetInfo, *, frame_count: int | None
         first, count = surveyed.source_changes[0], len(surveyed.source_changes)
         others = f" and {counted(count - 1, 'other file')}" if count > 1 else ""
         where = Location(file=layout.SOURCE_RECORD_PATH)
-        found = f"{first}{others} of {surveyed.data_root} with other contents"
+        found = f"changed contents of {first}{others} in {surveyed.data_root}"
         findings.append(finding(SOURCE_CHANGED, found, "the files that the overlay was prepared from", where))
     if surveyed.against is not None:
         with guarded(findings, "check_documents", Location(file=layout.META_DIR)):

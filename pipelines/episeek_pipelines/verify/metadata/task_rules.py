@@ -1,8 +1,8 @@
-"""TSK014 in `meta/tasks.parquet` and in the `tasks` of `meta/episodes`; `data.task_scan` checks the rows of data files.
+"""TSK014: check `meta/tasks.parquet`, `meta/subtasks.parquet`, and `tasks` of `meta/episodes`.
 
-LeRobot takes the text of a row's task from the table by position: `tasks.iloc[task_index].name`. So the text must be the pandas
-index, and the numbers must be 0 to n-1 in the order of the rows, whatever wrote the table. So has
-`meta/subtasks.parquet`.
+LeRobot looks up the text of a row's task by position: `tasks.iloc[task_index].name`. Therefore the texts have to be the pandas
+index of the table, and the numbers have to be 0 to n-1 in the order of its rows. The same applies to subtasks. `data.task_scan`
+checks the numbers in the rows of data files.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -23,18 +23,16 @@ from episeek_schemas import layout, lerobot
 TOTAL_TASKS: Final = "total_tasks"
 
 TOTAL_REMEDY: Final = (
-    "run `episeek repair SRC DST`, or set total_tasks in meta/info.json to the number of rows of "
-    "meta/tasks.parquet; numbers in the data files that the "
-    "table does not have are findings of their own at level rows"
+    "run `episeek repair SRC DST`, or set total_tasks in meta/info.json to the number of rows of meta/tasks.parquet; the level "
+    "rows reports each task_index of the data files that the table does not have"
 )
 ORDER_REMEDY: Final = (
-    "run `episeek repair SRC DST`, or sort the rows of the table by their number; do not renumber them, since "
-    "rows of data files refer to the numbers they "
-    "have"
+    "run `episeek repair SRC DST`, or sort the rows of the table by task_index; do not renumber them, since the rows of data files "
+    "refer to these numbers"
 )
 INDEX_REMEDY: Final = (
-    "run `episeek repair SRC DST`, or write the table with the column of the texts as the index, as LeRobot does: "
-    "in pandas `read_parquet(path).set_index(column).to_parquet(path)`"
+    "run `episeek repair SRC DST`, or write the table with the column of the texts as its pandas index, as LeRobot does: "
+    "`read_parquet(path).set_index(column).to_parquet(path)`"
 )
 
 
@@ -43,7 +41,7 @@ def check_tasks(document: Mapping[str, object], table: pa.Table | None) -> Itera
 
     Args:
         document: Parsed meta/info.json.
-        table: The table of meta/tasks.parquet; None when there is no such file.
+        table: The table of meta/tasks.parquet; None without such a file.
     """
     if table is None:
         # LeRobot writes the table with the first episode.
@@ -64,7 +62,7 @@ def check_tasks(document: Mapping[str, object], table: pa.Table | None) -> Itera
 
 
 def check_subtasks(table: pa.Table) -> Iterator[Finding]:
-    """Yield TSK014 for meta/subtasks.parquet, which only datasets with a feature `subtask_index` need."""
+    """Yield TSK014 for the table of meta/subtasks.parquet, which a dataset with the feature `subtask_index` needs."""
     return _check_table(layout.SUBTASKS_PATH, table, lerobot.SUBTASK_INDEX)
 
 
@@ -92,9 +90,9 @@ def _check_table(path: str, table: pa.Table, number_column: str) -> Iterator[Fin
 
 
 def task_numbers(table: pa.Table | None) -> dict[str, int]:
-    """Return the number of each task of meta/tasks.parquet, the first where a task occurs twice.
+    """Return the number (task_index) of each task of meta/tasks.parquet, by its text.
 
-    The result is empty where a column is missing.
+    A text that occurs twice has its first number. The result is empty without a table, or if a column is missing.
     """
     numbers: dict[str, int] = {}
     for text, number in _numbered_texts(table):
@@ -103,7 +101,10 @@ def task_numbers(table: pa.Table | None) -> dict[str, int]:
 
 
 def task_texts(table: pa.Table | None) -> dict[int, str]:
-    """Return the task of each number; empty where a column is missing."""
+    """Return the text of each task of meta/tasks.parquet, by its number (task_index).
+
+    A number that occurs twice has its first text. The result is empty without a table, or if a column is missing.
+    """
     texts: dict[int, str] = {}
     for text, number in _numbered_texts(table):
         texts.setdefault(number, text)
@@ -111,7 +112,10 @@ def task_texts(table: pa.Table | None) -> dict[int, str]:
 
 
 def texts_by_position(table: pa.Table) -> tuple[str, ...] | None:
-    """Return the tasks by number where the numbers run from 0 without a gap; otherwise None, which TSK014 reports."""
+    """Return the texts of the tasks in the order of their numbers, if these run from 0 without a gap; otherwise None.
+
+    TSK014 reports the tables for which the result is None.
+    """
     numbers = task_numbers(table)
     texts = sorted(numbers, key=numbers.__getitem__)
     return tuple(texts) if [numbers[text] for text in texts] == list(range(len(texts))) else None
@@ -120,13 +124,13 @@ def texts_by_position(table: pa.Table) -> tuple[str, ...] | None:
 def check_episode_tasks(
     path: str, tasks_column: pa.ChunkedArray, listed: Collection[str], first_row: int = 0
 ) -> Iterator[Finding]:
-    """Yield TSK014 for episodes of one file of meta/episodes that have no task, or a task that the table does not list.
+    """Yield TSK014 for episodes in one file of meta/episodes that have no task, or a task that meta/tasks.parquet does not list.
 
     Args:
-        path: The file.
-        tasks_column: Its column `tasks`, a list of strings for each episode, or some rows of it.
-        listed: The tasks of meta/tasks.parquet; empty where it cannot be used, which `check_tasks` reports.
-        first_row: Number of the first row of `tasks_column` in the file.
+        path: Path of the file.
+        tasks_column: The column `tasks` of the file, or some rows of it: a list of strings for each episode.
+        listed: The texts of the tasks in meta/tasks.parquet. If it is empty, the tasks of episodes are not compared with it.
+        first_row: Number in the file of the first row of `tasks_column`.
     """
     lists = _string_lists(tasks_column)
     if lists is None:
@@ -183,7 +187,7 @@ def _check_numbers(path: str, column: str, values: pa.ChunkedArray) -> Iterator[
         yield finding(
             TASKS,
             f"{column} {found} in row {row}",
-            f"{row}, since LeRobot looks tasks up by position",
+            f"{row}, since LeRobot looks up a task by its row number",
             where,
             more=len(wrong) - 1,
             remedy=ORDER_REMEDY if set(numbers) == set(range(len(numbers))) else "",
@@ -191,7 +195,7 @@ def _check_numbers(path: str, column: str, values: pa.ChunkedArray) -> Iterator[
 
 
 def _column(table: pa.Table, name: str, is_type: Any) -> pa.ChunkedArray | None:
-    """Return the column of a name; None unless there is exactly one, and its type is right."""
+    """Return the column with a name; None unless exactly one column has this name, and `is_type` accepts its type."""
     if table.column_names.count(name) != 1:
         return None
     column = table[name]
@@ -205,7 +209,7 @@ def _texts(values: pa.ChunkedArray) -> list[str | None]:
 
 
 def _string_lists(column: pa.ChunkedArray) -> pa.Array | None:
-    """Return a column as one array of lists of strings; None for another type."""
+    """Return a column as one array of lists of strings; None if it does not contain lists of strings."""
     kind = column.type
     if pa.types.is_null(kind):
         return pa.nulls(len(column), pa.large_list(pa.large_string()))

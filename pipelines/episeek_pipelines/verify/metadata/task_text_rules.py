@@ -1,7 +1,7 @@
-"""TSK047: texts of tasks that instruct nobody, and texts that differ in their spelling alone.
+"""TSK047: find texts of tasks that are placeholders instead of instructions, and texts that differ only in their spelling.
 
-Both are found exactly, with nothing guessed: placeholders are whole texts from a list, or have no letter; texts are nearly equal
-where they have one normal form.
+Nothing is guessed. A placeholder is a text from a fixed list, or a text without a letter. Two texts differ only in their spelling
+if they have the same normal form.
 """
 
 import re
@@ -25,7 +25,7 @@ PLACEHOLDERS: Final = frozenset(
         "nan", "na", "n a", "no task", "description",
     )
 )  # fmt: skip
-"""Texts that tools and forms fill in, as words; a number after one of them makes no instruction of it."""
+"""Texts that tools and forms fill in, as lower-case words. A text with a number after one of them is also a placeholder."""
 
 _BETWEEN_WORDS: Final = re.compile(r"[\W_]+")
 _NUMBER_AT_END: Final = re.compile(r"\s*\d+$")
@@ -33,9 +33,9 @@ _FULL_STOPS: Final = ".\N{IDEOGRAPHIC FULL STOP}"
 
 
 def check_task_texts(table: pa.Table) -> Iterator[Finding]:
-    """Yield TSK047 for meta/tasks.parquet: one finding for placeholders, and one for texts that are nearly equal.
+    """Yield TSK047 for meta/tasks.parquet: one finding for placeholders, and one for texts that differ only in their spelling.
 
-    Texts that occur twice are left to TSK014.
+    Equal texts are not reported here, since TSK014 reports them.
     """
     name = text_column(table)
     if name is None:
@@ -61,7 +61,7 @@ def check_task_texts(table: pa.Table) -> Iterator[Finding]:
 
 
 def is_placeholder(text: str) -> bool:
-    """Return whether a text instructs nobody: it has no letter, or is one of `PLACEHOLDERS`, with or without a number.
+    """Return whether a text is no instruction, because it has no letter, or is one of `PLACEHOLDERS` with or without a number.
 
     >>> [is_placeholder(text) for text in ("", "Task_3", "TODO", "42", "test the switch", "pick")]
     [True, True, True, True, False, False]
@@ -71,9 +71,10 @@ def is_placeholder(text: str) -> bool:
 
 
 def normal_form(text: str) -> str:
-    """Return a text in the Unicode form NFKC, without case, full stop at its end, and characters that cannot be seen.
+    """Return the normal form of a text, in which texts that differ only in their spelling are equal.
 
-    White space counts as one space, and none at the ends.
+    The text is in the Unicode form NFKC and case-folded, without invisible characters and a full stop at its end. White space is
+    removed at the ends, and otherwise replaced by single spaces.
     """
     for change in _STEPS.values():
         text = change(text)
@@ -81,12 +82,12 @@ def normal_form(text: str) -> str:
 
 
 def difference(text: str, other: str) -> str:
-    """Return the name of what two texts with one normal form differ in."""
+    """Return in words how two texts with the same normal form differ, for example "white space"."""
     return next((name for name, change in _STEPS.items() if change(text) == change(other)), ", ".join(_STEPS))
 
 
 def _nearly_equal(texts: Sequence[str | None], left_out: set[int]) -> Iterator[tuple[int, int]]:
-    """Yield (row, first row) for each text that has the normal form of another, earlier one."""
+    """Yield (row, first row) for each text that has the same normal form as a different text in an earlier row."""
     first_rows: dict[str, int] = {}
     for row, text in enumerate(texts):
         if text is None or row in left_out:

@@ -107,23 +107,23 @@ DEFECTS: list[tuple[Damage, str]] = [
         (put_at("action", "max", 2, 10**400), "action: max inf in dimension 2; expected a finite number +0"),
         (
             put_at("action", "q10", 3, -9.0),
-            "action: q01 -2.11758 above q10 -9 in dimension 3; expected q01 of no more than q10 +0",
+            "action: q01 -2.11758 above q10 -9 in dimension 3; expected q01 not above q10 +0",
         ),
         (
             put_at("action", "q99", 0, 99.0),
-            "action: q99 99 above max 3.57029 in dimension 0; expected q99 of no more than max +0",
+            "action: q99 99 above max 3.57029 in dimension 0; expected q99 not above max +0",
         ),
         (
             put("action", "mean", [99.0] * 6),
-            "action: mean 99 above max 3.57029 in dimension 0; expected mean of no more than max +5",
+            "action: mean 99 above max 3.57029 in dimension 0; expected mean not above max +5",
         ),
         (
             put(TOP, "mean", [[[1.5]], [[0.5]], [[0.5]]]),
-            f"{TOP}: mean 1.5 above max 1 in dimension 0; expected mean of no more than max +0",
+            f"{TOP}: mean 1.5 above max 1 in dimension 0; expected mean not above max +0",
         ),
         (
             put("timestamp", "min", [2.0]),
-            "timestamp: min 2 above q01 -1e-10; expected min of no more than q01 +0",
+            "timestamp: min 2 above q01 -1e-10; expected min not above q01 +0",
         ),
         (put_at("action", "std", 1, -1.0), "action: std -1 in dimension 1; expected 0 or more +0"),
         (put_at("action", "std", 1, 0.0), "action: std 0 in dimension 1; expected a dimension that varies +0"),

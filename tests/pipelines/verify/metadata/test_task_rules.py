@@ -101,19 +101,19 @@ def test_samples_have_no_findings(name):
             {},
             tasks(["a", "b", "c"], [0, 2, 1]),
             ["meta/tasks.parquet, row 1, column task_index: task_index 2 in row 1; expected 1,"
-             " since LeRobot looks tasks up by position +1"],
+             " since LeRobot looks up a task by its row number +1"],
         ),
         (
             {},
             tasks(["a", "b"], [1, 2]),
             ["meta/tasks.parquet, row 0, column task_index: task_index 1 in row 0; expected 0,"
-             " since LeRobot looks tasks up by position +1"],
+             " since LeRobot looks up a task by its row number +1"],
         ),
         (
             {},
             tasks(["a", "b"], [0, None]),
             ["meta/tasks.parquet, row 1, column task_index: task_index null in row 1; expected 1,"
-             " since LeRobot looks tasks up by position +0"],
+             " since LeRobot looks up a task by its row number +0"],
         ),
         (
             {"total_tasks": 3},
