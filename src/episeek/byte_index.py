@@ -1,7 +1,7 @@
-"""The byte index of one dataset: lookups in the four sidecar tables, without reading the header of any video.
+"""The byte index of one dataset: it looks episodes up in the four sidecar tables, without reading the header of any video.
 
-Opening maps the tables, which costs about the same for ten rows as for ten million. Looking up an episode is arithmetic on its
-row number. Rows of large `samples` and `keyframes` tables in a store are fetched when they are needed.
+Opening maps the tables, which costs about the same for ten rows as for ten million. The row of an episode follows from its number.
+Rows of large `samples` and `keyframes` tables in a store are fetched when they are needed.
 """
 
 import logging
@@ -75,9 +75,9 @@ class ReadOptions:
 
 
 class ByteIndex:
-    """The mapped sidecar tables of one dataset. Made by `episeek.open`.
+    """The mapped sidecar tables of one dataset. `episeek.open` makes it.
 
-    It is pickled as its URLs: a worker process opens the tables again.
+    It is pickled as its URLs, and a worker process opens the tables again.
     """
 
     def __init__(self, url: str, *, data_root: str | None, options: ReadOptions) -> None:
@@ -86,9 +86,9 @@ class ByteIndex:
         self.sidecars: ByteSource = sidecars
         """The source of the sidecars."""
         self.videos: ByteSource = sidecars
-        """The source of the videos, without the checks that `source` makes."""
+        """The byte source of the videos, without the checks of `source`."""
         self.dataset = opened.dataset
-        """The dataset as it was when it was indexed."""
+        """The description of the dataset at the time when it was indexed."""
         if data_root is None and opened.dataset.video_keys:
             data_root = recorded_source(sidecars.root)
             if data_root is not None:
@@ -96,10 +96,10 @@ class ByteIndex:
         self.videos = videos = sidecars if data_root is None else options.open(data_root)
         self._arguments = (sidecars.root, None if data_root is None else videos.root, options)
         self.retry = options.retry
-        """How often and how long requests are tried."""
+        """How often, and for how long, a failed request is repeated."""
         self._file_ids: dict[str, int] | None = None
         self.source: ByteSource = IndexedVideoSource(videos, self.file_of_path, options.verify)
-        """The source of the videos; it refuses files that have changed since they were indexed."""
+        """The byte source of the videos. It refuses files that have changed since they were indexed."""
         self._where = opened.where
         self._tables = opened.tables
         self._files = opened.files
@@ -108,11 +108,11 @@ class ByteIndex:
         self.build_id = opened.build_id
         """Id of the build that wrote the four tables."""
         self.cameras = opened.dataset.video_keys
-        """Keys of the cameras; the position of a key is the index of its camera."""
+        """Keys of the cameras. The position of a key is its camera_index."""
         self.fps = opened.dataset.fps
         self.episode_count = opened.dataset.episode_count
         self.frame_count = opened.dataset.frame_count
-        """Frames of the dataset, for one camera, from its metadata."""
+        """Number of frames of the dataset, for one camera, from its metadata."""
         self._camera_index: Mapping[str, int] = {key: position for position, key in enumerate(self.cameras)}
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -133,10 +133,9 @@ class ByteIndex:
 
     @cached_property
     def dataset_rows(self) -> "DatasetRows":
-        """The rows and the metadata of the dataset; nothing is read before it is asked for.
+        """The rows and the metadata of the dataset, which are read when they are first used.
 
-        They are those beside the sidecars where these are in a dataset or in an overlay with data files, else those of
-        `data_root`.
+        They come from the folder of the sidecars if it is a dataset, or an overlay with data files, and otherwise from `data_root`.
         """
         from episeek.rows.dataset_rows import DatasetRows
         from episeek.rows.metadata import has_info
@@ -156,16 +155,17 @@ class ByteIndex:
 
     @property
     def stats(self) -> Mapping[str, Mapping[str, npt.NDArray[Any]]]:
-        """The statistics of each feature by their names, from `meta/stats.json`; empty where there is none."""
+        """The statistics of each feature by their names, from `meta/stats.json`; empty if the file does not exist."""
         return self.dataset_rows.stats
 
     def rows(
         self, episode_index: int, start: int = 0, stop: int | None = None, columns: Sequence[str] | None = None
     ) -> pa.Table:
-        """Return rows `[start, stop)` of an episode: the values of its frames beside the pictures.
+        """Return rows `[start, stop)` of an episode, which hold all values of its frames except videos.
 
-        It is one request for an episode with a row group of its own, as `episeek prepare` writes it, after one or two for the
-        footer of its data file.
+        From a store, this takes one request for an episode with a row group of its own, as `episeek prepare` writes it, after one
+        or
+        two requests for the footer of its data file.
 
         Args:
             episode_index: 0 to `episode_count - 1`.
@@ -245,7 +245,7 @@ class ByteIndex:
         return span
 
     def _problem_of(self, span: EpisodeSpan, row: int) -> str:
-        """Return what cannot be right about a row of the `episodes` table; empty if nothing is.
+        """Return a noun phrase for what is impossible in a row of the `episodes` table; empty if nothing is.
 
         A damaged row must not lead to the pictures of another episode.
         """
@@ -270,7 +270,7 @@ class ByteIndex:
         """Return the sync samples of an episode.
 
         Raises:
-            EpisodeNotFoundError, CameraNotFoundError, SidecarLayoutError: As `lookup`.
+            EpisodeNotFoundError, CameraNotFoundError, SidecarLayoutError: As for `lookup`.
             ChangedFileError, ReadError: The rows have to be fetched, and the store has another table now, or fails.
         """
         span = self.lookup(episode_index, camera_key)
@@ -281,9 +281,9 @@ class ByteIndex:
         )
 
     def clip(self, episode_index: int, camera_key: str, start: int = 0, stop: int | None = None) -> Clip:
-        """Return frames `[start, stop)` of an episode as a clip. Nothing of the video is fetched yet.
+        """Return frames `[start, stop)` of an episode as a clip, without fetching any byte of the video.
 
-        Its rows of `samples` are, by one request for it and many other episodes, where they are not on this machine yet.
+        The episode's rows of `samples` are fetched if they are not on this machine, together with those of many other episodes.
 
         Args:
             episode_index: 0 to `episode_count - 1`.
@@ -292,7 +292,7 @@ class ByteIndex:
             stop: End of the frames, exclusive; None for the end of the episode.
 
         Raises:
-            EpisodeNotFoundError, CameraNotFoundError, SidecarLayoutError: As `lookup`.
+            EpisodeNotFoundError, CameraNotFoundError, SidecarLayoutError: As for `lookup`.
             ChangedFileError, ReadError: The rows have to be fetched, and the store has another table now, or fails.
             FrameRangeError: The window is empty or reaches past the end of the episode.
         """
@@ -301,10 +301,10 @@ class ByteIndex:
         return samples.clip(operator.index(start), end, self.source)
 
     def episode_samples(self, episode_index: int, camera_key: str) -> EpisodeSamples:
-        """Return the samples of an episode of a camera. They are read once, and kept for a while.
+        """Return the samples of an episode of a camera. The samples of recently used episodes are kept in memory.
 
         Raises:
-            EpisodeNotFoundError, CameraNotFoundError, SidecarLayoutError: As `lookup`.
+            EpisodeNotFoundError, CameraNotFoundError, SidecarLayoutError: As for `lookup`.
             ChangedFileError, ReadError: The rows have to be fetched, and the store has another table now, or fails.
         """
         kept = self._samples.get()
@@ -327,7 +327,7 @@ class ByteIndex:
         return samples
 
     def _sync_of_version_1(self, span: EpisodeSpan) -> npt.NDArray[np.bool_]:
-        """Return which samples of a span are sync samples, from `keyframes`: in format version 1 only it says so."""
+        """Return whether each sample of a span is a sync sample. In format version 1 only the table `keyframes` says so."""
         rows = (span.keyframe_start, span.keyframe_start + span.keyframe_count)
         position = self._tables["keyframes"].columns["sample_index"].slice(*rows).astype(np.int64)
         if position.min() < 0 or position.max() >= span.sample_count:
@@ -338,15 +338,15 @@ class ByteIndex:
         return is_sync
 
     def fetch_rows(self, episodes: Iterable[tuple[int, str]]) -> None:
-        """Fetch, in one go, the rows that clips of these episodes need. Nothing is done where the tables are at hand.
+        """Fetch, together, the rows of the tables that clips of these episodes need. Do nothing if the tables are on this machine.
 
-        `clips`, `read_clips` and `decode_clips` do so. Without it, each clip fetches its rows when it is made.
+        `clips`, `read_clips` and `decode_clips` call this. Otherwise each clip fetches its rows when it is made.
 
         Args:
             episodes: Pairs of an episode and a camera.
 
         Raises:
-            EpisodeNotFoundError, CameraNotFoundError, SidecarLayoutError: As `lookup`.
+            EpisodeNotFoundError, CameraNotFoundError, SidecarLayoutError: As for `lookup`.
             ChangedFileError, ReadError: The store has another table now, or fails.
         """
         samples, keyframes = self._tables["samples"], self._tables["keyframes"]
@@ -358,10 +358,10 @@ class ByteIndex:
             keyframes.fetch([(span.keyframe_start, span.keyframe_start + span.keyframe_count) for span in spans])
 
     def clips(self, requests: Iterable[ClipRequest]) -> list[Clip]:
-        """Return the clip of each request, which is a clip itself or the arguments of `clip` as a tuple.
+        """Return one clip for each request. A request is a clip, or a tuple of the arguments of `clip`.
 
         Raises:
-            EpisodeNotFoundError, CameraNotFoundError, FrameRangeError: As `clip`.
+            EpisodeNotFoundError, CameraNotFoundError, FrameRangeError: As for `clip`.
             FileNotIndexedError: A clip is from another index.
         """
         requests = list(requests)
@@ -382,7 +382,7 @@ class ByteIndex:
         max_in_flight: int = 16,
         max_gap_bytes: int = DEFAULT_GAP_BYTES,
     ) -> list[bytes]:
-        """Return many clips as standalone MP4s, in order. Near ranges of a file share a request, and no byte is fetched twice.
+        """Return many clips as standalone MP4s, in order. Ranges that are close together share a request. No byte is fetched twice.
 
         Args:
             requests: Clips, or tuples (episode_index, camera_key[, start[, stop]]).
@@ -391,8 +391,9 @@ class ByteIndex:
             max_gap_bytes: Ranges with at most this many bytes between them share a request.
 
         Raises:
-            EpisodeNotFoundError, CameraNotFoundError, FrameRangeError, FileNotIndexedError: As `clips`, before anything is fetched.
-            ChangedFileError, MissingFileError, ReadError: As `Clip.read`, for the first failure by file and position.
+            EpisodeNotFoundError, CameraNotFoundError, FrameRangeError, FileNotIndexedError: As for `clips`, before anything is
+            fetched.
+            ChangedFileError, MissingFileError, ReadError: As for `Clip.read`, for the first failure by file and position.
 
         Example:
             >>> first, second = index.read_clips([(0, "observation.images.top"), (3, "observation.images.top", 10, 14)])
@@ -410,7 +411,7 @@ class ByteIndex:
         max_in_flight: int = 16,
         max_gap_bytes: int = DEFAULT_GAP_BYTES,
     ) -> list[Any]:
-        """Return the pictures of many clips, in order. The ranges are fetched as by `read_clips`.
+        """Return the pictures of many clips, in order. Their ranges are fetched as in `read_clips`.
 
         Args:
             requests: Clips, or tuples (episode_index, camera_key[, start[, stop]]).
@@ -420,12 +421,13 @@ class ByteIndex:
             max_gap_bytes: Ranges with at most this many bytes between them share a request.
 
         Returns:
-            For each clip its pictures, as `Clip.decode_payload` returns them.
+            The pictures of each clip, in the form of `Clip.decode_payload`.
 
         Raises:
-            EpisodeNotFoundError, CameraNotFoundError, FrameRangeError, FileNotIndexedError: As `clips`, before anything is fetched.
-            BackendUnavailableError, DecodeError: As `Clip.decode`.
-            ChangedFileError, MissingFileError, ReadError: As `Clip.read`, for the first failure by file and position.
+            EpisodeNotFoundError, CameraNotFoundError, FrameRangeError, FileNotIndexedError: As for `clips`, before anything is
+            fetched.
+            BackendUnavailableError, DecodeError: As for `Clip.decode`.
+            ChangedFileError, MissingFileError, ReadError: As for `Clip.read`, for the first failure by file and position.
         """
         clips = self.clips(requests)
         payloads = self.fetch_clips(clips, max_in_flight=max_in_flight, max_gap_bytes=max_gap_bytes)
@@ -436,7 +438,7 @@ class ByteIndex:
     def fetch_clips(
         self, clips: Sequence[Clip], *, max_in_flight: int = 16, max_gap_bytes: int = DEFAULT_GAP_BYTES
     ) -> list[memoryview]:
-        """Return the bytes of the ranges of many clips, in order. Near ranges of a file share a request.
+        """Return the bytes of the ranges of many clips, in order. Ranges that are close together share a request.
 
         Args:
             clips: Clips of this index.
@@ -444,7 +446,7 @@ class ByteIndex:
             max_gap_bytes: Ranges with at most this many bytes between them share a request.
 
         Raises:
-            ChangedFileError, MissingFileError, ReadError: As `Clip.read`, for the first failure by file and position.
+            ChangedFileError, MissingFileError, ReadError: As for `Clip.read`, for the first failure by file and position.
         """
         wanted = [WantedRange(clip.file_path, *clip.byte_range) for clip in clips]
         planned = plan_requests(wanted, max_gap_bytes=max_gap_bytes)

@@ -1,7 +1,7 @@
-"""A bounded cache of clips that fetches ahead, for training loops to read through.
+"""A bounded cache of clips that fetches ahead, for training loops.
 
-It holds the fetched bytes by file and range, and drops the least recently used ones first. A clip that several threads request
-is fetched once. The cache opens nothing until it is used. In a forked child, and where it is unpickled, it starts empty.
+It keeps the fetched bytes by file and range, and drops the least recently used ones first. A clip that several threads request is
+fetched once. The cache opens nothing until it is used. It starts empty in a forked child process and after unpickling.
 """
 
 import time
@@ -25,30 +25,30 @@ from episeek.stores.transports.fetched_range import FetchedRange
 
 @dataclass(frozen=True, slots=True)
 class CacheStats:
-    """Counts of a cache in this process, since it was made."""
+    """Counts of a cache in this process since the cache was created."""
 
     hits: int
-    """Clips that were held, or being fetched, when they were requested."""
+    """Number of requested clips that were in the cache, or being fetched, at that time."""
     misses: int
-    """Requested clips that were neither held nor being fetched."""
+    """Number of requested clips that were neither in the cache nor being fetched."""
     requests: int
-    """Range requests sent; retries are counted in `retries`."""
+    """Number of range requests, without retries, which `retries` counts."""
     bytes_fetched: int
-    """Bytes that arrived, including gaps between ranges of one request and clips that were never requested."""
+    """Number of bytes that arrived, including gaps between ranges of one request, and clips that were never requested."""
     bytes_wanted: int
-    """Bytes of the clips that were returned."""
+    """Number of bytes of the clips that were returned."""
     bytes_held: int
-    """Bytes of the clips held now."""
+    """Number of bytes of the clips that are in the cache now."""
     evicted: int
-    """Clips dropped to make room."""
+    """Number of clips that were dropped to make room."""
     waits: int
-    """Clips that a caller had to wait for, because their fetch was in progress or had not begun."""
+    """Number of clips for which a caller had to wait, because their fetch was in progress or had not begun."""
     waited_seconds: float
-    """Time that callers waited for clips, summed over threads."""
+    """Seconds that callers waited for clips, summed over threads."""
     retries: int
-    """Retries of all readers of the index in this process."""
+    """Number of retries of all readers of the index in this process."""
     retry_wait_seconds: float
-    """Time between tries of all readers of the index, summed over threads."""
+    """Seconds of waiting before retries, of all readers of the index, summed over threads."""
 
 
 class ClipCache:
@@ -56,8 +56,8 @@ class ClipCache:
 
     Args:
         index: An open index.
-        max_bytes: Limit of the bytes held; a larger clip is fetched and not kept. The bodies of up to `max_in_flight` requests
-            come on top, each of 32 MiB or one clip at most.
+        max_bytes: Limit of the bytes in the cache. A larger clip is fetched and not kept. In addition, up to `max_in_flight`
+            responses are in memory, each of at most 32 MiB or one clip.
         max_in_flight: Largest number of requests that prefetching has in progress at the same time. `get` fetches a missing
             clip in the calling thread.
         max_gap_bytes: Ranges of one `prefetch` with at most this many bytes between them share a request.
@@ -107,16 +107,16 @@ class ClipCache:
     def clear(self) -> None:
         """Drop all clips, and all failures that have not been raised yet.
 
-        Useful after a loop that ended early: the clips that were fetched ahead for it would be kept.
+        Call it after a loop that ended early, whose clips were fetched ahead and would otherwise stay in the cache.
         """
         state = self._state.peek()
         if state is not None:
             state.clear()
 
     def close(self) -> None:
-        """Drop all clips and start no more requests. May be called twice.
+        """Drop all clips and start no more requests. A second call has no effect.
 
-        Callers that wait for a clip whose request has not started get a ReadError. Requests in progress end by themselves.
+        Callers that wait for a clip whose request has not started get a ReadError. Requests in progress continue to their end.
         """
         self._is_closed = True
         state = self._state.peek()
@@ -127,9 +127,9 @@ class ClipCache:
         """Return the clip of `ByteIndex.clip` with its bytes in memory, so that its `read` and `decode` fetch nothing.
 
         Raises:
-            EpisodeNotFoundError, CameraNotFoundError, FrameRangeError: As `ByteIndex.clip`.
-            ChangedFileError, MissingFileError, ReadError: As `Clip.read`, also if a prefetch failed; the next call tries again.
-            WaitLimitError: The request of another thread for this clip does not end.
+            EpisodeNotFoundError, CameraNotFoundError, FrameRangeError: As for `ByteIndex.clip`.
+            ChangedFileError, MissingFileError, ReadError: As for `Clip.read`, also if a prefetch failed; the next call tries again.
+            WaitLimitError: The request of another thread for this clip does not end in time.
             ValueError: The cache is closed.
         """
         clip = self.index.clip(episode_index, camera_key, start, stop)
@@ -141,9 +141,9 @@ class ClipCache:
         return replace(clip, source=FetchedRange(clip.source.root, clip.file_path, clip.byte_range, payload))
 
     def prefetch(self, requests: Iterable[ClipRequest]) -> int:
-        """Start to fetch clips that will be needed soon, in their order, and return without waiting for them.
+        """Start to fetch clips that will be needed soon, in the given order, and return without waiting for them.
 
-        Rows of `samples` that say where the clips lie are waited for, where they are not on this machine yet.
+        If the rows of `samples` that locate the clips are not on this machine, they are fetched first, and waited for.
 
         Returns:
             The number of clips, from the first one, that are held or being fetched. The others do not fit into `max_bytes`
@@ -151,7 +151,7 @@ class ClipCache:
             count as accepted but are not fetched ahead: `get` fetches them.
 
         Raises:
-            EpisodeNotFoundError, CameraNotFoundError, FrameRangeError, FileNotIndexedError: As `ByteIndex.clips`, before
+            EpisodeNotFoundError, CameraNotFoundError, FrameRangeError, FileNotIndexedError: As for `ByteIndex.clips`, before
                 anything is fetched. A failure to fetch a clip is raised by `get` of that clip.
             ValueError: The cache is closed.
         """
@@ -191,7 +191,7 @@ class ClipCache:
             self._run(state, fetch)
 
     def _run(self, state: CacheState, fetch: Fetch) -> None:
-        """Make a request, and give its bytes or its error to all who wait for them."""
+        """Send a request, and pass its bytes or its error to all waiting callers."""
         try:
             body = self.index.source.get_ranges(fetch.path, [(fetch.start, fetch.stop)])[0]
         except BaseException as error:
@@ -203,7 +203,7 @@ class ClipCache:
             state.arrive(fetch, body)
 
     def _awaited(self, state: CacheState, fetch: Fetch, key: Key) -> bytes:
-        """Return the bytes of a key from a fetch, which this thread runs if no other one does."""
+        """Return the bytes of a key from a fetch. This thread runs the fetch unless another thread does."""
         started = time.monotonic()
         if state.start(fetch):
             self._run(state, fetch)

@@ -1,4 +1,4 @@
-"""The state of a cache of clips in one process: bytes, fetches in progress, failures not yet raised, and counts."""
+"""The state of a cache of clips in one process: its bytes, the fetches in progress, the failures not yet raised, and counts."""
 
 import threading
 from collections import OrderedDict
@@ -12,10 +12,10 @@ from episeek.stores.requests.range_plan import WantedRange, plan_requests
 from episeek.stores.transfers import Transfers
 
 Key = tuple[str, int, int]
-"""File, and start and stop of the bytes."""
+"""The key of a clip: its file, and the start and stop of its bytes."""
 
 _MAX_FAILURES = 10_000
-"""Failures of prefetching that are kept. Older ones are forgotten: requesting such a clip fetches it again."""
+"""Greatest number of prefetching failures that are kept. For older ones, requesting the clip fetches it again."""
 
 
 @dataclass(slots=True, eq=False)
@@ -32,7 +32,7 @@ class Fetch:
 
 
 class CacheState:
-    """The state of a cache. Thread-safe; every method holds the lock for a moment only."""
+    """The state of a cache. Thread-safe; no method holds the lock for long."""
 
     def __init__(self, max_bytes: int, transfers_before: Transfers) -> None:
         self.transfers_before = transfers_before
@@ -45,7 +45,7 @@ class CacheState:
         self._pending: dict[Key, Fetch] = {}
         self._failures: OrderedDict[Key, BaseException] = OrderedDict()
         self._ahead_bytes = 0
-        """Bytes fetched ahead: held, or still being fetched."""
+        """Number of bytes that were fetched ahead and not requested yet, or are being fetched ahead."""
         self._held_bytes = 0
         self._pool: WorkerPool | None = None
         self._is_closed = False
@@ -57,9 +57,9 @@ class CacheState:
     # --- requests of callers ---
 
     def look_up(self, key: Key) -> bytes | Fetch:
-        """Return the bytes of a key if they are held, else its fetch: the one in progress, or a new one for the caller to start.
+        """Return the bytes of a key, or else its fetch: the fetch in progress, or a new one that the caller has to start.
 
-        Looking up and claiming are one step: a key that arrived between a lookup and a claim would be fetched, and counted, twice.
+        This is one atomic step. In two steps, a key that arrives in between would be fetched, and counted, twice.
 
         Raises:
             ValueError: The state is closed.
@@ -83,12 +83,12 @@ class CacheState:
         return self._is_closed
 
     def forget_failure(self, key: Key) -> None:
-        """Forget the failure of a key, which a caller has seen."""
+        """Forget the failure of a key after a caller has received it."""
         with self._lock:
             self._failures.pop(key, None)
 
     def note_wait(self, seconds: float) -> None:
-        """Count a caller that had to wait."""
+        """Count a caller that had to wait, and its waiting time."""
         with self._lock:
             self._counts["waits"] += 1
             self._counts["waited_seconds"] += seconds
@@ -102,10 +102,11 @@ class CacheState:
     # --- fetching ahead ---
 
     def plan_ahead(self, keys: Sequence[Key], *, max_gap_bytes: int) -> tuple[list[Fetch], int]:
-        """Return the fetches for keys that are not held, in their order, and the number of keys that are or will be held.
+        """Return the fetches for keys that are not in the cache, in order, and the number of keys that were accepted.
 
-        Keys are accepted, from the first one, as long as there is room for them. Keys that are held already stay until they are
-        used. A key with more bytes than the cache may hold is accepted and not fetched.
+        Keys are accepted, from the first one on, as long as there is room for them. Keys that are in the cache stay there until
+        they
+        are used. A key with more bytes than the cache may hold is accepted and not fetched.
 
         Raises:
             ValueError: The state is closed.
@@ -154,9 +155,9 @@ class CacheState:
     # --- the life of a fetch ---
 
     def start(self, fetch: Fetch) -> bool:
-        """Return whether the caller is the one to run a fetch.
+        """Return whether the caller has to run a fetch: the first caller of this method has to.
 
-        The first one is: a caller that needs the bytes does not wait for a free thread of the pool.
+        In this way a caller that needs the bytes does not wait for a free thread of the pool.
         """
         with self._lock:
             is_first = not fetch.is_started and not self._is_closed
@@ -166,7 +167,7 @@ class CacheState:
             return is_first
 
     def arrive(self, fetch: Fetch, body: bytes) -> None:
-        """Hold the bytes that arrived, and give them to all who wait for them."""
+        """Keep the bytes that arrived, and pass them to all waiting callers."""
         payloads = {key: body[key[1] - fetch.start : key[2] - fetch.start] for key in fetch.futures}
         with self._lock:
             self._counts["bytes_fetched"] += len(body)
@@ -187,9 +188,9 @@ class CacheState:
             fetch.futures[key].set_result(payload)
 
     def fail(self, fetch: Fetch, error: BaseException) -> None:
-        """Give an error to all who wait for the bytes, and keep it for the next caller if the fetch was ahead.
+        """Pass an error to all waiting callers. Keep it for the next caller if nobody has requested the bytes yet.
 
-        An interruption of this thread is not an error of the others: their futures are cancelled.
+        An interruption of this thread, such as KeyboardInterrupt, is not passed on: the futures of the others are cancelled.
         """
         is_error = isinstance(error, Exception)
         with self._lock:
@@ -227,7 +228,7 @@ class CacheState:
                 future.cancel()
 
     def clear(self) -> None:
-        """Drop the bytes and failures that are held. Fetches in progress continue."""
+        """Drop all bytes and failures. Fetches in progress continue."""
         with self._lock:
             self._ahead_bytes -= sum(map(len, self._ahead.values()))
             self._used.clear()
@@ -249,7 +250,7 @@ class CacheState:
         return fetch
 
     def _use(self, key: Key) -> bytes | None:
-        """Return the bytes held for a key, or None, and mark them as just used."""
+        """Return the bytes of a key and mark them as just used, or return None."""
         payload = self._ahead.pop(key, None)
         if payload is None:
             payload = self._used.pop(key, None)

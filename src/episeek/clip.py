@@ -33,10 +33,10 @@ from episeek.mp4.moov.sample_description import VisualSampleEntry, read_entries
 from episeek.stores.byte_source import ByteRange, ByteSource
 
 _NEVER_DEPTH = frozenset({"vp08", "vp09", "mp4v", "jpeg", "mjpa", "mjpb"})
-"""Codecs that have no monochrome pictures of more than 8 bits; for others, the configuration or the decoder decides."""
+"""Codecs without monochrome pictures of more than 8 bits. For other codecs, the configuration or the decoder shows it."""
 
 _KEPT_CODECS = frozenset({"avc1", "avc3", "hvc1", "hev1", "av01", "vp09"})
-"""Codecs whose samples a decoder takes as they are: no demuxer has to cut or join them."""
+"""Codecs whose samples can be passed to a decoder unchanged: no demuxer has to split or join them."""
 
 LeadIn = Literal["hidden", "shown"]
 
@@ -55,7 +55,7 @@ class Clip:
     byte_range: ByteRange
     """The bytes that are fetched: offsets `[start, stop)` in the file."""
     samples: ClipSamples
-    """The samples in the range, in decode order; presentation times count from frame 0 of the episode."""
+    """The samples in the range, in decode order. Their presentation times count from frame 0 of the episode."""
     frame_ticks: npt.NDArray[np.int64]
     """Presentation times of the wanted frames, ticks from frame 0 of the episode, shape [frame_count]."""
     end_tick: int
@@ -75,7 +75,7 @@ class Clip:
 
     @property
     def _last_end(self) -> int:
-        """End of the last sample in presentation order; its successor, if there is one, is not in the clip."""
+        """End of the last sample in presentation order, in ticks. The next sample, which would give it, is not in the clip."""
         last = int(self.samples.pts.max())
         return self.end_tick if last == self.frame_ticks[-1] else last + self.track.frame_duration
 
@@ -99,15 +99,15 @@ class Clip:
         )
 
     def fetch(self) -> bytes:
-        """Return the bytes of `byte_range`, by one request.
+        """Fetch and return the bytes of `byte_range` with one request.
 
         Raises:
-            ChangedFileError, MissingFileError, ReadError: As `read`.
+            ChangedFileError, MissingFileError, ReadError: As for `read`.
         """
         return self.source.get_ranges(self.file_path, [self.byte_range])[0]
 
     def read(self, lead_in: LeadIn = "hidden") -> bytes:
-        """Return a standalone MP4 of these frames, by one request and without re-encoding.
+        """Fetch the bytes with one request, and return a standalone MP4 of these frames, without re-encoding.
 
         Args:
             lead_in: "hidden" presents only the wanted frames, from time 0; "shown" presents every sample in the range,
@@ -121,7 +121,7 @@ class Clip:
         return self.mux(self.fetch(), lead_in)
 
     def mux(self, payload: bytes | memoryview, lead_in: LeadIn = "hidden") -> bytes:
-        """Return the MP4 of `read`, from bytes that were fetched already.
+        """Return the MP4 of `read` from bytes that were already fetched.
 
         Args:
             payload: The bytes of `byte_range`.
@@ -171,15 +171,15 @@ class Clip:
     ) -> DecodedFrames:
         """Fetch and decode the wanted frames, or some of them.
 
-        Pictures are turned by quarters as the matrix of the track demands.
+        Pictures are rotated by quarter turns, as the matrix of the track says.
 
         Args:
             backend: "packets" feeds the samples to a decoder of PyAV that stays open from clip to clip. "torchcodec" and "pyav"
-                open the clip as a file. "auto" is "packets" on the CPU for the usual codecs, else "torchcodec" where it can be
-                imported, else "pyav"; on the CPU, PyAV also decodes what the others refuse, and depth.
+                open the clip as a file. "auto" uses "packets" on the CPU for the usual codecs, otherwise "torchcodec" if it can be
+                imported, otherwise "pyav". On the CPU, it also uses PyAV for depth, and for clips that the others refuse.
             device: The device on which TorchCodec puts the pictures, for example "cuda"; PyAV decodes on the CPU only.
-            frames: The frames to return, counted from `start`, rising; None for all. Frames before the last one are decoded
-                in any case, but only these are converted and returned.
+            frames: The frames to return, counted from `start`, ascending; None for all. All frames up to the last of these are
+                decoded, but only these are converted and returned.
 
         Returns:
             `.data` uint8 [frame_count, 3, height, width], RGB: a torch tensor from TorchCodec, a numpy array from "packets" and
@@ -190,8 +190,8 @@ class Clip:
         Raises:
             BackendUnavailableError: The decoder is not installed, or cannot decode this: TorchCodec returns 8 bits a value.
             DecodeError: The decoder failed, or returned other frames than the sidecars describe.
-            FrameRangeError: `frames` are not rising, or not all of the clip.
-            ChangedFileError, MissingFileError, ReadError: As `read`.
+            FrameRangeError: `frames` are not ascending, or not all in the clip.
+            ChangedFileError, MissingFileError, ReadError: As for `read`.
         """
         # a wrong argument is refused before anything is fetched
         choose_backend(backend, device, can_be_kept=self._can_be_kept)
@@ -209,7 +209,7 @@ class Clip:
         device: str = "cpu",
         frames: Sequence[int] | npt.NDArray[np.int64] | None = None,
     ) -> Any:
-        """Return the pictures of `decode`, from bytes that were fetched already: a tensor from TorchCodec, else an array.
+        """Return the pictures of `decode` from bytes that were already fetched: a tensor from TorchCodec, otherwise an array.
 
         Args:
             payload: The bytes of `byte_range`.
@@ -219,7 +219,7 @@ class Clip:
 
         Raises:
             ShortReadError: `payload` has another length than `byte_range`.
-            BackendUnavailableError, DecodeError, FrameRangeError: As `decode`.
+            BackendUnavailableError, DecodeError, FrameRangeError: As for `decode`.
         """
         return self._pictures(payload, self._positions(frames), backend, device)
 
@@ -230,16 +230,16 @@ class Clip:
         *,
         frames: Sequence[int] | npt.NDArray[np.int64] | None = None,
     ) -> None:
-        """Give the pictures of `decode_payload`, decoded on the CPU, to `put` one by one, so that they need no array together.
+        """Decode the pictures of `decode_payload` on the CPU, and pass them to `put` one by one instead of returning one array.
 
         Args:
-            put: Called with the rank of a picture among the wanted ones, from 0, and the picture [height, width, channels];
-                once, or again where one decoder has failed and another is tried.
+            put: Called with the rank of a picture among the wanted ones, from 0, and the picture [height, width, channels]. It is
+                called again for the same rank if a decoder fails and another one is tried.
             payload: As for `decode_payload`.
             frames: As for `decode`.
 
         Raises:
-            ShortReadError, BackendUnavailableError, DecodeError, FrameRangeError: As `decode_payload`.
+            ShortReadError, BackendUnavailableError, DecodeError, FrameRangeError: As for `decode_payload`.
         """
         tensor = self._decode(payload, self._positions(frames), put, "auto", "cpu")
         if tensor is not None:
@@ -249,7 +249,7 @@ class Clip:
     def _pictures(
         self, payload: bytes | memoryview, positions: npt.NDArray[np.int64], backend: Backend, device: str
     ) -> Any:
-        """Return the wanted pictures, a tensor from TorchCodec, else an array."""
+        """Return the wanted pictures: a tensor from TorchCodec, otherwise an array."""
         pictures = PictureArray(len(positions))
         tensor = self._decode(payload, positions, pictures.put, backend, device)
         return pictures.data if tensor is None else tensor
@@ -262,7 +262,7 @@ class Clip:
         backend: Backend,
         device: str,
     ) -> Any:
-        """Give the wanted pictures to `put`, or return a tensor of all of them where TorchCodec has decoded them; else None."""
+        """Return a tensor of the wanted pictures if TorchCodec decodes them. Otherwise pass them to `put` and return None."""
         self._check_length(payload)
         chosen = choose_backend(backend, device, can_be_kept=self._can_be_kept)
         entry = self._sample_entry()

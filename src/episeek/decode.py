@@ -25,7 +25,7 @@ EVERY_BIT = "a decoder that keeps every bit of monochrome pictures"
 USE_PYAV = "use backend='pyav', or backend='auto' on the CPU"
 
 PutPicture = Callable[[int, npt.NDArray[Any]], None]
-"""Takes one of several wanted pictures by its rank: an array [height, width, channels]."""
+"""A function that receives the rank of a picture among the wanted ones, and the picture, an array [height, width, channels]."""
 
 _DEPTH_FORMAT = re.compile(r"gray(9|10|12|14|16)(le|be)")
 """FFmpeg's names of monochrome pixel formats of more than 8 bits."""
@@ -50,16 +50,19 @@ class DecodedFrames:
 
 
 def choose_backend(backend: Backend, device: str, *, can_be_kept: bool) -> Literal["packets", "torchcodec", "pyav"]:
-    """Return the decoder to use. "auto" is a kept decoder on the CPU, else TorchCodec where it can be imported, else PyAV.
+    """Return the decoder to use.
+
+    "auto" is a decoder that stays open between clips, on the CPU; otherwise TorchCodec if it can be imported; otherwise PyAV.
 
     Args:
-        backend: The decoder that is asked for.
+        backend: The requested decoder.
         device: The device of the pictures.
         can_be_kept: Whether a decoder that stays open between clips gives the same pictures.
 
     Raises:
-        BackendUnavailableError: PyAV is to use a device that only TorchCodec can use, or a decoder to be kept that cannot be.
-        ValueError: There is no such backend.
+        BackendUnavailableError: PyAV is requested for a device that only TorchCodec supports, or "packets" for a stream whose
+            decoder cannot stay open.
+        ValueError: The backend is unknown.
     """
     if backend not in ("auto", "packets", "torchcodec", "pyav"):
         raise ValueError(f"backend: found {backend!r}; expected 'auto', 'packets', 'torchcodec' or 'pyav'")
@@ -96,7 +99,7 @@ def decode_with_torchcodec(
         expected_seconds: Presentation times of the wanted frames, shape [frame_count].
         time_base_seconds: Length of a tick, seconds.
         device: The device of the tensor.
-        may_be_depth: Whether the header leaves it open that the pictures are monochrome of more than 8 bits.
+        may_be_depth: Whether, judging by the header, the pictures may be monochrome with more than 8 bits.
         where: The clip, for messages.
 
     Raises:
@@ -123,11 +126,11 @@ def decode_with_torchcodec(
 
 
 class WantedFrames:
-    """The wanted frames of a clip, which are given away one by one as a decoder of PyAV returns them.
+    """Finds the wanted frames of a clip among the frames that PyAV returns, and passes them to `put` one by one.
 
     Args:
-        ticks: Their presentation times, ascending, shape [frame_count].
-        put: Takes them.
+        ticks: Presentation times of the wanted frames, ascending, shape [frame_count].
+        put: Receives the pictures.
         where: The clip, for messages.
     """
 
@@ -140,18 +143,18 @@ class WantedFrames:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all have come."""
+        """Whether all wanted frames have arrived."""
         return not self._waiting
 
     def rank_of(self, frame: Any) -> int | None:
-        """Return the rank of a frame among those that have not come yet; None for others. The next call does not know it."""
+        """Return the rank of a wanted frame, or None for any other frame. Each wanted frame is returned only once."""
         return None if frame.pts is None else self._waiting.pop(frame.pts, None)
 
     def put(self, rank: int, picture: npt.NDArray[Any], degrees: int) -> None:
-        """Give a picture [height, width, channels] away, turned by degrees as the matrix of the track demands.
+        """Rotate a picture [height, width, channels] by degrees, as the matrix of the track says, and pass it on.
 
         Raises:
-            DecodeError: It has another size, or another number of channels or bits, than those before.
+            DecodeError: The picture differs from earlier ones in size, channels or bits.
         """
         turns = quarter_turns(degrees)
         if turns:
@@ -166,14 +169,14 @@ class WantedFrames:
         self._put(rank, picture)
 
     def check_complete(self) -> None:
-        """Raise DecodeError if a frame has not come."""
+        """Raise DecodeError if a wanted frame has not arrived."""
         if self._waiting:
             found = f"{self._count - len(self._waiting)} of the frames"
             raise DecodeError(self._where, found, f"{self._count} frames from PyAV")
 
 
 class PictureArray:
-    """Pictures of one size, put into one array."""
+    """Collects pictures of one size in one array."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -191,14 +194,18 @@ class PictureArray:
 
     @property
     def data(self) -> npt.NDArray[Any]:
-        """The pictures, shape [count, channels, height, width]; the values of a pixel lie together, as TorchCodec has them."""
+        """The pictures, shape [count, channels, height, width].
+
+        The values of a pixel are adjacent in memory, as in TorchCodec's tensors.
+        """
         return self._array.transpose(0, 3, 1, 2)
 
 
 def decode_with_pyav(
     mp4: bytes, expected_ticks: npt.NDArray[np.int64], put: PutPicture, *, is_depth: bool = False, where: str
 ) -> None:
-    """Give the frames of an MP4 with these presentation times to `put`, turned as the matrix of the track demands.
+    """Decode the frames of an MP4 with the expected presentation times, rotate them as the track's matrix says, and pass them to
+    `put`.
 
     The pictures are RGB, uint8 [height, width, 3]. With `is_depth`, or if the decoder returns monochrome pictures of more than 8
     bits, they are uint16 [height, width, 1], the values as they were encoded.
@@ -206,8 +213,8 @@ def decode_with_pyav(
     Args:
         mp4: A complete file.
         expected_ticks: Presentation times of the wanted frames, ascending, shape [frame_count].
-        put: Takes the pictures, each with its rank in `expected_ticks`.
-        is_depth: Whether the video is known to be monochrome of more than 8 bits, also if the decoder returns other pictures.
+        put: Receives each picture with its rank in `expected_ticks`.
+        is_depth: Whether the video is known to be monochrome with more than 8 bits, even if the decoder returns other pictures.
         where: The clip, for messages.
 
     Raises:
@@ -245,7 +252,7 @@ def _is_depth(frame: Any) -> bool:
 
 
 def _values(frame: Any, where: str) -> npt.NDArray[np.uint16]:
-    """Return the first plane of a monochrome frame, shape [height, width, 1]; FFmpeg adds gray chroma planes for H.264."""
+    """Return the first plane of a monochrome frame, shape [height, width, 1]. For H.264, FFmpeg adds gray chroma planes."""
     if frame.format.components[0].bits <= 8:
         found = f"frames of {frame.format.name}"
         raise DecodeError(where, found, "more than 8 bits, as the decoder configuration says")
@@ -261,16 +268,16 @@ def _values(frame: Any, where: str) -> npt.NDArray[np.uint16]:
 
 
 def quarter_turns(degrees: int) -> int:
-    """Return an angle in quarter turns counterclockwise, rounded as TorchCodec does: to the nearest, halves away from 0.
+    """Return an angle as a number of counterclockwise quarter turns, rounded as in TorchCodec: to the nearest, halves away from 0.
 
-    Mirrored pictures have an angle as well. A value beyond 180 degrees comes from a matrix of zeros and means no turn.
+    Mirrored pictures have an angle, too. A value above 180 degrees comes from a matrix of zeros and means no turn.
     """
     turns = math.floor(abs(degrees) / 90 + 0.5) if abs(degrees) <= 180 else 0
     return turns if degrees > 0 else -turns
 
 
 def torch_is_installed() -> bool:
-    """Return whether torch can be imported; it is not."""
+    """Return whether torch can be imported, without importing it."""
     return "torch" in sys.modules or importlib.util.find_spec("torch") is not None
 
 

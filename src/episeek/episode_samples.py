@@ -1,4 +1,4 @@
-"""The samples of one episode and camera, read from the tables once, from which all of its clips are made."""
+"""The samples of one episode and camera. They are read from the tables once, and all clips of the episode are made from them."""
 
 import threading
 from collections import OrderedDict
@@ -19,7 +19,7 @@ from episeek.stores.byte_source import ByteRange, ByteSource
 Int64Array = npt.NDArray[np.int64]
 
 MAX_KEPT_SAMPLES = 1 << 19
-"""Samples of the episodes that an index keeps in each process: about 20 MiB."""
+"""Number of samples that an index keeps in each process, which take about 20 MiB."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,11 +30,11 @@ class EpisodeSamples:
     file: FileRecord
     track: TrackProperties
     offset: Int64Array
-    """Bytes from the start of the span."""
+    """Offset of each sample from the start of the span, in bytes."""
     size: Int64Array
-    """Bytes."""
+    """Size of each sample, in bytes."""
     pts: Int64Array
-    """Presentation times, ticks from frame 0 of the episode."""
+    """Presentation time of each sample, in ticks from frame 0 of the episode."""
     is_sync: npt.NDArray[np.bool_]
     sync_positions: Int64Array
     """Positions of the sync samples, ascending, shape [keyframe_count]."""
@@ -43,7 +43,7 @@ class EpisodeSamples:
 
     @property
     def frame_count(self) -> int:
-        """Frames of the episode."""
+        """Number of frames of the episode."""
         return len(self.frames)
 
     def window(self, start: int, stop: int) -> SampleWindow:
@@ -57,12 +57,12 @@ class EpisodeSamples:
         return needed_samples(self.pts, self.sync_positions, self.frames[start:stop], where=where)
 
     def byte_range(self, window: SampleWindow) -> ByteRange:
-        """Return the bytes of the file that hold some samples, `[start, stop)`."""
+        """Return the byte range `[start, stop)` of the file that holds the samples of a window."""
         offset, size = self.offset[window.start : window.stop], self.size[window.start : window.stop]
         return self.span.mdat_offset + int(offset.min()), self.span.mdat_offset + int((offset + size).max())
 
     def clip(self, start: int, stop: int, source: ByteSource) -> Clip:
-        """Return frames `[start, stop)` as a clip, whose bytes come from `source`.
+        """Return frames `[start, stop)` as a clip that fetches its bytes from `source`.
 
         Raises:
             FrameRangeError: The window is empty or reaches past the end of the episode.
@@ -117,9 +117,9 @@ def make_episode_samples(
     pts: Int64Array,
     is_sync: npt.NDArray[np.bool_],
 ) -> EpisodeSamples | None:
-    """Return the samples of a span; None where their times do not rise from 0, or their sizes do not fill the span.
+    """Return the samples of a span, or None if their times do not rise from 0, or their sizes do not fill the span.
 
-    The arrays are as those of `EpisodeSamples`, and become read-only.
+    The arrays are those of `EpisodeSamples`, and become read-only.
     """
     frames = np.argsort(pts, kind="stable")[span.lead_in_count : span.lead_in_count + span.frame_count]
     frame_pts = pts[frames]
@@ -137,10 +137,10 @@ def make_episode_samples(
 
 
 class KeptSamples:
-    """The samples of the episodes that were used last, up to a number of samples. Thread-safe.
+    """Keeps the samples of the most recently used episodes, up to a number of samples. Thread-safe.
 
     Args:
-        max_samples: Largest number of samples that are kept; the last episode is kept whatever its length.
+        max_samples: Largest number of samples that are kept. The last episode is kept whatever its length.
     """
 
     def __init__(self, max_samples: int = MAX_KEPT_SAMPLES) -> None:
@@ -150,7 +150,7 @@ class KeptSamples:
         self._sample_count = 0
 
     def get(self, episode_index: int, camera_key: str) -> EpisodeSamples | None:
-        """Return the samples of an episode where they are kept."""
+        """Return the samples of an episode, or None if they are not kept."""
         key = episode_index, camera_key
         with self._lock:
             found = self._kept.get(key)
@@ -159,7 +159,7 @@ class KeptSamples:
             return found
 
     def put(self, samples: EpisodeSamples) -> None:
-        """Keep the samples of an episode, and forget those that were not used for longest."""
+        """Keep the samples of an episode, and drop the least recently used ones if there are too many."""
         key = samples.span.episode_index, samples.span.camera_key
         with self._lock:
             if key not in self._kept:

@@ -1,8 +1,9 @@
-"""Every error that this package raises on purpose.
+"""All errors that this package raises on purpose.
 
-They have one base, `EpiseekError`, and each of them is a builtin error too, so that `except FileNotFoundError` works as a
-caller expects. A message says where something is wrong, what was found, what was expected and, where it is known, what to do
-about it. All of them can be pickled, so that workers of a process pool raise them unchanged.
+They share the base class `EpiseekError`, and each also has a builtin base class, so that `except FileNotFoundError` works as a
+caller
+expects. A message says where something is wrong, what was found, what was expected and, if it is known, what to do about it. All
+errors can be pickled, so that they pass unchanged from worker processes.
 """
 
 import re
@@ -13,16 +14,16 @@ Extra = Literal["prepare", "hub", "http", "s3", "gcs", "azure", "torch"]
 
 
 class EpiseekError(Exception):
-    """Base of all errors of this package. The parts of its message are attributes: nobody has to parse it.
+    """Base class of all errors of this package. The parts of its message are attributes, so that no code has to parse it.
 
     Args:
         where: The file, table, episode or argument concerned.
         found: A noun phrase for what is wrong there.
         expected: A noun phrase for what would be right.
-        hint: Advice to the reader, an imperative sentence without a full stop; empty where there is none.
+        hint: Advice to the user, an imperative sentence without a full stop; empty if there is none.
 
-    With one argument, that is the whole message: `torch.utils.data.DataLoader` makes the error of a worker process again from
-    its class and a text.
+    A single argument is the whole message: `torch.utils.data.DataLoader` rebuilds the error of a worker process from its class and
+    one text.
     """
 
     def __init__(self, where: str, found: str = "", expected: str = "", hint: str = "") -> None:
@@ -44,12 +45,12 @@ class EpiseekError(Exception):
         return type(self), (self.where, self.found, self.expected, self.hint)
 
     def within(self, place: str) -> Self:
-        """Return this error with a `where` that names a place as well, such as what the bytes of a range were for."""
+        """Return this error with a `where` that also names a place, such as the episode for which bytes were fetched."""
         return type(self)(f"{self.where} ({place})" if place else self.where, self.found, self.expected, self.hint)
 
 
 def install_hint(extra: Extra) -> str:
-    """Return the command that installs what is missing, as the `hint` of an error."""
+    """Return a `hint` with the command that installs the missing packages of an extra."""
     return f"pip install 'episeek[{extra}]'"
 
 
@@ -62,7 +63,7 @@ _USER_INFO = re.compile(r"://[^/@\s:]*:[^/@\s]*@")
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or the name of its class where the message is empty."""
+    """Return the first line of an error's message, or the name of its class if the message is empty."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
@@ -107,7 +108,7 @@ class AccessError(ReadError, PermissionError):
 
 
 class WaitLimitError(ReadError, TimeoutError):
-    """Something did not happen within its time limit."""
+    """A request or another event did not finish within its time limit."""
 
 
 class WriteError(EpiseekError, OSError):
@@ -126,7 +127,7 @@ class DatasetError(EpiseekError, ValueError):
 
 
 class NotADatasetError(DatasetError):
-    """There is no usable `meta/info.json`."""
+    """The directory has no usable `meta/info.json`."""
 
 
 class UnsupportedVersionError(DatasetError):
@@ -204,7 +205,7 @@ class MissingSidecarError(SidecarError, FileNotFoundError):
 
 
 class FormatVersionError(SidecarError):
-    """The sidecars have no format version, or one that this release does not know."""
+    """The sidecars have no format version, or a version that this release does not know."""
 
 
 class MixedBuildError(SidecarError):
@@ -224,7 +225,7 @@ class SpanTooLargeError(EpiseekError, OverflowError):
 
 
 class StaleSidecarsWarning(UserWarning):
-    """The dataset has other episodes than its sidecars: the reader knows those of the sidecars."""
+    """The dataset has other episodes than its sidecars. The reader uses the episodes of the sidecars."""
 
 
 class SidecarLayoutWarning(UserWarning):
@@ -267,8 +268,8 @@ class DecodeError(EpiseekError, RuntimeError):
 
 
 class TimestampToleranceError(EpiseekError, ValueError):
-    """The time of a row and that of its picture differ by more than a training job allows."""
+    """The time of a row and the time of its picture differ by more than a training job allows."""
 
 
 class SamplerStateError(EpiseekError, ValueError):
-    """A state is of another sampler, whose sequence is another one."""
+    """A state belongs to a sampler with another sequence."""

@@ -1,10 +1,11 @@
-"""Decoders that stay open from one clip to the next: the samples of a clip are fed to them as packets, without a demuxer.
+"""Decode clips with decoders that stay open from one clip to the next, and receive samples as packets, without a demuxer.
 
-Opening a file, reading its header and starting a decoder cost more than decoding a frame. A decoder is made once for each thread
-and sample description, from the complete MP4 of the first clip, so that it has exactly the parameters of a demuxed file. Later
-clips with the same description give it their samples alone. It is drained or flushed between clips, which all start at a sync
-sample. It cannot be kept where a stream changes its parameters, since those of one clip would last into the next: such
-files have several sample descriptions (see `files.start_description_runs` in docs/format.md), and are not decoded here.
+Opening a file, reading its header and starting a decoder cost more than decoding a frame. One decoder is made for each thread and
+sample description, from the complete MP4 of the first clip, so that it has exactly the parameters of a demuxed file. Later clips
+with
+the same description only pass it their samples. It is drained or flushed between clips, which all start at a sync sample. A decoder
+cannot stay open if the stream changes its parameters, which would last into the next clip: such files have several sample
+descriptions (`files.start_description_runs` in docs/format.md), and are not decoded here.
 """
 
 import io
@@ -27,13 +28,13 @@ if TYPE_CHECKING:
     from episeek.mp4.clip_header import ClipSamples
 
 MAX_KEPT = 32
-"""Decoders of a thread. A training job needs one for each camera and encoder."""
+"""Greatest number of open decoders of a thread. A training job needs one for each camera and encoder."""
 
 
 @dataclass(slots=True)
 class _Kept:
     container: Any
-    """Open, because the decoder belongs to it."""
+    """The container from which the decoder was made. It stays open because the decoder belongs to it."""
     context: Any
     to_rgb: Callable[[Any], Any]
 
@@ -44,7 +45,7 @@ class _ThreadState(threading.local):
 
 
 _STATE = PerProcess(_ThreadState)
-"""Of each process: a decoder must not be used by a forked child."""
+"""The decoders by process id, since a forked child must not use a decoder of its parent."""
 
 
 def decode_packets(
@@ -58,20 +59,21 @@ def decode_packets(
     timescale: int,
     where: str,
 ) -> None:
-    """Give the wanted frames of a clip to `put`: RGB, uint8 [height, width, 3], turned as the matrix of the track demands.
+    """Decode the wanted frames of a clip, and pass them to `put`: RGB, uint8 [height, width, 3], rotated as the track's matrix
+    says.
 
     Args:
-        make_mp4: Returns the clip as a complete file, from which the decoder is made where there is none yet.
-        key: What a decoder is made for: clips of equal keys have the same sample description and matrix.
+        make_mp4: Returns the clip as a complete file, from which a new decoder is made if there is none for the key.
+        key: Identifies the decoder: clips with equal keys have the same sample description and matrix.
         samples: The samples of the clip.
-        payload: The bytes that the offsets of the samples count from.
+        payload: The bytes of the clip. Sample offsets count from its start.
         frame_ticks: Presentation times of the wanted frames in the ticks of `samples.pts`, ascending, shape [frame_count].
-        put: Takes the pictures, each with its rank in `frame_ticks`.
+        put: Receives each picture with its rank in `frame_ticks`.
         timescale: Ticks per second.
         where: The clip, for messages.
 
     Raises:
-        DecodeError: Decoding failed, a frame is missing, or the pictures are no RGB of 8 bits.
+        DecodeError: Decoding failed, a frame is missing, or the pictures cannot be converted to RGB of 8 bits without loss.
     """
     import av
 
@@ -98,7 +100,7 @@ def decode_packets(
 
 
 def _to_rgb() -> Callable[[Any], Any]:
-    """Return a conversion of frames to packed RGB, which keeps what it has set up for their size and colours."""
+    """Return a function that converts frames to packed RGB, and keeps its setup for the size and colours of the last frame."""
     import av
     from av.video.reformatter import VideoReformatter
 

@@ -1,4 +1,4 @@
-"""Opening of the byte index of a dataset, with a check of the arguments. Exported as `episeek.open`."""
+"""Open the byte index of a dataset, after checking the arguments. Exported as `episeek.open`."""
 
 import os
 from typing import Any
@@ -27,30 +27,31 @@ def open_index(
     Args:
         url: The root of the dataset: a local path; `hf://datasets/ORG/NAME[@REVISION]`, pinned to its current commit;
             `hf://buckets/ORG/NAME`; a URL of http, https, s3, gs or az; any other URL that fsspec knows.
-        data_root: The root of the videos, if it is another one, as for an overlay made by `episeek prepare`. None: the videos
-            are in `url`; for an overlay on this machine without videos, in the source that it records, which is logged.
+        data_root: The root of the videos, if it is not `url`, as for an overlay made by `episeek prepare`. None for videos in
+            `url`,
+            or, for a local overlay without videos, in the source that it records, which is then logged.
         storage_options: Credentials and endpoints by fsspec's names; for `hf://`, `token` and `endpoint`.
-        verify: How to check that the videos are those that were indexed: "identity", "moov", "size" or "bytes". See
+        verify: How to check that the videos have not changed since they were indexed: "identity", "moov", "size" or "bytes". See
             `episeek.sidecars.video_source.IndexedVideoSource`.
-        on_stale: What to do where `meta/info.json` beside the sidecars, or beside the videos, has other numbers of episodes or
-            frames, another fps or other cameras, as after recording more episodes. "auto" warns where the file is on this
-            machine, and does not look into a store. "warn" and "raise" look there as well, for a request or two. "ignore" does not
-            look.
-        retry: How often and how long to try each request.
-        transport: "auto", or "obstore" or "fsspec" to allow no other one. See `episeek.stores.open_source.open_source`.
+        on_stale: What to do if `meta/info.json` next to the sidecars or the videos differs from the sidecars in the number of
+            episodes
+            or frames, the fps or the cameras, as after recording more episodes. "auto" reads it only from this machine, and warns.
+            "warn" and "raise" also read it from a store, with one or two requests. "ignore" does not read it.
+        retry: How often, and for how long, a failed request is repeated.
+        transport: "auto", or "obstore" or "fsspec" to use only that one. See `episeek.stores.open_source.open_source`.
 
     Raises:
         MissingSidecarError: A table is missing.
-        FormatVersionError: The tables have no format version, or one that this release does not know.
-        MixedBuildError: The tables are of different builds.
+        FormatVersionError: The tables have no format version, or a version that this release does not know.
+        MixedBuildError: The tables come from different builds.
         SidecarLayoutError: A table has other columns or types, or is damaged.
         StaleSidecarsError: The dataset has other episodes than the sidecars, and `on_stale` is "raise".
         AccessError, ReadError: The store refuses access or does not answer.
         BackendUnavailableError: A package for this kind of store is not installed.
-        ValueError: `verify`, `on_stale` or `transport` is none of its modes.
+        ValueError: `verify`, `on_stale` or `transport` has an unknown value.
 
     Warns:
-        StaleSidecarsWarning: The dataset has other episodes than the sidecars; the reader knows those of the sidecars.
+        StaleSidecarsWarning: The dataset has other episodes than the sidecars. The reader uses the episodes of the sidecars.
         SidecarLayoutWarning: A table was rewritten by another tool, so it is read into memory instead of being mapped.
     """
     if verify not in VERIFY_MODES:
@@ -70,6 +71,6 @@ def open_index(
 
 
 def _absolute(url: str | os.PathLike[str]) -> str:
-    """Return a URL unchanged, and a local path as an absolute one: the index may be unpickled in another directory."""
+    """Return a URL unchanged, and a local path as an absolute path, since the index may be unpickled in another directory."""
     text = os.fspath(url)
     return os.path.abspath(local_path(text)) if is_local(text) else text

@@ -16,16 +16,16 @@ class EpisodeSpan:
     camera_key: str
     file_id: int
     mdat_offset: int
-    """Offset in the file of the first byte needed to decode the episode."""
+    """Offset in the file of the first byte that decoding the episode needs."""
     mdat_length: int
-    """Bytes from there to the end of the last one needed."""
+    """Number of bytes from `mdat_offset` to the end of the last sample that the episode needs."""
     frame_count: int
     first_pts: float
     """Declared start, seconds from the start of the file."""
     last_pts: float
     """Declared end, seconds from the start of the file."""
     first_frame_tick: int
-    """Presentation time of the first frame, ticks of the file."""
+    """Presentation time of the first frame, in ticks of the file."""
     sample_start: int
     sample_count: int
     keyframe_start: int
@@ -35,16 +35,19 @@ class EpisodeSpan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Keyframes:
-    """The sync samples of one episode by presentation time, as views of the mapped table; shape [keyframe_count] each."""
+    """The sync samples of one episode, sorted by presentation time, as views of the mapped table.
+
+    Arrays have shape [keyframe_count].
+    """
 
     pts: npt.NDArray[np.int64]
-    """Presentation times, ticks of the file."""
+    """Presentation times, in ticks of the file."""
     byte_offset: npt.NDArray[np.int64]
-    """Offsets in the file, bytes."""
+    """Offsets in the file, in bytes."""
     sample_index: npt.NDArray[np.int32]
-    """Positions in decode order within the samples of the episode."""
+    """Positions, in decode order, among the samples of the episode."""
     frame_index: npt.NDArray[np.int32]
-    """Positions in presentation order within the episode; negative in the lead-in."""
+    """Positions, in presentation order, among the frames of the episode; negative for samples of the lead-in."""
 
     def __len__(self) -> int:
         return len(self.pts)

@@ -1,3 +1,3 @@
-"""The release, as pyproject.toml has it."""
+"""The version of this release, which pyproject.toml repeats."""
 
 __version__ = "0.1.0"
