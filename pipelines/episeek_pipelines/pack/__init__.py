@@ -1,1 +1,1 @@
-"""The pack step: the videos of each camera, put together into a few MP4 files without encoding anything."""
+"""The pack step: join the videos of each camera into a few MP4 files, without encoding anything again."""

@@ -1,4 +1,7 @@
-"""The clock of a packed file: the grid of the dataset's frame rate where the frames are on it, else their own ticks."""
+"""Choose the clock of a packed file: the dataset's frame rate if all frames follow it, otherwise the ticks of the source files.
+
+Frames are on the grid if frame k is presented k / fps seconds after frame 0.
+"""
 
 from fractions import Fraction
 from typing import Final
@@ -8,10 +11,10 @@ import numpy as np
 from episeek.mp4.moov.sample_boxes import Int64Array
 
 _LARGEST_DENOMINATOR: Final = 100_000
-"""Of a frame rate as a fraction: 30000/1001 is among those, and floats of few digits are themselves."""
+"""Greatest denominator of a frame rate as a fraction. It allows 30000/1001, and keeps decimal numbers of a few digits exact."""
 
 _LEAST_TIMESCALE: Final = 10_000
-"""Ticks per second at least, as FFmpeg's muxer has them (`mov_init` in libavformat/movenc.c)."""
+"""Smallest number of ticks per second that FFmpeg's muxer chooses (`mov_init` in libavformat/movenc.c)."""
 
 
 def rate_of(fps: float) -> Fraction:
@@ -20,7 +23,7 @@ def rate_of(fps: float) -> Fraction:
 
 
 def is_on_grid(pts: Int64Array, timescale: int, fps: float) -> bool:
-    """Return whether frame k is k / fps seconds after frame 0, as exactly as the ticks can say it.
+    """Return whether frame k is k / fps seconds after frame 0, to the precision of the ticks.
 
     Args:
         pts: Presentation times, ascending, ticks.
@@ -37,9 +40,10 @@ def is_on_grid(pts: Int64Array, timescale: int, fps: float) -> bool:
 
 
 def grid_ticks(fps: float, timescales: frozenset[int]) -> tuple[int, int]:
-    """Return the timescale of a file on the grid, and the ticks of a frame.
+    """Return the timescale of a file on the grid, and the number of ticks of one frame.
 
-    That of the sources is kept where it is one and holds the grid; otherwise, ticks are as FFmpeg's muxer chooses them.
+    If all sources have the same timescale and a frame is a whole number of its ticks, it is kept. Otherwise the timescale is the
+    one that FFmpeg's muxer chooses.
     """
     rate = rate_of(fps)
     if len(timescales) == 1:

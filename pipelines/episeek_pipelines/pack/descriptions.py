@@ -1,4 +1,4 @@
-"""Sample descriptions of packed files: what they say of the pictures, and which may follow each other in one file.
+"""Compare the sample descriptions (stsd entries) of source files, to decide which files may be joined into one packed file.
 
 An entry is kept byte for byte but for `btrt` (ISO/IEC 14496-12:2022, 8.5.2.2): the bit rates of the source file.
 
@@ -24,16 +24,16 @@ _BIT_RATES: Final = "btrt"
 
 @dataclass(frozen=True, slots=True)
 class UsedEntries:
-    """The sample entries that samples use, in the order of their numbers."""
+    """The sample entries that some samples use, in the order of their numbers."""
 
     numbers: tuple[int, ...]
-    """Their places in the stsd box of the source, from 1."""
+    """The numbers of the entries in the stsd box of the source, counted from 1."""
     entries: tuple[bytes, ...]
-    """Each a whole box."""
+    """The bytes of each entry, as a whole box with its header."""
 
     @property
     def digest(self) -> str:
-        """SHA-256, hex, of all of them."""
+        """The SHA-256, in hex, of all entries."""
         digest = hashlib.sha256()
         for entry in self.entries:
             digest.update(len(entry).to_bytes(8, "big") + entry)
@@ -41,20 +41,20 @@ class UsedEntries:
 
 
 def used_entries(table: SampleTable, start: int, stop: int, *, where: str) -> UsedEntries:
-    """Return the entries that the samples `[start, stop)` use."""
+    """Return the sample entries that the samples `[start, stop)` use."""
     numbers = [1] if table.description_index is None else np.unique(table.description_index[start:stop]).tolist()
     entries = split_entries(table.sample_description, where=where)
     return UsedEntries(tuple(numbers), tuple(_without_bit_rates(entries[number - 1], where) for number in numbers))
 
 
 def appearance(table: SampleTable, used: UsedEntries, *, where: str) -> str:
-    """Return a text that is the same for files whose samples may follow each other in one file, as far as entries decide it."""
+    """Return a text that is equal for samples whose sample entries allow them to be in one packed file."""
     kind = read_entries(join_entries([used.entries[0]]), where=where)[0]
     return f"{kind} {table.width}x{table.height} {table.matrix.hex()} {used.digest}"
 
 
 def _without_bit_rates(entry: bytes, where: str) -> bytes:
-    """Return a sample entry without its `btrt` box; bytes that are no boxes stay."""
+    """Return a sample entry without its `btrt` box. Bytes that cannot be parsed as boxes are kept."""
     root = parse_box(entry, 0, len(entry), where=where)
     parts, position = [entry[4:8]], root.payload
     for box in child_boxes(entry, root.payload + _VISUAL_FIELDS_BYTES, root.end, where=where):

@@ -1,4 +1,4 @@
-"""Pieces of a video file: runs of samples that decode alike wherever they are, each with whole episodes.
+"""Cut a video file into pieces: runs of samples with whole episodes that decode to the same pictures in any file.
 
 A file may be cut before a sample where no sample after it is shown before one that precedes it. A piece starts at such a place
 whose sample also resets decoding and has its decoder state in its sample entry, and it ends at the first such place after its
@@ -40,7 +40,7 @@ def closed_places(table: SampleTable) -> BoolArray:
 
 
 def possible_starts(table: SampleTable, closed: BoolArray) -> Int64Array:
-    """Return the samples before which a piece may start, as far as the tables say: the first one, and sync samples in order."""
+    """Return the samples before which the tables allow a piece to start: the first sample, and sync samples, ascending."""
     is_start = table.is_sync & closed[:-1]
     if table.start_description_index is not None:
         own = np.ones(len(table), np.int64) if table.description_index is None else table.description_index
@@ -54,10 +54,10 @@ def possible_starts(table: SampleTable, closed: BoolArray) -> Int64Array:
 def wanted_starts(
     table: SampleTable, starts: Int64Array, episodes: DeclaredEpisodes, frames: EpisodeFrames, *, where: str
 ) -> tuple[Int64Array, Int64Array]:
-    """Return, for each episode, the last possible start before the samples that it needs, and the end of these.
+    """Return, for each episode, the last possible start before the samples that it needs, and the sample after the last of these.
 
     Raises:
-        EpisodeFramesError: Decoding has nowhere to start.
+        EpisodeFramesError: An episode has no sample before it at which decoding can start.
     """
     order, sync = table.presentation_order(), np.flatnonzero(table.is_sync)
     chosen, stops = np.empty(len(episodes), np.int64), np.empty(len(episodes), np.int64)
@@ -72,11 +72,11 @@ def wanted_starts(
 
 
 def join_cuts(starts: Int64Array, stops: Int64Array, closed: BoolArray) -> list[Cut]:
-    """Return the pieces for the episodes that start and stop there, in order: those that overlap are one piece.
+    """Return the pieces that contain the given episodes, in order. Overlapping pieces become one piece.
 
     Args:
         starts: The first sample of each episode's piece.
-        stops: The end of the samples that each episode needs.
+        stops: The sample after the last one that each episode needs.
         closed: The result of `closed_places`.
     """
     places = np.flatnonzero(closed)

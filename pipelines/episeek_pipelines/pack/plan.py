@@ -1,8 +1,8 @@
-"""The plan of packing: which pieces of which source files go into which packed file, and where each episode is then.
+"""Plan which pieces of which source files go into which packed file, and the new location of each episode.
 
 The pieces of a camera follow each other in the order of their episodes. A new file starts where the next piece would make the
-file as large as the limit (LeRobot's rule), and where the next piece cannot follow: other pictures, another clock, or a decoder
-that is not in the state that it needs.
+file as large as the limit (LeRobot's rule). It also starts where the next piece cannot be in the same file, because its pictures
+have another format, its clock differs, or decoding it depends on its position at the start of a file.
 """
 
 import math
@@ -29,7 +29,7 @@ BYTES_PER_MB: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Samples `[start, stop)`, in decode order, of one source file."""
+    """The samples `[start, stop)` of one source file, in decode order, which become a part of a packed file."""
 
     path: str
     version: str
@@ -37,38 +37,38 @@ class Part:
     start: int
     stop: int
     begin_ticks: int
-    """Time of its first frame in the packed file, ticks."""
+    """The time of the part's first frame in the packed file, in ticks of the packed file."""
 
 
 @dataclass(frozen=True, slots=True)
 class PackedFile:
-    """A file to write."""
+    """A packed file that the plan contains."""
 
     path: str
     camera_key: str
     timescale: int
     """Ticks per second."""
     frame_ticks: int
-    """Ticks of a frame on the grid; 0 for parts that keep their own ticks."""
+    """Number of ticks of one frame on the grid; 0 if the parts keep the ticks of their source files."""
     end_ticks: int
-    """End of the last frame."""
+    """The end of the last frame, in ticks."""
     media_bytes: int
     parts: tuple[Part, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class PackPlan:
-    """The files to write, sorted by camera and number, and the places of all episodes in them."""
+    """The packed files, sorted by camera and number, and the locations of all episodes in them."""
 
     files: tuple[PackedFile, ...]
     locations: VideoLocations | None
-    """None for a dataset without cameras."""
+    """The new locations of the videos; None for a dataset without cameras."""
     source_files: int
-    """Files of the source that hold episodes."""
+    """Number of video files of the source that contain episodes."""
 
     @property
     def paths(self) -> frozenset[str]:
-        """The packed files."""
+        """The paths of the packed files."""
         return frozenset(file.path for file in self.files)
 
 
@@ -82,7 +82,7 @@ class _OpenFile:
     brought: frozenset[UnitKey] = frozenset()
 
     def takes(self, video: SourceVideo, piece: Piece, limit_bytes: int) -> bool:
-        """Return whether a piece may follow those that are in the file."""
+        """Return whether a piece may follow the pieces that are already in the file."""
         if not self.members:
             return True
         last_video, last = self.members[-1]
@@ -96,7 +96,7 @@ class _OpenFile:
         return piece.is_reset and self.left | video.units.left <= self.brought & video.units.brought
 
     def add(self, video: SourceVideo, piece: Piece) -> None:
-        """Add a piece."""
+        """Add a piece to the end of the file."""
         is_first = not self.members
         self.members.append((video, piece))
         self.left |= video.units.left
@@ -105,14 +105,14 @@ class _OpenFile:
 
 
 def size_limit(dataset: Dataset, size_mb: float | None) -> int:
-    """Return the limit of the size of packed files in bytes.
+    """Return the size in bytes below which packed files are filled.
 
     Args:
         dataset: The dataset, whose meta/info.json may give one.
-        size_mb: The wanted limit in LeRobot's megabytes; None for the one of meta/info.json.
+        size_mb: The limit in LeRobot's megabytes; None for the limit in meta/info.json.
 
     Raises:
-        ValueError: It is not above 0.
+        ValueError: `size_mb` is not greater than 0.
     """
     chosen = dataset.info.video_files_size_in_mb if size_mb is None else size_mb
     if not 0 < chosen < math.inf:
@@ -125,7 +125,7 @@ def plan_packing(dataset: Dataset, videos: Iterable[SourceVideo], *, limit_bytes
 
     Args:
         dataset: The source.
-        videos: All video files that hold episodes.
+        videos: All video files that contain episodes.
         limit_bytes: Size below which files are filled.
 
     Raises:
@@ -148,7 +148,7 @@ def plan_packing(dataset: Dataset, videos: Iterable[SourceVideo], *, limit_bytes
 
 
 def with_locations(dataset: Dataset, locations: VideoLocations | None) -> Dataset:
-    """Return a dataset whose videos are elsewhere; the same one for None."""
+    """Return the dataset with other locations of its videos, or the same dataset if `locations` is None."""
     if locations is None:
         return dataset
     info = replace(dataset.info, video_path=locations.video_path)
@@ -195,7 +195,7 @@ def _pack_camera(
 def _groups(
     members: Iterable[tuple[SourceVideo, Piece]], limit_bytes: int
 ) -> Iterator[list[tuple[SourceVideo, Piece]]]:
-    """Yield the pieces of each packed file."""
+    """Yield, for each packed file of a camera, the list of its pieces."""
     current = _OpenFile()
     for video, piece in members:
         if not current.takes(video, piece, limit_bytes):
@@ -207,12 +207,12 @@ def _groups(
 
 
 def _clock(video: SourceVideo, piece: Piece) -> int:
-    """Return the ticks per second that a piece keeps; 0 for one on the grid."""
+    """Return the timescale that a piece has to keep; 0 for a piece whose frames are on the grid."""
     return 0 if piece.is_on_grid else video.timescale
 
 
 def _ticks(group: Sequence[tuple[SourceVideo, Piece]], fps: float) -> tuple[int, int]:
-    """Return the timescale of a packed file, and the ticks of a frame on the grid; 0 where the pieces keep their ticks."""
+    """Return the timescale of a packed file, and the ticks of one frame on the grid, or 0 if the pieces keep their own ticks."""
     first, piece = group[0]
     if not piece.is_on_grid:
         return first.timescale, 0

@@ -1,8 +1,7 @@
-"""The properties of one video file of the source that packing depends on: its pieces, their sizes and times, and which of them may
-follow each other.
+"""Read what packing needs of one video file of the source: its pieces, their sizes and times, and which of them may be joined.
 
-Only the header is read, and the first bytes of samples at which decoding starts. Refused are files whose episodes are not certain
-frame by frame, and those of containers whose samples are not those of MP4.
+Only the header and the first bytes of samples at which decoding starts are read. A file is refused if the frames of its episodes
+are not certain, or if it is not MP4.
 """
 
 import sys
@@ -44,38 +43,38 @@ class PieceEpisode:
 
     episode_index: int
     first_frame: int
-    """Frames of the piece before it."""
+    """Number of frames in the piece before the episode."""
     length: int
-    """Frames."""
+    """Number of frames of the episode."""
     begin_ticks: int
-    """Ticks of the source from the first frame of the piece to that of the episode."""
+    """Time from the first frame of the piece to the first frame of the episode, in ticks of the source."""
     end_ticks: int
-    """Ticks of the source from the first frame of the piece to the end of the episode's last frame."""
+    """Time from the first frame of the piece to the end of the episode's last frame, in ticks of the source."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A run of samples that decode alike wherever they are."""
+    """A run of samples that decode to the same pictures in any file."""
 
     start: int
-    """Position of its first sample, in decode order."""
+    """Position of the piece's first sample in the source file, in decode order."""
     stop: int
-    """Position of the sample after its last one."""
+    """Position of the sample after the piece's last sample."""
     size_bytes: int
-    """Bytes of its samples."""
+    """Total size of the samples in bytes."""
     duration_ticks: int
-    """Ticks of the source from its first frame to the end of the last one."""
+    """Time from the first frame to the end of the last frame, in ticks of the source."""
     is_on_grid: bool
     """Whether frame k is k / fps seconds after frame 0."""
     appearance: str
-    """The same for pieces that may be in one file, as far as sample entries decide it."""
+    """A text that is equal for pieces whose sample entries allow them to be in one packed file."""
     is_reset: bool
-    """Whether it may follow the samples of another file."""
+    """Whether the piece may follow the samples of another file."""
     episodes: tuple[PieceEpisode, ...]
 
     @property
     def sample_count(self) -> int:
-        """The number of its samples, each of which is a frame."""
+        """The number of samples in the piece, each of which is a frame."""
         return self.stop - self.start
 
 
@@ -86,7 +85,7 @@ class SourceVideo:
     path: str
     camera_index: int
     version: str
-    """A text that another version of the file does not have."""
+    """A text that identifies this version of the file's contents."""
     header_digest: str
     timescale: int
     units: StreamUnits
@@ -103,11 +102,11 @@ def read_source_video(
         video: The file, with its declared episodes.
         fps: The dataset's frame rate.
         keyframes: As for the index step.
-        is_whole: Whether to refuse a file with other frames than those of its episodes.
+        is_whole: Whether to refuse a file that contains other frames than those of its episodes.
 
     Raises:
         ContainerError: The file is no MP4.
-        EpisodeFramesError: The frames of an episode are not certain, or are not as many as its rows.
+        EpisodeFramesError: The frames of an episode are not certain, or their number differs from the episode's length.
         EpiseekError: The file cannot be indexed.
     """
     version = root.version_of(video.path)
@@ -136,7 +135,7 @@ def read_source_video(
 
 
 def _cuts(source: CountingSource, header: VideoHeader, video: DeclaredVideo, frames: EpisodeFrames) -> list[Cut]:
-    """Return the pieces, of which only the first sample of the file may be a start that resets nothing."""
+    """Return the pieces of a file. Each starts at a sample that resets decoding, except for one at the start of the file."""
     table = header.table
     closed = closed_places(table)
     starts = possible_starts(table, closed)
@@ -183,14 +182,14 @@ def _piece(
 
 
 def to_document(video: SourceVideo) -> dict[str, Any]:
-    """Return a source video as JSON has it."""
+    """Return a source video as a JSON object."""
     document = asdict(video)
     document["units"] = [sorted(map(list, keys)) for keys in (video.units.left, video.units.brought)]
     return document
 
 
 def from_document(document: dict[str, Any]) -> SourceVideo:
-    """Return the source video of `to_document`."""
+    """Return the source video that `to_document` converted."""
     pieces = [
         Piece(
             **{

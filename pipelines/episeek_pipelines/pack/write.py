@@ -1,6 +1,6 @@
-"""Write one packed file: a moov box in front, and after it the samples of its parts, byte for byte.
+"""Write one packed file: first the moov box, then the samples of its parts, byte for byte.
 
-Only the tables of the file are in memory, and some mebibytes of its media.
+Memory contains the tables of the file and a few mebibytes of its media.
 """
 
 from collections.abc import Iterator
@@ -24,16 +24,16 @@ from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoi
 from episeek_pipelines.video.header import read_video_header
 
 _CHUNK_BYTES: Final = 1 << 20
-"""Bytes of a chunk, as FFmpeg's muxer writes them (`build_chunks` in libavformat/movenc.c)."""
+"""Size of a chunk in bytes, the same as that of FFmpeg's muxer (`build_chunks` in libavformat/movenc.c)."""
 
 _RANGE_BYTES: Final = 1 << 22
-"""Bytes of a request."""
+"""Number of bytes that one request reads."""
 
 _BATCH_BYTES: Final = 1 << 24
-"""Bytes of media in memory."""
+"""Number of bytes of media that are in memory at once."""
 
 _BATCH_RANGES: Final = 1 << 12
-"""Ranges of a batch: those of samples with other tracks between them are small."""
+"""Greatest number of byte ranges in a batch. Ranges are small if the source has samples of other tracks between its own."""
 
 _IN_FLIGHT: Final = 4
 
@@ -49,10 +49,10 @@ class WrittenVideo:
 
 @dataclass(slots=True)
 class _Columns:
-    """The samples of a packed file, part by part."""
+    """The sample tables of a packed file, collected part by part."""
 
     offset: list[Int64Array]
-    """Offsets in the source files."""
+    """Byte offsets of the samples in their source files."""
     size: list[Int64Array]
     pts: list[Int64Array]
     is_sync: list[np.ndarray]
@@ -62,16 +62,16 @@ class _Columns:
 def write_packed_file(
     source: Root, destination: Root, file: PackedFile, *, keyframes: KeyframeChoice = "auto"
 ) -> WrittenVideo:
-    """Write a packed file, which appears when it is complete.
+    """Write a packed file. It appears under its name only when it is complete.
 
     Args:
         source: The root of the source files.
         destination: The root to write to.
-        file: The file.
-        keyframes: As for the index step; as when the plan was made.
+        file: The packed file, from the plan.
+        keyframes: Which sync samples to check; the same choice as when the plan was made.
 
     Raises:
-        ChangedFileError: A source file is not the one that the plan was made for.
+        ChangedFileError: A source file has changed since the plan was made.
         MissingFileError, ReadError: A source file cannot be read.
         WriteError: The destination failed.
     """
@@ -134,7 +134,7 @@ def _changed(source: Root, part: Part, found: str) -> ChangedFileError:
 
 
 def _add_part(columns: _Columns, file: PackedFile, part: Part, table: SampleTable, numbers: dict[bytes, int]) -> None:
-    """Add the samples of a part. `numbers` holds the sample entries of the file, each with its number."""
+    """Add the samples of a part. `numbers` contains the sample entries of the packed file, each with its number."""
     chosen = slice(part.start, part.stop)
     pts = table.pts[chosen]
     if file.frame_ticks:
@@ -159,7 +159,7 @@ def _add_part(columns: _Columns, file: PackedFile, part: Part, table: SampleTabl
 
 
 def _copy(source: Root, path: str, offset: Int64Array, size: Int64Array, out: BinaryIO) -> None:
-    """Copy samples, in order."""
+    """Copy the bytes of samples of a source file, in order."""
     reader = source.source()
     parts: list[bytes] | list[memoryview] = []
     for ranges in _batches(offset, size):
@@ -177,7 +177,7 @@ def _copy(source: Root, path: str, offset: Int64Array, size: Int64Array, out: Bi
 
 
 def _batches(offset: Int64Array, size: Int64Array) -> Iterator[list[ByteRange]]:
-    """Yield ranges that hold the samples in order, some mebibytes at a time; samples that lie back to back share a range."""
+    """Yield the byte ranges of the samples, in order, in batches of a few mebibytes. Adjacent samples share a range."""
     breaks = np.flatnonzero(offset[1:] != offset[:-1] + size[:-1]) + 1
     starts = offset[np.concatenate([[0], breaks]).astype(np.int64)]
     last = np.append(breaks, len(offset)).astype(np.int64) - 1

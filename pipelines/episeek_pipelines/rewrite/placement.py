@@ -1,8 +1,8 @@
-"""The data file of each episode, as its rows say: what `meta/episodes` of the rewritten dataset declares.
+"""Find the data file that contains the rows of each episode, for `meta/episodes` of the rewritten dataset.
 
-The metadata of a source may be wrong about it: LeRobot's converter from v2.1 declares the first episode of each file to be in
-the file before (lerobot#2401), and plans are made from metadata. A rewrite sees every row, so its result decides. The episodes
-are placed one file of `meta/episodes` at a time; of all of them at once, only which output holds how many rows is in memory.
+The metadata of a source may be wrong: LeRobot's converter from v2.1 declares the first episode of each file to be in the file
+before it (lerobot#2401). Plans are made from metadata, but a rewrite reads every row, so its result decides. Episodes are
+placed one file of `meta/episodes` at a time. Memory contains only the number of rows of each episode in each output.
 """
 
 from collections.abc import Iterable
@@ -50,14 +50,14 @@ class Places:
     data_chunk_index: Int64Array
     data_file_index: Int64Array
     corrected: int
-    """Episodes whose rows are in another file than the plan, made from the metadata, says."""
+    """Number of episodes whose rows are in another file than the metadata of the source declares."""
 
 
 class Placement:
     """Finds the data file of each episode.
 
-    A file that the plan gives stays where it holds the episode: all of it, or all that any file holds. An episode without rows
-    stays where the plan has it, since `verify` reports it, and so does one in a file whose name the template cannot give.
+    An episode stays in its planned file if this contains all of its rows, or all rows that any file contains. It also stays
+    there if it has no rows, which `verify` reports, or if the path template cannot give the name of its file.
 
     Args:
         plan: The plan.
@@ -88,12 +88,12 @@ class Placement:
         self._output: Int32Array = np.concatenate(outputs)[order]
 
     def holds(self, episodes: Int64Array) -> npt.NDArray[np.bool_]:
-        """Return whether any output holds rows of each episode."""
+        """Return, for each episode, whether any output contains rows of it."""
         found = np.searchsorted(self._episode, episodes, "right") > np.searchsorted(self._episode, episodes, "left")
         return np.asarray(found, np.bool_)
 
     def require_rows(self, declared: DeclaredPlaces, first_row: int) -> None:
-        """Raise MissingFileError where nothing holds the episodes of a file that does not exist.
+        """Raise MissingFileError if a declared data file does not exist and no other file contains the rows of its episodes.
 
         Args:
             declared: Rows of `meta/episodes`.
@@ -131,7 +131,7 @@ class Placement:
         return Places(chunk, file, len(moved))
 
     def _planned(self, declared: DeclaredPlaces) -> tuple[Int64Array, Int64Array]:
-        """Return the numbers of the files in which the plan has the episodes."""
+        """Return the chunk_index and file_index of the file in which the plan places each episode."""
         chunk, file = declared.data_chunk_index.copy(), declared.data_file_index.copy()
         if self._plan.is_split:
             for path, rows in rows_by_path(chunk, file, self._plan.info.data_file).items():
@@ -145,7 +145,7 @@ class Placement:
         return chunk, file
 
     def _outputs(self, chunk: Int64Array, file: Int64Array) -> Int32Array:
-        """Return the outputs with some numbers; -1 where there is none."""
+        """Return the number of the output with each chunk_index and file_index, or -1 if there is none."""
         found = np.full(len(chunk), _NO_OUTPUT, np.int32)
         pairs, which = np.unique(np.stack([chunk, file], axis=1), axis=0, return_inverse=True)
         outputs = [self._output_of.get((first, second), _NO_OUTPUT) for first, second in pairs.tolist()]
@@ -153,7 +153,7 @@ class Placement:
         return found
 
     def _holder(self, declared: DeclaredPlaces, row: int, held: slice, planned: int) -> int:
-        """Return the output that holds an episode of which several have rows."""
+        """Return the output to which an episode belongs if several outputs contain rows of it."""
         outputs: list[int] = self._output[held].tolist()
         length = int(declared.length[row])
         whole = [number for number, rows in zip(outputs, self._rows[held].tolist(), strict=True) if rows == length]

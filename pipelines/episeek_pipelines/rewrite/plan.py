@@ -1,8 +1,8 @@
-"""The plan of a rewrite: the outputs of every data file, with their names and encodings.
+"""Plan a rewrite: the output files that each data file becomes, with their names and encodings.
 
-Planning reads the metadata, a listing and at most three data files, so that a dataset of a hundred thousand files takes as long as
-its listing. Damaged files stay in the plan: rewriting reports each of them. Where a file is missing, others may hold its episodes:
-`placement` reports those that none holds.
+Planning reads the metadata, a listing and at most three data files, so that even for a hundred thousand files it takes little more
+time than the listing. Damaged files stay in the plan, and rewriting reports each of them. If a file is missing, other files may
+contain its episodes; `placement` reports the episodes that no file contains.
 """
 
 import math
@@ -26,7 +26,7 @@ from episeek_schemas import layout
 from episeek_schemas.lerobot import DatasetInfo
 
 _MERGED_BYTES: Final = 100 * 10**6
-"""Bytes of the source files that become one output; `data_files_size_in_mb`, as LeRobot sets it."""
+"""Number of bytes of source files that become one output: LeRobot's default of `data_files_size_in_mb`."""
 
 MAX_FILES_PER_CHUNK: Final = 1000
 """LeRobot loads data files in the order of their names. That is the order of their numbers only for up to three digits."""
@@ -57,9 +57,9 @@ class RewriteUnit:
     outputs: tuple[Output, ...]
     encodings: ColumnEncodings = field(default=ColumnEncodings(), repr=False)
     source_bytes: int = field(default=0, repr=False, compare=False)
-    """Size of the source files; 0 if the listing does not have it."""
+    """Total size of the source files in bytes; 0 if the listing does not give it."""
     episodes: tuple[tuple[int, int], ...] = ()
-    """(episode_index, rows) of each source file, where each holds one episode and nothing else; otherwise empty."""
+    """(episode_index, rows) of each source file if each file contains exactly one episode; otherwise empty."""
     next_paths: tuple[str, ...] = ()
     """Further source files, whose rows follow those of `path`."""
 
@@ -71,23 +71,23 @@ class RewriteUnit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RewritePlan:
-    """The outputs of every data file. It has an entry for each file, none for each episode: schedulers pass it on."""
+    """The outputs of every data file. Its size grows with the files and not with the episodes, since schedulers pass it on."""
 
     units: tuple[RewriteUnit, ...]
-    """Sorted by path."""
+    """One unit for each source file or group of merged files, sorted by path."""
     is_split: bool
-    """Whether files are split or merged: then all outputs get new numbers, and `meta/episodes` changes with them."""
+    """Whether files are split or merged. Then all outputs get new numbers, and `meta/episodes` is updated."""
     max_episodes_per_file: int
     reason: str
-    """How `max_episodes_per_file` was chosen, with its numbers."""
+    """The calculation that gave `max_episodes_per_file`, as text for people."""
     missing: Mapping[int, str]
-    """The file that the metadata gives, by row of `meta/episodes`, where there is no such file: others may hold the episode."""
+    """The declared data file of each episode whose file does not exist, by row of `meta/episodes`. Other files may contain it."""
     info: DatasetInfo
     """The parsed meta/info.json: the template of data files."""
     episode_shards: tuple[tuple[str, int], ...]
     """(relative path, rows) of each file of meta/episodes, in order."""
     data_path: str | None = None
-    """The template of the outputs' paths, where it is not that of the source's meta/info.json."""
+    """The path template of the outputs if it differs from the template in the source's meta/info.json."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ def _plan_merged(
     encodings: ColumnEncodings,
     cap: tuple[int, str],
 ) -> RewritePlan:
-    """Return the plan for a layout with a file for each episode: files in the order of their episodes make one output together."""
+    """Return the plan for a layout with one file per episode: several files, in the order of their episodes, become one output."""
     paths, table = dataset.data_paths(), dataset.episodes
     if missing:
         row = min(missing)
@@ -224,7 +224,7 @@ def _plan_merged(
 
 
 def _first_episodes(episodes: npt.NDArray[np.int64], cap: int) -> list[int]:
-    """Return the first episode of each output of a file with these episodes."""
+    """Return the first episode of each output if a file with these episodes is split evenly into outputs of at most `cap`."""
     distinct = np.unique(episodes)
     if not len(distinct):
         # a file without listed episodes has one output

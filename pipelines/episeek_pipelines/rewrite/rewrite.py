@@ -62,13 +62,13 @@ class RewriteResult:
     path: str
     source_bytes: int
     outputs: tuple[WrittenFile, ...]
-    """The outputs of the plan that got rows; one without rows for a file without rows."""
+    """The planned outputs that contain rows. A source file without rows becomes one output without rows."""
     request_count: int = 0
-    """Requests to a store; none for a local file."""
+    """Number of requests to a store; 0 for a local file."""
     retry_count: int = 0
 
     def without_episodes(self) -> "RewriteResult":
-        """Return the result without the episodes of its outputs: a value whose size does not grow with theirs."""
+        """Return the result without the episodes of its outputs, so that its size does not grow with their number."""
         return replace(self, outputs=tuple(replace(output, episodes=()) for output in self.outputs))
 
 
@@ -77,9 +77,9 @@ class WrittenMetadata:
     """The files of `meta/` of the rewritten data."""
 
     paths: tuple[str, ...]
-    """Relative to the root."""
+    """The paths of the files, relative to the root."""
     corrected_episodes: int
-    """Episodes whose rows are in another data file than the metadata of the source says."""
+    """Number of episodes whose rows are in another data file than the metadata of the source declares."""
 
 
 def rewrite_file(source: Root, destination: Root, unit: RewriteUnit) -> RewriteResult:
@@ -134,13 +134,13 @@ def rewrite_file(source: Root, destination: Root, unit: RewriteUnit) -> RewriteR
 
 
 def _requests_and_retries(source: Root, reader: StoreSource) -> tuple[int, int]:
-    """Return the requests and repeated requests of a reader; none for files of this machine."""
+    """Return the numbers of requests and of repeated requests of a reader; both are 0 for a local file."""
     transfers = Transfers() if source.is_local else reader.transfers()
     return transfers.request_count + transfers.metadata_request_count, transfers.retry_count
 
 
 def _merge_files(source: Root, destination: Root, unit: RewriteUnit) -> RewriteResult:
-    """Write the one output of files that hold one episode each."""
+    """Merge files with one episode each into a single output."""
     (output,) = unit.outputs
     source_bytes = 0
     reader = source.source()
@@ -173,10 +173,10 @@ def _merge_files(source: Root, destination: Root, unit: RewriteUnit) -> RewriteR
 
 
 def _as_first(table: pa.Table, schema: pa.Schema, where: str, first: str) -> pa.Table:
-    """Return a table with the columns of the first file, in its order; only the kind of lists may differ.
+    """Return a table with its columns in the order of the first file's. Types must be equal, except for the kind of list.
 
     Raises:
-        RowOrderError: It has other columns or types.
+        RowOrderError: The table has other columns or types than the first file.
     """
     if table.schema.equals(schema, check_metadata=True):
         return table
@@ -207,22 +207,22 @@ def write_metadata(
 
     Files are copied byte for byte, without `meta/byte_index`, which belongs to the old data. Where files were split, or do not hold
     the episodes that the source's metadata places in them, the tables of `meta/episodes` get the right `data/chunk_index` and
-    `data/file_index`; their other columns, schema and row groups stay unchanged. So it is with the columns of videos that are
-    elsewhere; then meta/info.json gets their template, too.
+    `data/file_index`; their other columns, schema and row groups stay unchanged. If videos have new locations, their columns are
+    updated in the same way, and meta/info.json gets the template of their paths.
 
     Args:
         source: The source.
         destination: The root to write to.
         plan: The plan.
         written: All rewritten files, with their episodes.
-        videos: The new places of the videos; None where they keep theirs.
+        videos: The new locations of the videos; None if the locations do not change.
 
     Raises:
-        NotADatasetError: meta/info.json is no JSON object any more.
-        MissingFileError: Nothing holds the episodes of a file that does not exist.
+        NotADatasetError: meta/info.json is no longer a JSON object.
+        MissingFileError: A data file does not exist, and no other file contains its episodes.
         ParquetError: A table of `meta/episodes` cannot be read.
-        MetadataError: A table of `meta/episodes` has other rows than when the plan was made.
-        RowOrderError: Several files hold rows of an episode, and the metadata does not tell which of them is right.
+        MetadataError: A table of `meta/episodes` has changed since the plan was made.
+        RowOrderError: Several files contain rows of an episode, and the metadata does not decide which of them is right.
         WriteError: The destination failed.
     """
     placement = Placement(plan, written, str(source))
@@ -254,13 +254,13 @@ def write_metadata(
 
 
 def _new_templates(info: Mapping[str, Any], plan: RewritePlan, videos: VideoLocations | None) -> dict[str, str]:
-    """Return the templates of meta/info.json that are others in the destination."""
+    """Return the path templates of meta/info.json that change in the destination, by key."""
     templates = {"data_path": plan.data_path, "video_path": None if videos is None else videos.video_path}
     return {key: path for key, path in templates.items() if path is not None and path != info.get(key)}
 
 
 def _placed(runs: Iterator[EpisodeRun], outputs: Sequence[Output], where: str) -> Iterator[tuple[int, EpisodeRun]]:
-    """Yield each run with the number of its output. The numbers never fall, so that rows keep their order over all outputs."""
+    """Yield each run with the number of its output. The numbers never decrease, so that rows keep their order over all outputs."""
     firsts = [output.first_episode for output in outputs]
     current = 0
     for run in runs:
@@ -290,7 +290,7 @@ def _all_or_none(destination: Root, written: list[WrittenFile]) -> Iterator[None
 
 @contextmanager
 def _nearby(source: Root, path: str, reader: StoreSource) -> Iterator[Root]:
-    """Yield a root where the file can be read in small pieces: the source if it is local, else a temporary copy."""
+    """Yield a root from which the file can be read in small pieces: the source if it is local, otherwise a temporary copy."""
     if source.is_local:
         yield source
         return
@@ -324,7 +324,7 @@ def _parquet_writer(stream: BinaryIO, schema: pa.Schema, options: dict[str, Any]
 
 
 def _require_places(source: Root, plan: RewritePlan, placement: Placement) -> int:
-    """Return the number of episodes whose rows are in another file than planned, once every episode has one place."""
+    """Return the number of episodes whose rows are in another file than planned. Raise unless every episode belongs to one file."""
     if plan.missing:
         for path, first_row in _first_rows(plan).items():
             placement.require_rows(_declared(source, plan, path), first_row)
@@ -332,13 +332,13 @@ def _require_places(source: Root, plan: RewritePlan, placement: Placement) -> in
 
 
 def _first_rows(plan: RewritePlan) -> dict[str, int]:
-    """Return the number of the first row of each file of `meta/episodes` in the whole table."""
+    """Return, for each file of `meta/episodes`, the number of its first row in the whole table."""
     ends = np.cumsum([0, *(rows for _, rows in plan.episode_shards)])
     return {path: int(first) for (path, _), first in zip(plan.episode_shards, ends[:-1], strict=True)}
 
 
 def _declared(source: Root, plan: RewritePlan, path: str) -> DeclaredPlaces:
-    """Return what one file of `meta/episodes` declares."""
+    """Return the lengths and data files that one file of `meta/episodes` declares for its episodes."""
     names = [lerobot.EPISODE_INDEX, lerobot.LENGTH, lerobot.DATA_CHUNK_INDEX, lerobot.DATA_FILE_INDEX]
     columns = read_location_columns(source, path, names)
     found, expected = len(columns[lerobot.EPISODE_INDEX]), dict(plan.episode_shards)[path]
