@@ -1,7 +1,7 @@
-"""The comparison step: what differs between two datasets, from metadata, footers, rows, sample tables and coded samples.
+"""The comparison step: find the differences between two datasets, called A and B.
 
-Nothing is decoded, and little is read twice. Files that their stores call the same are equal unread. Of others, rows are compared
-by digests of each column of an episode, and videos by the sample tables of each episode; the bytes of coded samples are read only
-where the tables leave it open. Where rows and files lie (row groups, packed files, sidecars, versions of the layout) is told apart
-from what they hold.
+It compares metadata, footers, rows, sample tables and coded samples; no picture is decoded. Files with the same identity in
+their stores are equal and not read. For other data files, a digest of each column of an episode is compared. For other videos,
+the sample tables of each episode are compared, and the coded samples only if the tables do not decide. Differences of contents are
+reported separately from differences of layout: row groups, packed files, sidecars and versions.
 """

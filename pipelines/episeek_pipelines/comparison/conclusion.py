@@ -1,4 +1,4 @@
-"""The result of a comparison, from what was read and counted."""
+"""Make the result of a comparison from the contents that were read and the differences that were counted."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,27 +25,27 @@ from episeek_pipelines.comparison.videos.sample_entries import entry_words
 from episeek_pipelines.words import counted
 
 V2_STATISTICS: Final = frozenset({"min", "max", "mean", "std", "count"})
-"""The statistics that version 2.x has."""
+"""Names of the statistics that datasets of version 2.x have."""
 
 Pair = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The counts of pairs of episodes, by how they compare."""
+    """The rows and samples that differ, for each pair of episodes with differences."""
 
     rows: Mapping[Pair, tuple[ColumnChange, ...]]
     samples: Mapping[tuple[int, int, str], SampleDifferences]
 
 
 def conclude(contents: Contents, matching: Matching, found: Counted, reading: Reading) -> Comparison:
-    """Return the comparison.
+    """Return the result of a comparison.
 
     Args:
-        contents: What was read.
-        matching: Which episode is which.
+        contents: The contents of both datasets that were read.
+        matching: The pairs of episodes.
         found: The rows and samples that differ.
-        reading: The work of the comparison.
+        reading: The number of files and bytes that were read.
     """
     a, b = contents.a.side, contents.b.side
     samples = contents.paired_samples(matching.pairs)
@@ -80,7 +80,7 @@ def conclude(contents: Contents, matching: Matching, found: Counted, reading: Re
 def _change(
     contents: Contents, pair: Pair, found: Counted, samples: Mapping[tuple[int, int, str], PairedSamples]
 ) -> EpisodeChange | None:
-    """Return how a pair differs; None where it does not."""
+    """Return the differences of a pair of episodes, or None if there are none."""
     a, b = pair
     side_a, side_b = contents.a.side, contents.b.side
     row_a, row_b = side_a.row_of[a], side_b.row_of[b]
@@ -137,7 +137,7 @@ def _video_change(
 
 
 def needs_samples(pair: PairedSamples, level: DiffLevel) -> bool:
-    """Return whether the samples of a pair have to be compared one by one."""
+    """Return whether the coded samples of a pair have to be compared one by one, because the sample tables do not decide."""
     return pair.a.sample_count == pair.b.sample_count and (reads(level, "videos") or pair.a.sizes != pair.b.sizes)
 
 
@@ -147,7 +147,7 @@ def _left_out(
     samples: Mapping[tuple[int, int, str], PairedSamples],
     found: Counted,
 ) -> Iterator[NotCompared]:
-    """Yield what the level or the sides left out."""
+    """Yield the parts that were not compared, because of the level or because one side does not have them."""
     level, pairs = contents.level, matching.pairs
     rows_left = sum(not (a == b and a in contents.covered.rows) for a, b in pairs)
     if not reads(level, "rows") and rows_left:
@@ -182,7 +182,7 @@ def _left_out(
 
 
 def _is_unknown(change: StatisticChange, a: Side, b: Side) -> bool:
-    """Return whether a statistic is missing because the version of the side that lacks it has none of its kind."""
+    """Return whether a statistic is missing on one side because the version of that dataset has no such statistic."""
     lacking = {"A": b, "B": a}.get(change.only_in)
     return lacking is not None and lacking.dataset.is_file_an_episode and change.statistic not in V2_STATISTICS
 

@@ -1,4 +1,4 @@
-"""The parts of both datasets that were read: those by which episodes are matched, and those that are compared further."""
+"""The contents of both datasets that were read, to match their episodes and to compare the pairs."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,17 +19,17 @@ from episeek_pipelines.comparison.videos.prints import EpisodeSamples, VideoFile
 
 @dataclass(frozen=True, eq=False)
 class SideContents:
-    """The contents that were read of one dataset."""
+    """The contents of one dataset that were read."""
 
     side: Side
     data: Mapping[str, DataFilePrint] = field(default_factory=dict)
-    """Data files by path."""
+    """The data files that were read, by path."""
     videos: Mapping[tuple[str, str], VideoFilePrint] = field(default_factory=dict)
-    """Videos by camera and path."""
+    """The videos whose headers were read, by camera and path."""
 
     @cached_property
     def rows(self) -> dict[int, EpisodeRows]:
-        """The rows of each episode that were read: those in its declared file, else those in another one."""
+        """The rows of each episode that were read: those in its declared data file, or else those in another data file."""
         found: dict[int, EpisodeRows] = {}
         for path in sorted(self.data):
             for number, rows in self.data[path].episodes.items():
@@ -39,7 +39,7 @@ class SideContents:
 
     @cached_property
     def samples(self) -> dict[str, dict[int, EpisodeSamples]]:
-        """The samples of each episode that were read, by camera and number."""
+        """The samples of each episode whose video header was read, by camera and episode number."""
         found: dict[str, dict[int, EpisodeSamples]] = {camera: {} for camera in self.side.video_paths}
         for (camera, _), each in self.videos.items():
             found[camera].update(each.episodes)
@@ -47,7 +47,7 @@ class SideContents:
 
     @cached_property
     def unplaced(self) -> dict[tuple[str, int], str]:
-        """Why the frames of an episode in a camera are not certain."""
+        """The reasons why the frames of an episode are not certain, by camera and episode number."""
         return {
             (camera, number): f"{self.side.videos.join(path)}: {reason}"
             for (camera, path), each in self.videos.items()
@@ -60,7 +60,7 @@ class SideContents:
         return Texts(self.side.tasks, self.side.subtasks)
 
     def place(self, number: int) -> EpisodePlace:
-        """Return where an episode is."""
+        """Return the number of an episode and the number of its first row in the dataset."""
         return EpisodePlace(number, int(self.side.places[self.side.row_of[number]]))
 
 
@@ -85,7 +85,7 @@ class Contents:
 
     @cached_property
     def columns(self) -> frozenset[str]:
-        """The columns that both sides have, of the same types: those that are compared."""
+        """The columns to compare: those that both sides have with the same type."""
         ours, theirs = self.types
         return frozenset(name for name in ours.keys() & theirs.keys() if ours[name] == theirs[name])
 
@@ -96,17 +96,17 @@ class Contents:
 
     @cached_property
     def statistics(self) -> tuple[dict[int, bytes], dict[int, bytes]]:
-        """Digests of the statistics of each episode of A and of B, where rows are not read; they tell which episode is which."""
+        """Digests of the statistics of each episode of A and of B. They match episodes at a level that reads no rows."""
         return ({}, {}) if reads(self.level, "rows") else statistics_digests(self.a.side, self.b.side)
 
     @property
     def is_by_number(self) -> bool:
-        """Whether lengths and tasks are all that is known of episodes, so that their numbers tell which is which."""
+        """Whether only lengths and tasks of episodes were read, so that episodes are matched by their numbers."""
         has_videos = reads(self.level, "layout") and bool(self.cameras)
         return not (reads(self.level, "rows") or has_videos or self.statistics[0])
 
     def column_changes(self) -> list[ValueChange]:
-        """Return the columns of data files that one side lacks, or that have other types."""
+        """Return the columns of data files that only one side has, or whose types differ."""
         ours, theirs = self.types
         if not ours or not theirs:
             return []
@@ -115,7 +115,7 @@ class Contents:
         return [ValueChange(f"column {name}", texts[0].get(name), texts[1].get(name)) for name in names]
 
     def matching(self) -> Matching:
-        """Return which episode of A is which of B."""
+        """Return the pairs of episodes of A and B that are the same episode, and the episodes without a partner."""
         statistics = self.statistics
         parts_a, parts_b = self._parts(self.a, statistics[0]), self._parts(self.b, statistics[1])
         types, _ = self.types
@@ -125,7 +125,7 @@ class Contents:
         return match_episodes(parts_a, parts_b, telling=telling, is_by_number=self.is_by_number)
 
     def _parts(self, contents: SideContents, statistics: Mapping[int, bytes]) -> dict[int, dict[str, bytes]]:
-        """Return the parts of each episode of a side."""
+        """Return the parts of each episode of one side, as digests by name, by episode number."""
         side = contents.side
         lengths, tasks = side.dataset.episodes.length.tolist(), side.episode_tasks
         found: dict[int, dict[str, bytes]] = {}
@@ -150,7 +150,7 @@ class Contents:
         return found
 
     def paired_rows(self, pairs: Iterable[tuple[int, int]]) -> dict[tuple[int, int], PairedRows]:
-        """Return the pairs of episodes whose rows differ, with the columns that do."""
+        """Return the pairs of episodes whose rows differ, each with the columns that differ."""
         found: dict[tuple[int, int], PairedRows] = {}
         for a, b in pairs:
             rows_a, rows_b = self.a.rows.get(a), self.b.rows.get(b)
@@ -162,7 +162,7 @@ class Contents:
         return found
 
     def lacking_columns(self, a: int, b: int) -> list[ColumnChange]:
-        """Return the columns that only one of a pair has in its rows, of those that both sides have elsewhere."""
+        """Return the columns that only one episode of a pair has in its rows, although both datasets have these columns."""
         rows_a, rows_b = self.a.rows.get(a), self.b.rows.get(b)
         if (a == b and a in self.covered.rows) or rows_a is None or rows_b is None:
             return []
@@ -170,7 +170,7 @@ class Contents:
         return [ColumnChange(name, only_in="A" if name in rows_a.names else "B") for name in lacking]
 
     def paired_samples(self, pairs: Iterable[tuple[int, int]]) -> dict[tuple[int, int, str], PairedSamples]:
-        """Return the samples of pairs of episodes that are not the same by their files, by camera."""
+        """Return the samples of pairs of episodes whose video files are not known to be equal, by A's and B's number and camera."""
         found: dict[tuple[int, int, str], PairedSamples] = {}
         for a, b in pairs:
             for camera in self.cameras:
@@ -182,7 +182,7 @@ class Contents:
         return found
 
     def undecided(self, pairs: Iterable[tuple[int, int]]) -> list[NotCompared]:
-        """Return the parts of pairs that cannot be compared, since a side is defective there."""
+        """Return the parts of pairs that cannot be compared, because one of the datasets is defective there."""
         found = []
         for a, b in pairs:
             for contents, number, name in ((self.a, a, "A"), (self.b, b, "B")):

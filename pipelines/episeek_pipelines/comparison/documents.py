@@ -1,4 +1,4 @@
-"""The differences between the documents of two datasets: meta/info.json, the tables of tasks, and statistics."""
+"""Find the differences between meta/info.json, the tables of tasks and the statistics of two datasets."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -17,11 +17,11 @@ LAYOUT_KEYS: Final = (
     "data_files_size_in_mb",
     "video_files_size_in_mb",
 )
-"""Keys of meta/info.json that say where the files are."""
+"""Keys of meta/info.json that concern the layout of files."""
 
 
 def same_json(a: Any, b: Any) -> bool:
-    """Return whether two JSON values are the same: NaN is NaN, 1 is 1.0 and not true, and the order of keys says nothing."""
+    """Return whether two JSON values are equal. NaN equals NaN, 1 equals 1.0 but not true, and the order of keys is ignored."""
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
     if isinstance(a, (int, float)) and isinstance(b, (int, float)):
@@ -34,7 +34,7 @@ def same_json(a: Any, b: Any) -> bool:
 
 
 def info_changes(a: Mapping[str, Any], b: Mapping[str, Any], *, is_layout: bool) -> list[ValueChange]:
-    """Return the values of meta/info.json that differ: those of `LAYOUT_KEYS`, or all others."""
+    """Return the values of meta/info.json that differ: with `is_layout` those of `LAYOUT_KEYS`, otherwise all others."""
     ours, theirs = (
         {key: value for key, value in side.items() if (key in LAYOUT_KEYS) == is_layout and value is not None}
         for side in (a, b)
@@ -43,7 +43,7 @@ def info_changes(a: Mapping[str, Any], b: Mapping[str, Any], *, is_layout: bool)
 
 
 def task_changes(a: Side, b: Side) -> list[TaskChange]:
-    """Return the tasks and subtasks that one side lacks, or that have other numbers."""
+    """Return the tasks and subtasks that only one side has, or whose numbers differ."""
     found = []
     for table in ("tasks", "subtasks"):
         ours, theirs = ({text: number for number, text in getattr(side, table).items()} for side in (a, b))
@@ -67,7 +67,10 @@ def statistic_changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Statis
 
 
 def largest_difference(a: Any, b: Any) -> float | None:
-    """Return the largest difference of two lists of numbers of one shape; None for anything else, and for NaN beside a number."""
+    """Return the largest difference between two lists of numbers of the same shape.
+
+    Return None if the shapes differ, if a value is not a number, or if only one of two values is NaN.
+    """
     try:
         one, other = np.asarray(a, np.float64), np.asarray(b, np.float64)
     except (TypeError, ValueError):

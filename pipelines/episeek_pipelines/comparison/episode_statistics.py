@@ -1,4 +1,4 @@
-"""Statistics of episodes that differ: the columns `stats/...` of meta/episodes, of pairs of episodes."""
+"""Find the statistics of episodes that differ: the columns `stats/...` of meta/episodes, for pairs of episodes."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -24,15 +24,15 @@ _PREFIX = lerobot.statistics_column("", "").partition("/")[0] + "/"
 
 
 def episode_statistic_changes(a: Side, b: Side, pairs: Sequence[tuple[int, int]]) -> list[StatisticChange]:
-    """Return the statistics of episodes that differ, each with the number of its episodes.
+    """Return the statistics that differ, each with the number of episodes in which it differs.
 
-    Statistics of the numbers of episodes, rows and tasks are those of other numbers where an episode has another number or other
-    rows before it, and are left out there.
+    The statistics of episode_index, index and task_index change if an episode is renumbered or other rows precede it. Such changes
+    are left out.
 
     Args:
         a: The first dataset.
-        b: The second one.
-        pairs: Numbers of the same episode in A and B.
+        b: The second dataset.
+        pairs: The numbers that the same episode has in A and B.
     """
     rows_a = np.array([a.row_of[one] for one, _ in pairs], np.int64)
     rows_b = np.array([b.row_of[other] for _, other in pairs], np.int64)
@@ -64,9 +64,9 @@ def episode_statistic_changes(a: Side, b: Side, pairs: Sequence[tuple[int, int]]
 
 
 def statistics_digests(a: Side, b: Side) -> tuple[dict[int, bytes], dict[int, bytes]]:
-    """Return a digest of means and deviations of each episode, by number, of A and of B: they tell which episode is which.
+    """Return a digest of the means and standard deviations of each episode of A and of B, by number, to match episodes.
 
-    Empty where the sides have no such statistics in common.
+    Both are empty if the datasets have no such statistics in common.
     """
     with ExitStack() as stack:
         ours, theirs = (_Shards(side, stack) for side in (a, b))
@@ -86,7 +86,7 @@ def _tells(name: str) -> bool:
 
 
 class _Shards:
-    """The files of meta/episodes of a side, opened once; those of a store are fetched as a whole, since most of each is read."""
+    """The files of meta/episodes of one dataset, opened once. Files of a store are fetched whole, since most of each is needed."""
 
     def __init__(self, side: Side, stack: ExitStack) -> None:
         self._files: list[tuple[str, pq.ParquetFile]] = []
@@ -99,7 +99,7 @@ class _Shards:
             self._files.append((where, file))
         names = [{name for name in file.schema_arrow.names if name.startswith(_PREFIX)} for _, file in self._files]
         self.names = set.intersection(*names) if names else set()
-        """The columns that all of them have."""
+        """The names of the columns that all files have."""
 
     def column(self, name: str) -> pa.Array:
         """Return a column of all episodes, by row of the table of episodes."""
@@ -114,7 +114,7 @@ class _Shards:
 
 
 def _as_doubles(column: pa.Array) -> pa.Array:
-    """Return statistics as lists of doubles, whatever the nesting; null where they are no numbers."""
+    """Return a column of statistics as flat lists of doubles. A value that is not made of numbers becomes null."""
     return pa.array([_flat(value) for value in column.to_pylist()], pa.list_(pa.float64()))
 
 
@@ -126,7 +126,7 @@ def _flat(value: Any) -> list[float] | None:
 
 
 def _largest(a: pa.Array, b: pa.Array) -> float | None:
-    """Return the largest difference of numbers at the same places; None where there are none."""
+    """Return the largest difference between numbers at the same positions, or None if there are no numbers."""
     ours, theirs = _numbers(a), _numbers(b)
     if ours is not None and theirs is not None and len(ours) == len(theirs):
         return largest_difference(ours, theirs)
@@ -138,7 +138,7 @@ def _largest(a: pa.Array, b: pa.Array) -> float | None:
 
 
 def _numbers(column: pa.Array) -> npt.NDArray[np.float64] | None:
-    """Return the numbers in a column of numbers, or of lists of them, one after the other; None where a null is among them."""
+    """Return the numbers of a column of numbers or of lists of numbers as one array, or None if the column contains a null."""
     while is_any_list(column.type) and not column.null_count:
         column = column.flatten()
     if column.null_count or not is_number(column.type):

@@ -1,8 +1,9 @@
-"""Whether two files have the same bytes: by the identities that their stores give, by digests, or by reading both.
+"""Find out whether two files have the same bytes: from the identities in their stores, from digests, or by reading both.
 
-An identity that is a digest of the content (`sha256:`, `xet:`, and Git's id of a blob on the Hub) decides wherever the two files
-are. An ETag is only compared within one kind of store, and only where it is an MD5 (S3, RFC 1321) or the file is the same one: in
-other stores it is a number of the version. A local file is hashed to be compared with one on the Hub, which is not downloaded then.
+An identity that is a digest of the content (`sha256:`, `xet:`, or Git's id of a blob on the Hub) can be compared between any two
+stores. An ETag is compared only within one kind of store, and only if it is an MD5 (S3, RFC 1321) or both files have the same
+URL; in other stores it is a version number. A local file is hashed to compare it with a file on the Hub, so that the latter is not
+downloaded.
 """
 
 import os
@@ -23,18 +24,18 @@ _CONTENT_KINDS: Final = ("sha256", "xet")
 
 @dataclass(frozen=True, slots=True)
 class FilePair:
-    """A file of each side that may have the same bytes."""
+    """A file of A and a file of B that may have the same bytes."""
 
     a: str
     b: str
     size: int
-    """Bytes of each."""
+    """Size of each of the two files in bytes."""
 
 
 def same_by_identity(
     root_a: Root, path_a: str, a: FileIdentity | None, root_b: Root, path_b: str, b: FileIdentity | None
 ) -> bool | None:
-    """Return whether two files have the same bytes, as far as listings and the file system tell it; None where they do not."""
+    """Return whether two files have the same bytes, or None if listings and the file system do not decide this."""
     if a is None or b is None or root_a.held(path_a) is not None or root_b.held(path_b) is not None:
         return None
     if a.size != b.size:
@@ -61,17 +62,17 @@ def same_by_identity(
 
 
 def can_be_read(root_a: Root, root_b: Root) -> bool:
-    """Return whether files of two roots can be compared by reading local ones alone."""
+    """Return whether files of two roots can be compared by reading only local files."""
     return root_a.is_local or root_b.is_local
 
 
 def same_by_reading(pair: FilePair, root_a: Root, root_b: Root, identities: dict[str, FileIdentity]) -> bool:
-    """Return whether two files of one size have the same bytes; False also where that cannot be known without a download.
+    """Return whether two files of the same size have the same bytes. Return False if only a download could show this.
 
     Args:
-        pair: The files.
-        root_a: The root of the first one.
-        root_b: The root of the second one; one of the two is local.
+        pair: The two files.
+        root_a: The root of the first file.
+        root_b: The root of the second file. At least one of the two roots is local.
         identities: The identities of files in a store, by URL.
 
     Raises:

@@ -1,4 +1,7 @@
-"""Where the two datasets keep the same things: versions, files, row groups, sidecars, the card. No part of it is content."""
+"""Find the differences in the layout of two datasets: versions, files, row groups, sidecars and the card.
+
+The layout is where the contents are stored. None of these differences is a difference of contents.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
@@ -12,7 +15,7 @@ from episeek_pipelines.comparison.side import Side
 from episeek_schemas import layout, sidecars
 
 _MAX_READ_BYTES: Final = 1 << 20
-"""Largest other file that is read to be compared."""
+"""Size in bytes of the largest file, other than data and videos, that is read for the comparison."""
 
 
 def layout_changes(
@@ -23,15 +26,15 @@ def layout_changes(
     read_b: Mapping[str, DataFilePrint],
     same_files: Collection[tuple[str, str]],
 ) -> tuple[list[ValueChange], list[NotCompared]]:
-    """Return what differs in the layout, and what of it was not compared.
+    """Return the differences in the layout, and the parts of the layout that were not compared.
 
     Args:
         a: The first dataset.
-        b: The second one.
-        pairs: Numbers of the same episode in A and B.
-        read_a: Data files of A whose footers were read; the others are the same as those of B.
-        read_b: Those of B.
-        same_files: Data files with the same bytes.
+        b: The second dataset.
+        pairs: The numbers that the same episode has in A and B.
+        read_a: The data files of A whose footers were read. All others have the same bytes as a file of B.
+        read_b: The data files of B whose footers were read.
+        same_files: The pairs of data files with the same bytes, by their paths in A and B.
     """
     versions: list[Mapping[str, Any]] = [
         {**side.document, LAYOUT_KEYS[0]: side.dataset.found_version} for side in (a, b)
@@ -59,7 +62,7 @@ def layout_changes(
 
 
 def _other_files(a: Side, b: Side) -> tuple[list[ValueChange], list[NotCompared]]:
-    """Return the sidecars, the card and other files that differ."""
+    """Return the differences of the sidecars, the card and other files, and those files that were not compared."""
     found: list[ValueChange] = []
     ours, theirs = (_foreign(side) for side in (a, b))
     index = {path for path, _ in sidecars.TABLES.values()}
@@ -94,7 +97,7 @@ def _other_files(a: Side, b: Side) -> tuple[list[ValueChange], list[NotCompared]
 
 
 def _foreign(side: Side) -> Mapping[str, Any]:
-    """Return the files of a side that were compared in no other way, without hidden ones."""
+    """Return the files of one dataset that are not compared in any other way, without hidden files."""
     known = {
         layout.INFO_PATH,
         layout.STATS_PATH,
@@ -123,7 +126,7 @@ def _add(found: list[ValueChange], key: str, a: Any, b: Any) -> None:
 
 
 def _named(paths: Sequence[str]) -> str:
-    """Return some paths in words: the first few of them."""
+    """Return a text with the first few of some paths."""
     if not paths:
         return "none"
     more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""

@@ -1,13 +1,13 @@
-"""The levels of a comparison: how much of both datasets is read."""
+"""The levels of a comparison, which determine how much of both datasets is read."""
 
 from typing import Final, Literal, get_args
 
 DiffLevel = Literal["meta", "layout", "rows", "videos"]
-"""`meta`: metadata and listings. `layout`: also footers and headers of videos. `rows`: also rows. `videos`: also coded samples."""
+"""`meta` reads metadata and listings; each further level also reads footers and video headers, rows, or coded samples."""
 
 DIFF_LEVELS: Final[tuple[DiffLevel, ...]] = get_args(DiffLevel)
 
 
 def reads(level: DiffLevel, part: DiffLevel) -> bool:
-    """Return whether a level reads what the level `part` adds."""
+    """Return whether a level reads everything that the level `part` reads."""
     return DIFF_LEVELS.index(level) >= DIFF_LEVELS.index(part)

@@ -1,10 +1,10 @@
-"""Which episode of A is which of B: by what they hold, and by their numbers only where that does not tell.
+"""Match the episodes of A with those of B by their contents, and by their numbers if the contents do not decide.
 
-1. Episodes that are the same in all parts are pairs: first those of one number, then the others in order.
-2. Of the rest, those are pairs that have most parts in common, as an episode of which one column was changed. Parts that many
-   episodes share say nothing and are left out.
-3. Of the rest, those of one number are pairs: an episode that was recorded again.
-4. What is left was removed, or added.
+1. Episodes with equal contents form pairs: first those with the same number, then the others in order.
+2. Of the rest, episodes with the most parts in common form pairs, such as an episode in which one column was changed. Parts that
+   many episodes share do not count.
+3. Of the rest, episodes with the same number form pairs, such as an episode that was recorded again.
+4. The remaining episodes of A were removed, and those of B were added.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 MAX_SHARING: Final = 4
-"""Episodes of one side that may share a part which tells episodes apart."""
+"""Greatest number of episodes of one dataset that may share a part that still counts for matching."""
 
 Parts = Mapping[str, bytes]
 """The parts of an episode by name, each as a digest."""
@@ -21,10 +21,10 @@ Parts = Mapping[str, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """Pairs of episodes, by number."""
+    """The pairs of episodes, and the episodes without a partner, by number."""
 
     pairs: tuple[tuple[int, int], ...]
-    """Numbers in A and in B, sorted."""
+    """The numbers in A and in B of each pair, sorted."""
     removed: tuple[int, ...]
     """Episodes of A that are in no pair, sorted."""
     added: tuple[int, ...]
@@ -38,9 +38,9 @@ def match_episodes(
 
     Args:
         a: The parts of each episode of A.
-        b: Those of B, of the same names.
-        telling: Names of parts that differ from one episode to the next.
-        is_by_number: Whether only episodes of one number may be pairs, as where no part tells episodes apart.
+        b: The parts of each episode of B, with the same names.
+        telling: The names of parts that usually differ from one episode to the next.
+        is_by_number: Whether only episodes with the same number may form a pair, because no part distinguishes episodes.
     """
     pairs: list[tuple[int, int]] = []
     left_a, left_b = dict(a), dict(b)
@@ -63,7 +63,7 @@ def match_episodes(
 
 
 def _same(a: Mapping[int, Parts], b: Mapping[int, Parts]) -> Iterable[tuple[int, int]]:
-    """Yield episodes that are the same, each once, in the order of their numbers."""
+    """Yield the pairs of episodes with equal parts, each episode once, in the order of their numbers."""
     waiting: dict[tuple[tuple[str, bytes], ...], list[int]] = {}
     for number in sorted(b, reverse=True):
         waiting.setdefault(_key(b[number]), []).append(number)
@@ -78,7 +78,7 @@ def _key(parts: Parts) -> tuple[tuple[str, bytes], ...]:
 
 
 def _alike(a: Mapping[int, Parts], b: Mapping[int, Parts], telling: tuple[str, ...]) -> list[tuple[int, int]]:
-    """Return episodes that have telling parts in common, those with most of them first; each once."""
+    """Return the pairs of episodes that share parts named in `telling`, those with the most such parts first, each episode once."""
     shared: Counter[tuple[int, int]] = Counter()
     for name in telling:
         holders: dict[bytes, tuple[list[int], list[int]]] = {}

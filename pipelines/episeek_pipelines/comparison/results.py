@@ -1,4 +1,4 @@
-"""The result of a comparison: values for people and for JSON."""
+"""The classes of which the result of a comparison consists. Their fields become text for people and JSON for programs."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,21 +8,21 @@ from episeek_pipelines.comparison.levels import DiffLevel
 
 @dataclass(frozen=True, slots=True)
 class DatasetSummary:
-    """One of the two datasets."""
+    """A short description of one of the two datasets."""
 
     url: str
-    """Its path or URL; at a commit where it is in a repository of the Hub."""
+    """The path or URL of the dataset, at a commit if it is a repository on the Hub."""
     version: str
-    """Its `codebase_version`."""
+    """The `codebase_version` of the dataset."""
     episode_count: int
     frame_count: int
     videos: str = ""
-    """The root of its videos, where that is another one."""
+    """The root of the dataset's videos if it differs from the root of the dataset."""
 
 
 @dataclass(frozen=True, slots=True)
 class ValueChange:
-    """A value that differs, as JSON has it; None on the side that has no such value."""
+    """A JSON value that differs. A side that has no such value has None."""
 
     key: str
     a: Any
@@ -31,7 +31,7 @@ class ValueChange:
 
 @dataclass(frozen=True, slots=True)
 class TaskChange:
-    """The text of a task that one side lacks, or that has another number; None where a side does not have it."""
+    """The text of a task that only one side has, or whose number differs. A side without the task has None as its number."""
 
     text: str
     a: int | None
@@ -47,11 +47,12 @@ class StatisticChange:
     feature: str
     statistic: str
     largest_difference: float | None
-    """Between two values; None where one side lacks it, or has another number of values or something that is no number."""
+    """The largest difference between two values. None if one side has no such statistic, if the numbers of values differ, or if a
+    value is not a number."""
     episode_count: int | None = None
-    """Episodes whose statistic differs; None for that of the whole dataset."""
+    """The number of episodes whose statistic differs; None for a statistic of the whole dataset."""
     only_in: str = ""
-    """`A` or `B` where the other side has no such statistic; empty where both have it."""
+    """`A` or `B` if only this side has the statistic; empty if both have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,37 +60,37 @@ class ColumnChange:
     """A column of the rows of an episode that differs."""
 
     column: str
-    """Its name; of columns of structs, with the name of the field: `observation.image.bytes`."""
+    """The name of the column; for a field of a struct, with the name of the field: `observation.image.bytes`."""
     row_count: int | None = None
-    """Rows that differ; of episodes of two lengths, among the first ones of both. None where the types differ, too."""
+    """The number of rows that differ. If the lengths differ, the surplus rows do not count. None if the types differ."""
     first_row: int | None = None
-    """The first of them, from the start of the episode."""
+    """The first row that differs, counted from the start of the episode."""
     only_in: str = ""
-    """`A` or `B` where the rows of the other one have no such column; empty where both have it."""
+    """`A` or `B` if only the rows of this side have the column; empty if both have it."""
 
 
 @dataclass(frozen=True, slots=True)
 class VideoChange:
-    """The coded samples of an episode in one camera, where they differ."""
+    """The differences between the coded samples of an episode in one camera."""
 
     camera: str
     frames: tuple[int, int] | None = None
-    """Numbers of frames, where these differ."""
+    """The numbers of frames in A and B if they differ."""
     samples: tuple[int, int] | None = None
-    """Numbers of samples that the frames need, where these differ."""
+    """The numbers of samples in A and B that decoding the frames needs, if they differ."""
     different_samples: int | None = None
-    """Samples that differ, of `sample_count`; None where the numbers of samples differ, or all samples are the same."""
+    """How many of the `sample_count` samples differ. None if the numbers of samples differ, or if all samples are equal."""
     sample_count: int | None = None
     first_sample: int | None = None
-    """The first sample that differs, in decode order from the start of decoding."""
+    """The first sample that differs, counted in decode order from the sample at which decoding starts."""
     is_least: bool = False
-    """Whether samples of one size were not read: then at least `different_samples` differ."""
+    """Whether samples of equal size were not read. Then `different_samples` is a lower bound."""
     is_order_changed: bool = False
-    """Whether frames are decoded in another order than they were, or other samples are frames of the episode."""
+    """Whether the decode order of the frames differs, or which of the samples are frames of the episode."""
     is_time_changed: bool = False
-    """Whether frames are shown at other times after the first one."""
+    """Whether the times of frames relative to the first frame differ."""
     entry: tuple[str, str] | None = None
-    """The sample entries in words, where these differ."""
+    """The sample entries of A and B as text if they differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,24 +98,24 @@ class EpisodeChange:
     """A pair of episodes that differ."""
 
     a: int
-    """Its number in A."""
+    """The number of the episode in A."""
     b: int
-    """Its number in B."""
+    """The number of the episode in B."""
     length: tuple[int, int] | None = None
-    """Declared lengths, where these differ."""
+    """The declared lengths in A and B if they differ."""
     rows: tuple[int, int] | None = None
-    """Numbers of rows in the data files, where these differ."""
+    """The numbers of rows in the data files of A and B if they differ."""
     tasks: tuple[tuple[str, ...], tuple[str, ...]] | None = None
-    """Declared tasks, where these differ."""
+    """The declared tasks in A and B if they differ."""
     is_start_changed: bool = False
-    """Whether `dataset_from_index` is another one, counted from the end of the episode before."""
+    """Whether the distance from the end of the previous episode to `dataset_from_index` differs."""
     columns: tuple[ColumnChange, ...] = ()
     videos: tuple[VideoChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class NotCompared:
-    """A part of the datasets that was not looked at."""
+    """A part of the datasets that was not compared, and the reason."""
 
     subject: str
     reason: str
@@ -122,18 +123,18 @@ class NotCompared:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The work of a comparison."""
+    """The numbers of files, samples and bytes that a comparison read."""
 
     same_files: int = 0
-    """Pairs of data files and of videos that are the same by their identities, their digests or all of their bytes."""
+    """Number of pairs of data files or videos that are equal by their identities, their digests or their bytes."""
     data_files: int = 0
-    """Data files of both sides of which footers or rows were read."""
+    """Number of data files of both sides whose footers or rows were read."""
     headers: int = 0
-    """Headers of videos that were read, of both sides."""
+    """Number of headers of videos that were read, on both sides together."""
     samples: int = 0
-    """Pairs of coded samples that were compared."""
+    """Number of pairs of coded samples that were compared."""
     byte_count: int = 0
-    """Bytes of both sides that were read of data files and videos."""
+    """Number of bytes of data files and videos that were read, on both sides together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ class Comparison:
     b: DatasetSummary
     level: DiffLevel
     metadata: tuple[ValueChange, ...] = ()
-    """Values of meta/info.json, by their keys with dots; and the types of columns of data files."""
+    """Differences of values in meta/info.json, by their keys joined with dots, and of the types of columns of data files."""
     tasks: tuple[TaskChange, ...] = ()
     statistics: tuple[StatisticChange, ...] = ()
     removed: tuple[int, ...] = ()
@@ -152,16 +153,16 @@ class Comparison:
     added: tuple[int, ...] = ()
     """Numbers of episodes that only B has."""
     renumbered: tuple[tuple[int, int], ...] = ()
-    """Numbers in A and in B of episodes that have two; those that have changed as well are also in `changed`."""
+    """The numbers in A and B of episodes whose numbers differ. Those that have changed are also in `changed`."""
     changed: tuple[EpisodeChange, ...] = ()
     equal_count: int = 0
-    """Pairs of episodes in which nothing differs that was compared; also renumbered ones."""
+    """Number of pairs of episodes in which no compared part differs, including renumbered episodes."""
     layout: tuple[ValueChange, ...] = ()
-    """Where rows, videos and other files are; no part of this makes the datasets different."""
+    """Differences of the layout: where rows, videos and other files are stored. They do not make the datasets different."""
     undecided: tuple[NotCompared, ...] = ()
-    """Parts that could not be compared, because a side is defective there."""
+    """Parts that could not be compared, because one of the datasets is defective there."""
     not_compared: tuple[NotCompared, ...] = ()
-    """Parts that were left out by the level, or because one side has nothing to compare them with."""
+    """Parts that were not compared because of the level, or because only one of the datasets has them."""
     reading: Reading = field(default=Reading())
 
     @property
@@ -181,5 +182,5 @@ class Comparison:
 
     @property
     def is_decided(self) -> bool:
-        """Whether all parts that were to be compared could be compared."""
+        """Whether every part that the level includes could be compared."""
         return not self.undecided
