@@ -25,18 +25,18 @@ from episeek_pipelines.verify.videos.choice import choose_episodes
 T = TypeVar("T")
 
 MAX_CHECKS_PER_KIND = 2000
-"""Number of data checks, and of video checks, of a dataset at most. A million episodes are some ten thousand files, so each check
-then has a few files.
+"""Largest number of data checks, and of video checks, of a dataset. A million episodes are in some ten thousand files, so each
+check then has a few files.
 """
 
 FILES_PER_VIDEO_CHECK = 8
-"""Local MP4 files of one check at least if pictures are not decoded. A header is a few kilobytes, too little for its own check."""
+"""Smallest number of local MP4 files in a check that only reads headers. A header is a few kilobytes, too little for a check."""
 
 REMOTE_FILES_PER_VIDEO_CHECK = 64
-"""MP4 files in a store of one check at least if pictures are not decoded: many headers are requested at the same time."""
+"""Smallest number of MP4 files in a check that only reads headers from a store, which requests many headers at the same time."""
 
 FOOTERS_PER_DATA_CHECK = 4
-"""Groups of data files of one check at least if only their footers are read."""
+"""Smallest number of groups of data files in a check that only reads footers."""
 
 
 def batched_checks(

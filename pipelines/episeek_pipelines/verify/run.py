@@ -253,7 +253,7 @@ def _misplaced_rows(
             expected = f"{rows.path}, which contains {_counted(rows)} of the episode"
             found.append(finding(DATA_POINTER, f"data file {declared}", expected, where))
         elif declared is not None:
-            # Episodes without a declared file are findings of EPI011.
+            # EPI011 reports episodes without a declared file.
             where = Location(rows.path, rows.episode_index, row=rows.first_row)
             text = f"{_counted(rows)} of an episode that also has rows in {declared}"
             found.append(finding(EPISODE_ROWS, text, "rows in that file only", where))

@@ -97,7 +97,7 @@ def check_shards(
         )
         expected = f"{readers:,} shards or more"
         if shards % options.world_size:
-            expected += ", and a multiple of the ranks: otherwise `datasets` lets every rank read all shards"
+            expected += ", and a multiple of the number of ranks: otherwise `datasets` lets every rank read all shards"
         yield finding(WORKER_SHARDS, spread, expected)
 
 

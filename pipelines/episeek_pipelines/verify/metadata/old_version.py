@@ -73,7 +73,7 @@ _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
 _NAMES: Final = (
     (re.compile(re.escape(layout.TASKS_PATH)), lerobot_v2.TASKS_PATH),
     (re.compile(rf"{layout.EPISODES_DIR}(?![\w./])"), lerobot_v2.EPISODES_PATH),
-    # versions of LeRobot that read version 2.x delete nothing
+    # the versions of LeRobot that read version 2.x cannot delete episodes
     (
         re.compile(r"delete (the|its|the affected) (episodes?) with LeRobot"),
         r"leave \1 \2 out with `episeek upgrade --skip-episodes`",

@@ -44,7 +44,7 @@ def check_tasks(document: Mapping[str, object], table: pa.Table | None) -> Itera
         table: The table of meta/tasks.parquet; None without such a file.
     """
     if table is None:
-        # LeRobot writes the table with the first episode.
+        # LeRobot writes the table together with the first episode, so a dataset without episodes has none.
         if document.get("total_episodes") != 0:
             where = Location(file=layout.TASKS_PATH)
             yield finding(TASKS, "no such file", "a table of tasks and their numbers", where)

@@ -24,8 +24,8 @@ FPS: Final = rule(
     broke_in="lerobot#4025",
 )  # fmt: skip
 FRACTIONAL_FPS_REMEDY: Final = (
-    "do nothing if the recording has this rate, since its frames are found. Decide on another rate before you edit the videos with "
-    "LeRobot: its delete and split operations round fps down to a whole number"
+    "do nothing if the cameras recorded at this rate, since readers find the frames. Decide on another rate before you edit the "
+    "videos with LeRobot: its delete and split operations round fps down to a whole number"
 )
 """Remedy for a rate that is not a whole number, such as 29.97."""
 COLUMNS: Final = rule(
@@ -112,8 +112,8 @@ FILE_ORDER: Final = rule(
 )  # fmt: skip
 LFS_POINTER: Final = rule(
     "INF040", "error", "meta",
-    problem="Files are Git LFS pointers instead of contents",
-    invariant="Files are their contents, not Git LFS pointers",
+    problem="Files are Git LFS pointers, without their contents",
+    invariant="Files have their contents, and are not Git LFS pointers",
     protects="every reader of a clone: a pointer is a text of three lines, without the content of the file",
     remedy="run `git lfs pull` in the clone; in GitHub Actions, check out with `lfs: true`",
 )  # fmt: skip

@@ -203,7 +203,7 @@ def _parse_entry(listed: object, where: str) -> BaselineEntry:
     location = _parse_location(listed.get("location"), f"{where}, location")
     if not isinstance(fingerprint, str):
         raise BaselineError(f"{where}, fingerprint", as_json(fingerprint), "32 hex digits")
-    # A rule that was removed has no findings, so its entry no longer occurs.
+    # A removed rule has no findings, so the entry is kept and later reported as one that no longer occurs.
     rule = RULES.get(code)
     if rule is not None and finding(rule, "", "", location).fingerprint != fingerprint:
         expected = f"the fingerprint of {code} at {location}"
