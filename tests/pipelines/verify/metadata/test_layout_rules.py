@@ -132,6 +132,6 @@ def test_the_kind_of_shards_is_reported():
     ]
     assert texts(check_shards(options, row_groups=7, data_files=3, is_prepared_layout=True)) == [
         "TRN037W dataset: 7 shards (row groups) for 4 ranks with 2 workers each; expected 8 shards or more, and a multiple of the"
-        " ranks: otherwise `datasets` lets every rank read all shards"
+        " number of ranks: otherwise `datasets` lets every rank read all shards"
     ]
     assert "multiple" not in texts(check_shards(options, row_groups=4, data_files=3, is_prepared_layout=True))[0]
