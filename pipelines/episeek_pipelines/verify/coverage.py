@@ -243,7 +243,7 @@ def _prevented(
         rules = _codes((ORPHAN_FILE,))
         if not plan.shards:
             subject = "episodes, with their rows and frames"
-            yield Unchecked(subject, "no file of meta/episodes is readable", rules=rules)
+            yield Unchecked(subject, "meta/episodes has no readable file", rules=rules)
         else:
             reason = "meta/episodes has rows that cannot be used"
             yield Unchecked("files, rows and frames without an episode", reason, rules=rules)
