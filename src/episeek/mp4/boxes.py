@@ -31,7 +31,7 @@ class Box:
     end: int
     """Position of the first byte after the box."""
     missing_bytes: int = 0
-    """Bytes that the box claims to have beyond `end`, where the file or the box around it ends."""
+    """Number of bytes that the box claims beyond `end`, which is the end of the file or of the enclosing box."""
 
     @property
     def size(self) -> int:
@@ -120,7 +120,7 @@ def require_child(data: bytes, parent: Box, kind: str, *, where: str) -> Box:
     """Return the first child of `parent` of this type.
 
     Raises:
-        MalformedBoxError: There is none.
+        MalformedBoxError: `parent` has no such child.
     """
     box = find_child(data, parent, kind, where=where)
     if box is None:

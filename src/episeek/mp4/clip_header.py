@@ -26,9 +26,9 @@ class ClipSamples:
     """The samples of a clip in decode order, as arrays of shape [sample_count]."""
 
     offset: Int64Array
-    """Bytes from the start of the fetched range."""
+    """Offset of each sample from the start of the fetched range, in bytes."""
     size: Int64Array
-    """Bytes."""
+    """Size of each sample, in bytes."""
     pts: Int64Array
     """Presentation times, ticks from any origin."""
     is_sync: npt.NDArray[np.bool_]
@@ -47,7 +47,7 @@ class TrackProperties:
     width: int
     height: int
     frame_duration: int
-    """Ticks from a sample to the next one, for the last sample of a clip, whose successor is not in it."""
+    """Duration of the last sample of a clip, in ticks: the sample after it, which would give its duration, is not in the clip."""
     matrix: bytes = IDENTITY_MATRIX
     """Transformation of the pictures for display: nine big-endian int32, as in tkhd (ISO/IEC 14496-12, 8.3.2)."""
 
@@ -167,10 +167,10 @@ def _sync_box(is_sync: npt.NDArray[np.bool_]) -> bytes:
 
 
 def _used_descriptions(samples: ClipSamples, track: TrackProperties) -> tuple[bytes, Int64Array | None]:
-    """Return a stsd box with the entries that the samples of the clip use, and the entry of each sample in it, from 1.
+    """Return an stsd box with only the entries that the samples of the clip use, and the entry of each sample in it, from 1.
 
-    Decoders are set up by the first entry, so it must be one that a sample of the clip uses. None in place of the entries means
-    that all samples use the first one.
+    Decoders are set up from the first entry, so a sample of the clip has to use it. The second value is None if all samples use the
+    first entry.
     """
     stsd = track.sample_description
     if samples.description_index is None:
@@ -183,17 +183,17 @@ def _used_descriptions(samples: ClipSamples, track: TrackProperties) -> tuple[by
 
 
 def _start_bytes(samples: ClipSamples, track: TrackProperties) -> bytes:
-    """Return the bytes to put before the first sample, from its entry; nearly always none."""
+    """Return the bytes to put before the first sample, which its sample entry holds; nearly always empty."""
     if samples.description_index is None:
         return b""
     return start_bytes_of(track.sample_description, int(samples.description_index[0]), where="stsd")
 
 
 def _with_start_bytes(samples: ClipSamples, count: int) -> ClipSamples:
-    """Return the samples with the first one longer by `count` bytes before the range, at whose start it lies.
+    """Return the samples with the first one extended by `count` bytes before the fetched range.
 
     Raises:
-        ValueError: It does not lie there. The index holds start bytes only for samples that lie before all that follow them.
+        ValueError: The first sample is not at the start of the range. The index gives start bytes only to samples that are.
     """
     if samples.offset[0] != 0:
         raise ValueError(f"first sample: found offset {samples.offset[0]}; expected 0")

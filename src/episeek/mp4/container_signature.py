@@ -1,4 +1,4 @@
-"""Signatures of other containers than MP4, by which a message can say what a file is instead."""
+"""Recognise containers other than MP4 by their first bytes, so that a message can name them."""
 
 EBML = b"\x1a\x45\xdf\xa3"
 """First bytes of Matroska and WebM files (RFC 8794, 11.2.1)."""
@@ -17,7 +17,7 @@ _TRANSPORT_STREAM_PACKET_BYTES = 188
 
 
 def other_container(start: bytes) -> str | None:
-    """Return the name of the container that a file starts as; None if it may be an MP4.
+    """Return the name of the container whose signature a file starts with, or None if it may be an MP4.
 
     Args:
         start: The first bytes of the file; 189 of them are needed to recognise an MPEG transport stream.

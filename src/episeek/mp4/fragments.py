@@ -1,9 +1,10 @@
 """The samples of one track in movie fragments: moof, traf and trun boxes (ISO/IEC 14496-12:2022, 8.8).
 
 Fragments are read in file order, which is decode order. The offset of a run of samples, and their durations, sizes and flags,
-may be given in trun, in tfhd or in trex; a run without an offset follows the one before it. The rules are those of 8.8.7 and
-8.8.8. Samples at the end that lie outside the file are missing: recording stopped before they were written. Refused are samples
-whose size is 0 by default, samples outside the file with others after them, and decode times that decrease.
+may be given in trun, in tfhd or in trex; a run without an offset follows the one before it (8.8.7 and 8.8.8). Samples at the end
+that
+lie outside the file count as missing: the recording stopped before they were written. Samples whose default size is 0, samples
+outside the file that others follow, and decreasing decode times are refused.
 """
 
 import struct
@@ -69,7 +70,7 @@ class _Run:
     sample_count: int
     byte_count: int
     columns: dict[int, npt.NDArray[np.uint32]]
-    """Columns that the box has, by their flag in it; shape [sample_count] each."""
+    """The columns that the box has, by their flag in it. Each has shape [sample_count]."""
     first_flags: int | None
 
 
@@ -157,7 +158,7 @@ def read_fragments(
 
 
 def _held(run: _Run, defaults: _Defaults, file_size: int) -> _Run:
-    """Return the part of a run that lies within the file."""
+    """Return a run without the samples that lie outside the file."""
     room = file_size - run.offset
     if run.byte_count <= room or not run.sample_count:
         return run

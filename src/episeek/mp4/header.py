@@ -4,8 +4,9 @@ No pictures are read. The first request is a small probe, and a moov box within 
 the moov box is read or, if mdat comes first, the bytes after mdat are probed. Each fragment needs a probe; probes grow where
 fragments lie close together. sidx and mfra boxes are not used to find fragments, because they are optional and may be wrong.
 
-A fragmented file may end anywhere after its moov box, as that of a recorder that lost its power: what is missing is said. An mdat
-box may claim more bytes than the file has; whether all samples are there is decided by the sample table.
+A fragmented file may end anywhere after its moov box, for example if the recorder lost its power; `missing` describes what is
+missing.
+An mdat box may claim more bytes than the file has: the sample table shows whether all samples are there.
 """
 
 import hashlib
@@ -25,7 +26,7 @@ _LARGE_BOX_BYTES = 1 << 24
 """A box from this size on is read by a request of its own, to hold it in memory only once."""
 
 _MAX_PAGE_BYTES = 1 << 20
-"""Limit of a probe for fragments: it holds a few seconds of video, and nothing of it is read in vain where fragments are small."""
+"""Limit of a probe for fragments, in bytes. It holds a few seconds of video; if fragments are small, all of it is used."""
 
 MAX_PROBES = 64
 """Limit of the requests before the moov box is found."""
@@ -50,7 +51,7 @@ class Mp4Header:
     segment_indexes: tuple[SegmentIndex, ...] = ()
     """The sidx boxes of a fragmented file, in file order."""
     missing: str = ""
-    """The missing end of a fragmented recording that was cut short, in words; empty for a whole file."""
+    """Words for what is missing from a fragmented recording that was cut short; empty for a complete file."""
 
     @property
     def digest(self) -> str:

@@ -53,8 +53,8 @@ class SampleTable:
     matrix: bytes = IDENTITY_MATRIX
     """Transformation of the pictures for display: nine big-endian int32, as in tkhd (ISO/IEC 14496-12, 8.3.2)."""
     start_description_index: Int64Array | None = None
-    """Entry of the stsd box, from 1, to use where decoding starts at this sample, instead of the sample's own entry and until
-    that changes; None if every sample's own entry serves."""
+    """Entry of the stsd box, from 1, to use in place of the sample's own entry if decoding starts at this sample, until the own
+    entry changes; None if every sample uses its own entry."""
     missing_sample_count: int = 0
     """Samples that the header announces after these and the file does not hold: recording stopped before they were written."""
 

@@ -63,10 +63,11 @@ def clip_order(
     *,
     has_start_entries: bool,
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
-    """Return the order in which a clip holds its samples, and at which of these decoders may start; shape [sample_count].
+    """Return the order in which a clip stores its samples, and whether decoders may start at each of them; shape [sample_count].
 
-    Decoders may start at the sync samples, as far as nothing before them is needed: samples before a sync sample may be presented
-    after it, and may hold decoder state that it needs.
+    Decoders may start at a sync sample unless something before it is needed: an earlier sample may be presented after it, or may
+    hold
+    decoder state that it needs.
 
     Args:
         pts: Presentation times of the samples in decode order, ticks.

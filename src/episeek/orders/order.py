@@ -1,7 +1,7 @@
-"""The orders of an epoch. Each maps positions [0, N) to the N frames of a dataset, once each, at random access.
+"""The orders of an epoch. Each maps the positions [0, N) to the N frames of a dataset, one to one, and gives any of them directly.
 
-An order is a function of the seed, the epoch and the lengths of the episodes. It holds arrays of the size of the episodes and
-none of the size of the frames. How many ranks and workers read it, and in which batches, does not change it.
+An order is a function of the seed, the epoch and the lengths of the episodes. Its arrays have the size of the number of episodes,
+never of the number of frames. The number of ranks and workers and the batch size do not change it.
 """
 
 from dataclasses import dataclass
@@ -13,26 +13,29 @@ import numpy.typing as npt
 from episeek.orders.permutation import Int64Array, key_of, keys_of, permute, positions_of
 
 MAX_LANES: Final = 64
-"""Lanes of a clump order where there are episodes enough. Ranks whose number divides it read different episodes."""
+"""Number of lanes of a clump order, if there are enough episodes.
+
+If the number of ranks divides it, ranks read different episodes.
+"""
 
 EPISODES_PER_LANE: Final = 16
-"""A lane has as many episodes at least."""
+"""Smallest number of episodes of a lane."""
 
 POOL_EPISODES: Final = 1024
-"""Episodes of which episode order mixes the frames with each other, unless told otherwise."""
+"""Default number of episodes whose frames episode order mixes with each other."""
 
 POOL_CLUMPS: Final = 8192
-"""Clumps of which clump order mixes the frames with each other, unless told otherwise."""
+"""Default number of clumps whose frames clump order mixes with each other."""
 
 _GLOBAL, _CLUMPS, _BLOCKS = 1, 2, 3
 
 
 class Order(Protocol):
-    """Which frame comes at which position of an epoch."""
+    """Gives the frame at each position of an epoch."""
 
     @property
     def frame_count(self) -> int:
-        """Frames of an epoch."""
+        """Number of frames of an epoch."""
 
     def frames(self, positions: npt.ArrayLike) -> Int64Array:
         """Return the frames at positions of the epoch, in the shape of `positions`.
@@ -44,7 +47,7 @@ class Order(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SequentialOrder:
-    """All frames as they lie in the dataset."""
+    """All frames in the order of the dataset."""
 
     frame_count: int
 
@@ -69,16 +72,18 @@ class GlobalOrder:
 class ClumpOrder:
     """Clumps of consecutive frames in random order, and frames in random order within blocks of many clumps.
 
-    An episode is cut into clumps from its start; its last one may be shorter. All clumps are put in random order, and what
-    results is cut into lanes of as many frames each. Position p of the epoch is a position of lane p % lanes. A lane is cut
-    into blocks, and the frames of a block are put in random order. While a block is read, only its clumps are needed, and
-    readers of positions that differ modulo a divisor of `lanes` need different clumps, but for those that a border cuts.
+    Each episode is cut into clumps from its start; its last clump may be shorter. All clumps are put in random order, and the
+    sequence
+    is cut into lanes with the same number of frames. Position p of the epoch belongs to lane p % lanes. A lane is cut into blocks,
+    and
+    the frames of each block are put in random order. While a block is read, only its clumps are needed. Readers whose positions
+    differ modulo a divisor of `lanes` need different clumps, except clumps that the border of two lanes cuts.
 
     Args:
-        lengths: Frames of each episode, 1 or more, shape [episodes].
-        clump_frames: Frames of a clump; None for whole episodes.
-        pool_frames: Frames of the blocks of all lanes together, which are mixed with each other.
-        lanes: Number of lanes; None for one that suits the number of episodes.
+        lengths: Number of frames of each episode, 1 or more, shape [episodes].
+        clump_frames: Number of frames of a clump; None for whole episodes.
+        pool_frames: Number of frames that are mixed with each other: the blocks of all lanes together.
+        lanes: Number of lanes; None for a number that suits the number of episodes.
         seed: Any whole number.
         epoch: The epoch, from 0.
     """
@@ -107,7 +112,7 @@ class ClumpOrder:
             raise ValueError(f"lanes: found {lanes}; expected 1 or more")
         self.lanes = lanes
         self.block_frames = -(-pool_frames // lanes)
-        """Frames of a block of one lane."""
+        """Number of frames of a block of one lane."""
         self._block_key = key_of(_BLOCKS, seed, epoch)
         self._clumps = _ShuffledClumps(length, clump_frames, key_of(_CLUMPS, seed, epoch))
 
@@ -131,8 +136,8 @@ def episode_order(
     """Return the order in which each episode is needed during a short part of the epoch only.
 
     Args:
-        lengths: Frames of each episode, 1 or more, shape [episodes].
-        pool_episodes: Episodes of which the frames are mixed with each other.
+        lengths: Number of frames of each episode, 1 or more, shape [episodes].
+        pool_episodes: Number of episodes whose frames are mixed with each other.
         seed: Any whole number.
         epoch: The epoch, from 0.
     """
@@ -147,9 +152,9 @@ def clump_order(
     """Return the order in which each clump of consecutive frames is needed during a short part of the epoch only.
 
     Args:
-        lengths: Frames of each episode, 1 or more, shape [episodes].
-        clump_frames: Frames of a clump.
-        pool_clumps: Clumps of which the frames are mixed with each other.
+        lengths: Number of frames of each episode, 1 or more, shape [episodes].
+        clump_frames: Number of frames of a clump.
+        pool_clumps: Number of clumps whose frames are mixed with each other.
         seed: Any whole number.
         epoch: The epoch, from 0.
     """
@@ -164,10 +169,10 @@ def _pool_frames(lengths: npt.ArrayLike, episodes: int) -> int:
 
 
 class _ShuffledClumps:
-    """All frames, clump after clump, the clumps in random order.
+    """All frames, clump after clump, with the clumps in random order.
 
-    All clumps but the last one of an episode have the same number of frames, so that places are found by arithmetic and by a
-    search among the shorter clumps, of which an episode has one at most.
+    All clumps except the last one of each episode have the same number of frames. Therefore the frame at a position is found by
+    arithmetic and a search among the shorter clumps.
     """
 
     def __init__(self, length: Int64Array, clump_frames: int | None, key: int) -> None:
@@ -190,7 +195,7 @@ class _ShuffledClumps:
         self._place = self._slot * self._size - (np.cumsum(missing) - missing)
 
     def frames(self, places: Int64Array) -> Int64Array:
-        """Return the frames at places [0, frame_count) of the shuffled clumps."""
+        """Return the frames at positions [0, frame_count) of the sequence of shuffled clumps."""
         slot, offset = np.divmod(places, self._size)
         if len(self._slot):
             before = np.searchsorted(self._place, places, side="right") - 1

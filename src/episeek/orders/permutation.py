@@ -1,4 +1,4 @@
-"""Permutations of [0, n) of which any value is computed on its own, from a key.
+"""Permutations of [0, n) that are defined by a key. Any single value can be computed without the others.
 
 A permutation is a Feistel network on Z_a x Z_b, where a and b are close to the root of n and a * b is hardly larger than n.
 Results outside [0, n) go through the network again ("cycle walking"; Black and Rogaway, "Ciphers with Arbitrary Finite Domains",
@@ -21,7 +21,7 @@ _MASK: Final = (1 << 64) - 1
 
 
 def key_of(*numbers: int) -> int:
-    """Return a key of 64 bits: a function of whole numbers of any size and sign, and of their order."""
+    """Return a key of 64 bits that depends on the given whole numbers, of any size and sign, and on their order."""
     key = len(numbers)
     for number in numbers:
         rest, sign = abs(number), number < 0
@@ -34,7 +34,7 @@ def key_of(*numbers: int) -> int:
 
 
 def keys_of(key: int, numbers: npt.ArrayLike) -> UInt64Array:
-    """Return a key of 64 bits for each of an array of numbers from 0, all of them functions of `key`."""
+    """Return a key of 64 bits for each number, 0 or more, of an array. Each depends on the number and on `key`."""
     values = np.asarray(numbers).astype(np.uint64)
     # one dimension at least: numpy warns where scalars wrap around
     return _hash(values.reshape(-1), np.uint64(key & _MASK)).reshape(values.shape)
@@ -99,7 +99,7 @@ def _round(half: UInt64Array, keys: UInt64Array, number: int) -> UInt64Array:
 
 
 def _roots(sizes: UInt64Array) -> UInt64Array:
-    """Return the smallest whole number of which the square is no less than the size, and 1 at least."""
+    """Return the smallest whole numbers, at least 1, whose squares are not less than the sizes."""
     # floats are exact to one beside it
     roots = np.sqrt(sizes.astype(np.float64)).astype(np.uint64)
     roots = np.where(roots * roots < sizes, roots + np.uint64(1), roots)

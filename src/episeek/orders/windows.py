@@ -1,4 +1,4 @@
-"""How an epoch is dealt to ranks: step by step, in windows of consecutive positions, of which each rank has every n-th."""
+"""Distribute an epoch to ranks: each step takes a window of consecutive positions, of which each of n ranks gets every n-th."""
 
 from dataclasses import dataclass
 
@@ -11,17 +11,18 @@ from episeek.orders.permutation import Int64Array
 class Windows:
     """The steps of the rest of an epoch, from a position on.
 
-    A step takes a window of positions, `batch_size` of each rank. Where the last window would leave ranks without a position,
-    the window before it gives some away, so that all ranks make as many steps. That is not possible with a batch size of 1, or
-    with fewer positions than ranks: the last ranks then have a step less.
+    A step takes a window of positions, `batch_size` for each rank. If the last window would leave ranks without a position, the
+    window
+    before it is made shorter, so that all ranks make the same number of steps. This is impossible with a batch size of 1, or with
+    fewer positions than ranks: the last ranks then make one step less.
     """
 
     start: int
-    """The first position: what all ranks together have consumed."""
+    """The first position: the number of positions that all ranks together have consumed."""
     frame_count: int
-    """Positions of the epoch."""
+    """Number of positions of the epoch."""
     batch_size: int
-    """Positions of a rank and step."""
+    """Number of positions of a rank in a step."""
     world_size: int
     drop_last: bool = False
     """Whether positions at the end that do not fill a step are left out."""
@@ -44,10 +45,10 @@ class Windows:
         return full if self.drop_last or not rest else full + 1
 
     def stop(self, steps: int) -> int:
-        """Return the position after a number of steps: what all ranks together have consumed then.
+        """Return the number of positions that all ranks together have consumed after a number of steps.
 
         Args:
-            steps: 0 up to `len()`.
+            steps: The number of steps, from 0 to `len()`.
         """
         if not 0 <= steps <= len(self):
             raise IndexError(f"found {steps} steps; expected 0 to {len(self)}")
@@ -59,10 +60,10 @@ class Windows:
         return position - self.world_size if is_short and steps == full > 0 else position
 
     def positions(self, step: int, rank: int) -> Int64Array:
-        """Return the positions of a rank in a step, rising."""
+        """Return the positions of a rank in a step, ascending."""
         return np.arange(self.stop(step) + rank, self.stop(step + 1), self.world_size, dtype=np.int64)
 
     def steps_of(self, rank: int) -> int:
-        """Return the steps in which a rank has a position."""
+        """Return the number of steps in which a rank has a position."""
         count = len(self)
         return count - (count > 0 and self.stop(count) - self.stop(count - 1) <= rank)

@@ -1,1 +1,1 @@
-"""Ranges of files of a store, kept in a directory of this machine that processes and jobs share."""
+"""Keep byte ranges of files of a store in a directory of this machine that processes and jobs share."""

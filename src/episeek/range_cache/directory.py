@@ -1,8 +1,8 @@
 """A directory of kept ranges with a limit in bytes. Any number of processes and jobs may use it at the same time.
 
-An entry is a file of its own, which appears whole or not at all. It is never changed afterwards, only removed: those that were
-not read for longest go first. Whoever is going to fetch a range locks a file beside its entry, so that others wait for it
-instead of fetching it too. A process may be killed at any moment.
+An entry is a file of its own, which appears complete or not at all. It never changes and is only removed, the least recently read
+entries first. A process that is going to fetch a range locks a file next to its entry, so that others wait instead of fetching it,
+too. A process may be killed at any moment.
 
 The directory never makes a read fail. Where it cannot be written, a warning is logged once in each process, and ranges are no
 longer kept there. It may be removed at any time.
@@ -25,36 +25,36 @@ from episeek.range_cache.locks import locked_file, try_to_lock, unlock
 _LOGGER = logging.getLogger("episeek")
 
 _HELD: Final = "held-bytes"
-"""Name of the file with the number of bytes that all entries have. Entries that are being written are counted already."""
+"""Name of the file with the total number of bytes of all entries, including entries that are being written."""
 
 _PART: Final = ".part"
-"""End of the names of entries that are being fetched."""
+"""Suffix of the lock files of entries that are being fetched."""
 
 FREE_SHARE: Final = 10
-"""Without a limit, a tenth of the disk is left free."""
+"""The fraction of the disk that is left free if there is no limit."""
 
 _LEFT_SHARE: Final = 0.9
-"""Entries are removed until they are this share of the limit, so that the directory is seldom looked through."""
+"""The fraction of the limit to which entries are removed, so that the directory is seldom searched."""
 
 _TOUCH_SECONDS: Final = 60.0
-"""An entry that is read is marked as used, once in this time."""
+"""Seconds after which an entry that is read again is marked as used again."""
 
 _LOCK_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class RangeKey:
-    """A range of a file of which the content is known."""
+    """A range of one version of a file."""
 
     content: str
-    """A text that no other content of the same path has, such as the id of the build of an index."""
+    """A text that identifies the version of the file, such as the build id of an index."""
     path: str
     start: int
     stop: int
 
     @property
     def digest(self) -> bytes:
-        """16 bytes that stand for the range."""
+        """A digest of 16 bytes that identifies the range."""
         text = f"{self.content}\0{self.path}\0{self.start}\0{self.stop}"
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()[:16]
 
@@ -86,7 +86,7 @@ class RangeDirectory:
         return os.path.join(self.folder, name[:2], name[2:])
 
     def read(self, key: RangeKey, start: int, stop: int) -> memoryview | None:
-        """Return bytes `[start, stop)` of a file from the entry of a range that holds them; None where there is none.
+        """Return bytes `[start, stop)` of a file from the entry of a range that holds them, or None if there is no such entry.
 
         A damaged entry is removed.
         """
@@ -110,9 +110,9 @@ class RangeDirectory:
         return part
 
     def claim(self, key: RangeKey) -> "Claim | None":
-        """Say that the caller is going to fetch a range. Return None where another one has said so and has not ended.
+        """Claim the right to fetch a range, or return None if another thread or process has claimed it.
 
-        The range may have been kept since the caller has looked for it.
+        The range may have been stored since the caller has looked for it.
         """
         path = self.path_of(key)
         part = path + _PART
@@ -146,11 +146,11 @@ class RangeDirectory:
         return Claim(self, key, None)
 
     def unclaimed(self, key: RangeKey) -> "Claim":
-        """Return a claim that keeps nothing."""
+        """Return a claim that stores nothing."""
         return Claim(self, key, None)
 
     def stop_writing(self, error: OSError) -> None:
-        """Keep no more ranges in this process, and log why."""
+        """Store no more ranges in this process, and log the reason."""
         if self._is_writable:
             self._is_writable = False
             _LOGGER.warning(
@@ -160,7 +160,7 @@ class RangeDirectory:
             )
 
     def reserve(self, count: int) -> bool:
-        """Make room for an entry of `count` bytes. Return whether there is.
+        """Make room for an entry of `count` bytes. Return whether it fits.
 
         Raises:
             OSError: The directory cannot be written.
@@ -179,7 +179,7 @@ class RangeDirectory:
         return True
 
     def limit_bytes(self) -> int:
-        """Return how many bytes all entries may have now; 0 where the disk cannot be looked at."""
+        """Return how many bytes all entries together may have now; 0 if the free space of the disk is unknown."""
         held, folder = 0, self.folder
         with suppress(OSError, ValueError), open(os.path.join(folder, _HELD), "rb") as file:
             held = int(file.read(32))
@@ -197,7 +197,7 @@ class RangeDirectory:
         return max(held + disk.free - disk.total // FREE_SHARE, 0)
 
     def _make_room(self, goal: int | None) -> int:
-        """Remove the entries that were not used for longest until they have `goal` bytes. Return the bytes that are left."""
+        """Remove the least recently used entries until the others have at most `goal` bytes. Return the bytes that remain."""
         entries = []
         for folder in os.scandir(self.folder):
             if not folder.is_dir(follow_symlinks=False):
@@ -221,9 +221,9 @@ class RangeDirectory:
 
 
 class Claim:
-    """The right to fetch a range and to keep it, until it is released. Safe to use from several threads.
+    """The right to fetch a range and store it, until the claim is released. Safe to use from several threads.
 
-    Without a file, nothing is kept.
+    A claim without a lock file stores nothing.
     """
 
     def __init__(self, directory: RangeDirectory, key: RangeKey, handle: int | None) -> None:
@@ -233,7 +233,7 @@ class Claim:
         self._lock = threading.Lock()
 
     def keep(self, payload: memoryview) -> None:
-        """Keep the bytes of the range, if there is room and the claim has not been released."""
+        """Store the bytes of the range, if there is room and the claim has not been released."""
         with self._lock:
             if self._handle is None:
                 return
@@ -251,7 +251,7 @@ class Claim:
                     self._directory.stop_writing(error)
 
     def release(self) -> None:
-        """Let others fetch the range where it was not kept. May be called twice."""
+        """Release the claim, so that others may fetch the range if it was not stored. A second call has no effect."""
         with self._lock:
             if self._handle is not None:
                 with suppress(OSError):

@@ -1,8 +1,9 @@
-"""One kept range as a file: its bytes, with checksums of its blocks, so that a part of it can be read and checked alone.
+"""The file of one stored range: its bytes with a checksum for each block, so that a part of it can be read and checked by itself.
 
 Layout, little-endian: `MAGIC`; the key (16 bytes); the number of bytes of the range (uint64); a CRC-32 of each block of
-`BLOCK_BYTES`, the last of which may be shorter (uint32 each); a CRC-32 of all of these; the bytes of the range. A file of which a
-part was lost, with the power for example, has wrong checksums.
+`BLOCK_BYTES`, the last of which may be shorter (uint32 each); a CRC-32 of everything before it; the bytes of the range. If a part
+of
+the file was lost, for example in a power failure, a checksum is wrong.
 """
 
 import os
@@ -12,23 +13,23 @@ from typing import Final
 
 MAGIC: Final = b"episeek\x01"
 BLOCK_BYTES: Final = 1 << 14
-"""Of this length, a block costs little to check, and the checksums of a long range are few."""
+"""Length of a block: short enough to be checked quickly, and long enough that a long range has few checksums."""
 
 _HEAD: Final = struct.Struct("<8s16sQ")
 _CRC: Final = struct.Struct("<I")
 
 
 class DamagedEntryError(Exception):
-    """A file is not the entry of its key, or has changed since it was written. It stays within this package."""
+    """A file is not the entry of its key, or has changed since it was written. Callers of this package never see this error."""
 
 
 def header_bytes(length: int) -> int:
-    """Return the length of what comes before the bytes of a range of `length` bytes."""
+    """Return the length of the header of an entry with a range of `length` bytes."""
     return _HEAD.size + _CRC.size * (-(-length // BLOCK_BYTES) + 1)
 
 
 def make_header(key: bytes, payload: memoryview) -> bytes:
-    """Return what comes before the bytes of a range.
+    """Return the header of an entry, which precedes the bytes of the range.
 
     Args:
         key: 16 bytes.
@@ -46,13 +47,13 @@ def read_part(handle: int, key: bytes, length: int, start: int, stop: int) -> me
     Args:
         handle: A file descriptor.
         key: The key of the entry, 16 bytes.
-        length: Bytes of the range.
+        length: Number of bytes of the range.
         start: First byte, counted from the start of the range.
         stop: End of the bytes, exclusive.
 
     Raises:
-        DamagedEntryError: The file is no entry of this key and length, or its bytes have changed.
-        OSError: It cannot be read.
+        DamagedEntryError: The file is not an entry of this key and length, or its bytes have changed.
+        OSError: The file cannot be read.
     """
     head_bytes = header_bytes(length)
     head = _read(handle, head_bytes, 0)

@@ -1,7 +1,7 @@
-"""Fetching of pieces of files by units: ranges that are fetched and kept as a whole, because other pieces of them follow soon.
+"""Fetch pieces of files in units: ranges that are fetched and stored as a whole, because other pieces of them will be needed soon.
 
-With a directory of ranges, a unit is read from there, or fetched by one process while the others wait for it, and kept there.
-Without one, each unit is fetched.
+With a directory of ranges, a unit is read from there. If it is not there, one process fetches and stores it while the others wait.
+Without a directory, each unit is fetched.
 """
 
 import time
@@ -23,28 +23,31 @@ from episeek.stores.requests.range_plan import (
 )
 
 MAX_CLAIMS: Final = 64
-"""Units that a process claims at the same time: each has a file open."""
+"""Greatest number of units that a process claims at the same time. Each claim holds an open file."""
 
 MAX_KEPT_REQUEST_BYTES: Final = 1 << 23
-"""Units that are kept are not merged into requests beyond this length: what is not a wanted piece is soon dropped."""
+"""Greatest length, in bytes, of a request for several units that are stored.
+
+Its bytes stay in memory only until they are stored.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Bytes of a file that are wanted, and the units that hold them."""
+    """A wanted range of a file, and the units that hold its bytes."""
 
     path: str
     start: int
     stop: int
     units: tuple[ByteRange, ...]
-    """Ranges of the file that hold all bytes of the piece together."""
+    """Ranges of the file that together hold all bytes of the piece."""
     name: str
     """The purpose of the bytes, for messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeptRanges:
-    """Where ranges of some files are kept, and how long to wait for another process that fetches one."""
+    """The directory in which ranges of some files are stored, and how long to wait for another process that fetches one."""
 
     directory: RangeDirectory
     content: str
@@ -64,17 +67,17 @@ def fetch_pieces(
     max_in_flight: int = 16,
     max_gap_bytes: int = DEFAULT_GAP_BYTES,
 ) -> list[memoryview]:
-    """Return the bytes of each piece, in order. Near units of a file share a request.
+    """Return the bytes of each piece, in order. Units of a file that are close together share a request.
 
     Args:
         source: The source of the files.
         pieces: The wanted pieces.
-        kept: Where units are kept; None to keep none.
+        kept: The directory in which units are stored; None to store none.
         max_in_flight: Largest number of requests at the same time.
-        max_gap_bytes: Units with at most this many bytes between them share a request.
+        max_gap_bytes: Largest gap, in bytes, between units that share a request.
 
     Raises:
-        EpiseekError: As the source, for the first failure by file and position; the message names the pieces as well.
+        EpiseekError: An error of the source: the first failure by file and position. The message names the pieces, too.
     """
     wanted = _Wanted(pieces)
     requested = _Requests(source, wanted, max_in_flight, max_gap_bytes)
@@ -114,7 +117,7 @@ def fetch_pieces(
 
 
 class _Wanted:
-    """The pieces by units, and their bytes as these come."""
+    """The wanted pieces of each unit, and their bytes as they arrive."""
 
     def __init__(self, pieces: Sequence[Piece]) -> None:
         self._pieces = pieces
@@ -133,7 +136,7 @@ class _Wanted:
         return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
     def read(self, kept: KeptRanges, unit: WantedRange) -> bool:
-        """Take what is wanted of a unit from where it is kept. Return whether it was there."""
+        """Copy the wanted pieces of a unit from the directory. Return False if the unit is not there."""
         for number in self.of_unit[unit]:
             start, stop = self._overlap(number, unit)
             part = kept.directory.read(kept.key(unit), start, stop)
@@ -143,7 +146,7 @@ class _Wanted:
         return True
 
     def take(self, unit: WantedRange, body: memoryview, *, copy: bool) -> None:
-        """Take what is wanted of a unit from its bytes."""
+        """Copy the wanted pieces of a unit from its bytes."""
         for number in self.of_unit[unit]:
             start, stop = self._overlap(number, unit)
             part = body[start - unit.start : stop - unit.start]
@@ -169,7 +172,7 @@ class _Requests:
     max_gap_bytes: int
 
     def fetch(self, units: Sequence[WantedRange], claims: dict[WantedRange, Claim], max_request_bytes: int) -> None:
-        """Fetch units, keep those that are claimed, and take what is wanted of them."""
+        """Fetch units, store those that are claimed, and copy the wanted pieces."""
         planned = plan_requests(units, max_gap_bytes=self.max_gap_bytes, max_request_bytes=max_request_bytes)
         map_in_threads(
             lambda request: self._fetch(request, [units[number] for number in request.members], claims),

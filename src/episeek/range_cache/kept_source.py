@@ -1,4 +1,4 @@
-"""A source whose ranges are kept in a directory, for files that are read again and again by the same ranges."""
+"""A byte source that stores its ranges in a directory, for files that are read repeatedly in the same ranges."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from episeek.stores.byte_source import ByteRange, ByteSource, WrappedSource
 
 @dataclass(frozen=True, slots=True)
 class KeptSource(WrappedSource):
-    """The files of another source. Follows `episeek.stores.byte_source.ByteSource`.
+    """The files of another source, with stored ranges. Implements `episeek.stores.byte_source.ByteSource`.
 
-    Ranges of files to which the store gives no identity are not kept: nothing tells whether a file has changed.
+    Ranges of files without a store identity are not stored, since a change of the file would not be noticed.
     """
 
     source: ByteSource

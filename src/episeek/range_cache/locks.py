@@ -23,19 +23,19 @@ def try_to_lock(handle: int) -> bool:
 
 
 def unlock(handle: int) -> None:
-    """Unlock an open file. To close it is not enough: a process that was forked meanwhile has it open as well."""
+    """Unlock an open file. Closing it is not enough, since a process that was forked meanwhile also has it open."""
     fcntl.flock(handle, fcntl.LOCK_UN)
 
 
 @contextmanager
 def locked_file(path: str, *, seconds: float) -> Iterator[int | None]:
-    """Open a file, create it where there is none, and hold its lock.
+    """Open a file, creating it if necessary, and hold its lock during the `with` block.
 
     Yields:
-        The file descriptor; None where others held the lock for all of `seconds`.
+        The file descriptor, or None if others held the lock for all of `seconds`.
 
     Raises:
-        OSError: It cannot be created or locked.
+        OSError: The file cannot be created or locked.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:

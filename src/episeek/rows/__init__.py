@@ -1,4 +1,4 @@
-"""The rows of a dataset: the values of its frames beside the pictures, one episode at a time, and its metadata."""
+"""Read the rows of a dataset, which hold all values of its frames except videos, one episode at a time, and its metadata."""
 
 from episeek.rows.dataset_rows import DatasetRows
 

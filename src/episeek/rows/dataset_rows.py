@@ -1,4 +1,4 @@
-"""The rows of a dataset by episode, from its data files: one request for each episode where it has a row group of its own."""
+"""Read the rows of an episode from the data files of a dataset, with one request if the episode has a row group of its own."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -18,9 +18,9 @@ from episeek_schemas import lerobot
 
 
 class DatasetRows:
-    """The rows and the metadata of one dataset. Everything is read when it is needed, and kept: footers, places, tasks.
+    """The rows and the metadata of one dataset. Footers, locations of episodes and tasks are read when they are needed, and kept.
 
-    It is safe to use from several threads, and can be pickled.
+    It is safe to use from several threads and can be pickled.
 
     Args:
         source: The source of the dataset's root.
@@ -39,12 +39,15 @@ class DatasetRows:
         return self._source.root
 
     def through(self, wrap: Callable[[ByteSource], ByteSource]) -> "DatasetRows":
-        """Return the rows of the same dataset, read through a source made of this one's."""
+        """Return the rows of the same dataset, read through the source that `wrap` makes from this one's source."""
         return DatasetRows(wrap(self._source))
 
     @property
     def source(self) -> ByteSource:
-        """The source of the dataset's root; the one that reads from the store, where what it reads is kept."""
+        """The byte source of the dataset's root.
+
+        If ranges are stored on this machine, it is the source that reads from the store.
+        """
         return self._source.source if isinstance(self._source, WrappedSource) else self._source
 
     @cached_property
@@ -64,7 +67,7 @@ class DatasetRows:
 
     @cached_property
     def stats(self) -> Mapping[str, Mapping[str, npt.NDArray[Any]]]:
-        """The statistics of each feature by their names; empty where the dataset has none."""
+        """The statistics of each feature by their names; empty if the dataset has none."""
         return read_stats(self._source)
 
     def read(
@@ -129,5 +132,5 @@ class DatasetRows:
 
     @property
     def episode_lengths(self) -> npt.NDArray[np.int64]:
-        """Frames of each episode, shape [episodes]."""
+        """Number of frames of each episode, shape [episodes]."""
         return self.places.length

@@ -1,4 +1,4 @@
-"""The metadata of a dataset as training needs it: features, places of the episodes, tasks and statistics."""
+"""Read the metadata of a dataset that training needs: features, locations of the episodes' rows, tasks and statistics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,10 +40,10 @@ class InfoDocument:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EpisodePlaces:
-    """Where the rows of each episode are; arrays of shape [episodes]."""
+    """The locations of the rows of each episode. Arrays have shape [episodes]."""
 
     length: Int64Array
-    """Frames."""
+    """Number of frames of each episode."""
     chunk_index: Int64Array
     file_index: Int64Array
     first_row: Int64Array
@@ -54,8 +54,8 @@ def read_document(source: ByteSource, path: str) -> dict[str, Any]:
     """Return a JSON document of a dataset.
 
     Raises:
-        MissingFileError: There is no such file.
-        MetadataError: It is no JSON object.
+        MissingFileError: The file does not exist.
+        MetadataError: The file is not a JSON object.
     """
     data = source.get_ranges(path, [(0, source.identity(path).size)])[0]
     try:
@@ -70,7 +70,7 @@ def read_info(source: ByteSource) -> InfoDocument:
     Raises:
         UnsupportedVersionError: The dataset is of version 2.x.
         NotADatasetError: The document cannot be used.
-        MissingFileError: There is none.
+        MissingFileError: The file does not exist.
     """
     document = read_document(source, layout.INFO_PATH)
     if lerobot_v2.is_v2(document):
@@ -86,7 +86,7 @@ def read_info(source: ByteSource) -> InfoDocument:
 
 
 def has_info(source: ByteSource) -> bool:
-    """Return whether there is a `meta/info.json`."""
+    """Return whether `meta/info.json` exists."""
     try:
         source.get_ranges(layout.INFO_PATH, [(0, 1)])
     except MissingFileError:
@@ -95,12 +95,12 @@ def has_info(source: ByteSource) -> bool:
 
 
 def read_places(source: ByteSource, info: DatasetInfo) -> EpisodePlaces:
-    """Return the places of all episodes, from `meta/episodes`.
+    """Return the locations of all episodes' rows, from `meta/episodes`.
 
-    Its files are read in the order of their numbers until all episodes are there, since not every store can list them.
+    Not every store can list files, so the files are read in the order of their numbers until all episodes were found.
 
     Raises:
-        MetadataError: Episodes are missing or out of order, or values are.
+        MetadataError: Episodes are missing or out of order, or values are missing.
         ParquetError: A file cannot be read.
     """
     parts: list[pa.Table] = []
@@ -133,9 +133,9 @@ def read_tasks(source: ByteSource) -> dict[int, str]:
     """Return the text of each task by its task_index.
 
     Raises:
-        MissingFileError: There is no `meta/tasks.parquet`.
-        MetadataError: It has no texts, or no indices.
-        ParquetError: It cannot be read.
+        MissingFileError: `meta/tasks.parquet` does not exist.
+        MetadataError: The file has no texts, or no indices.
+        ParquetError: The file cannot be read.
     """
     file = ParquetRanges(source, layout.TASKS_PATH)
     text = next((name for name in lerobot.TASK_TEXT_COLUMNS if name in file.column_names), None)
@@ -149,7 +149,7 @@ def read_stats(source: ByteSource) -> dict[str, dict[str, npt.NDArray[Any]]]:
     """Return the statistics of each feature by their names, as arrays; empty without `meta/stats.json`.
 
     Raises:
-        MetadataError: It holds something else.
+        MetadataError: The file does not hold statistics of features.
     """
     try:
         document = read_document(source, layout.STATS_PATH)
@@ -164,7 +164,7 @@ def read_stats(source: ByteSource) -> dict[str, dict[str, npt.NDArray[Any]]]:
 
 
 def _first_rows(length: Int64Array, chunk_index: Int64Array, file_index: Int64Array) -> Int64Array:
-    """Return the first row of each episode in its data file: episodes lie there in their order."""
+    """Return the first row of each episode in its data file, in which episodes follow one another in order."""
     by_file = np.lexsort((np.arange(len(length)), file_index, chunk_index))
     sorted_length = length[by_file]
     before = np.cumsum(sorted_length) - sorted_length

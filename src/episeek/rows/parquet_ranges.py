@@ -1,4 +1,4 @@
-"""Parquet files read by ranges: a footer once, and then the column chunks of row groups and nothing between them."""
+"""Read Parquet files in ranges: the footer once, and then only the column chunks of the row groups that are needed."""
 
 import io
 from bisect import bisect_right
@@ -14,7 +14,7 @@ from episeek.stores.byte_source import ByteSource
 from episeek.stores.requests.range_plan import WantedRange, fetch_planned, plan_requests
 
 _TAIL_BYTES = 1 << 16
-"""Bytes read at the end of a file: enough for the footers of most files, which then cost one request."""
+"""Number of bytes that are read at the end of a file. Most footers fit, and then cost one request."""
 
 _FOOTER_END = 8
 """The last bytes of a file: the length of the footer as a little-endian uint32, and the magic number."""
@@ -45,11 +45,11 @@ class ParquetRanges:
 
     @property
     def row_count(self) -> int:
-        """Rows of the file."""
+        """Number of rows of the file."""
         return int(self.metadata.num_rows)
 
     def read(self, start: int, stop: int, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return rows `[start, stop)`. The row groups that hold them are read, near ranges of them in one request.
+        """Return rows `[start, stop)`. The row groups that hold them are read; ranges that are close together share a request.
 
         Args:
             start: First row, from 0.
@@ -95,7 +95,7 @@ class ParquetRanges:
             raise ParquetError(self.where, first_line(error), _READABLE) from error
 
     def _segments(self, groups: Sequence[int], columns: Sequence[str] | None) -> "_Segments":
-        """Return a file in which the column chunks of row groups are there."""
+        """Fetch the column chunks of row groups, and return a file object from which pyarrow can read them."""
         chosen = None if columns is None else set(columns)
         is_chosen = [chosen is None or not chosen.isdisjoint(names) for names in self._leaf_names]
         wanted = []
@@ -122,16 +122,16 @@ class ParquetRanges:
 
 
 def _prefixes(path: str) -> frozenset[str]:
-    """Return the names by which pyarrow selects a leaf column: its path and all beginnings of it that end before a dot.
+    """Return the names by which pyarrow selects a leaf column: its path, and every part of the path that ends before a dot.
 
-    Names of columns have dots themselves, so that the path does not tell which beginning is the column.
+    Names of columns contain dots themselves, so the path does not show where the name of the column ends.
     """
     parts = path.split(".")
     return frozenset(".".join(parts[: count + 1]) for count in range(len(parts)))
 
 
 class _Segments(io.RawIOBase):
-    """A file of which some parts are in memory; to read another part is an OSError."""
+    """A file object of which some parts are in memory. Reading any other part raises OSError."""
 
     def __init__(self, size: int, parts: list[tuple[int, memoryview]]) -> None:
         super().__init__()

@@ -1,1 +1,1 @@
-"""The sidecar tables: opened and mapped, kept on this machine, and the videos that they index."""
+"""Open and map the sidecar tables, keep copies of them on this machine, and check the videos that they index."""

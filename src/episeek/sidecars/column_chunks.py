@@ -1,4 +1,4 @@
-"""Where the values of a table's columns lie in its Parquet file: one array for each column chunk.
+"""Find the values of a table's columns in its Parquet file: one array for each column chunk.
 
 The mapped columns of the sidecars are REQUIRED, PLAIN and uncompressed, with one data page in each column chunk. The values of
 a column chunk are therefore one little-endian array that ends where the chunk ends (Parquet format: ColumnMetaData, PageHeader,
@@ -25,7 +25,7 @@ SEVERAL_PAGES = "has more than one data page"
 
 @dataclass(frozen=True, slots=True)
 class ChunkPlace:
-    """The place of a column chunk in its file."""
+    """The byte offsets of a column chunk in its file."""
 
     page_start: int
     """First byte of the page header."""
@@ -36,10 +36,10 @@ class ChunkPlace:
 
 
 class TableLayout:
-    """The columns of a table that are mapped, and where their values lie, by the footer alone.
+    """The mapped columns of a table and the offsets of their values, from the footer alone.
 
-    Row groups are looked at when they are needed, so that opening a table with thousands of them costs little. Other tools write
-    all row groups in one way: `problem` is that of the first one.
+    Row groups are examined when they are needed, so that opening a table with thousands of them costs little. Other tools write all
+    row groups in the same way, so `problem` describes the first one.
 
     Args:
         footer: The footer of the table.
@@ -57,13 +57,13 @@ class TableLayout:
         self._file_bytes = file_bytes
         self._positions = {name: position for position, name in enumerate(footer.schema.names)}
         self.group_rows = tuple(footer.row_group(group).num_rows for group in range(footer.num_row_groups))
-        """Rows of each row group."""
+        """Number of rows of each row group."""
         problems = (f"column {name!r} {self._find(name, 0)[1]}" for name in dtypes if not self._find(name, 0)[0])
         self.problem = next(problems, "") if self.group_rows else ""
-        """Why the table cannot be mapped; empty where it can."""
+        """Why the table cannot be mapped; empty if it can be."""
 
     def place(self, name: str, group: int) -> ChunkPlace:
-        """Return the place of a column chunk. Raises SidecarLayoutError if it cannot be mapped."""
+        """Return the byte offsets of a column chunk. Raises SidecarLayoutError if it cannot be mapped."""
         place, problem = self._find(name, group)
         if place is None:
             raise unmappable(self.where, name, group, problem)
@@ -85,11 +85,11 @@ def unmappable(where: str, name: str, group: int, problem: str) -> SidecarLayout
 def table_layout(
     footer: pq.FileMetaData, schema: pa.Schema, *, where: str, file_bytes: int, unmapped: frozenset[str] = frozenset()
 ) -> TableLayout:
-    """Return the layout of a table, after a check of its columns.
+    """Check the columns of a table, and return its layout.
 
     Args:
-        footer: Its footer.
-        schema: The columns that the format demands.
+        footer: The footer of the table.
+        schema: The columns that the format requires.
         where: The file, for messages.
         file_bytes: Size of the file.
         unmapped: Names of columns to skip.
@@ -118,9 +118,9 @@ def table_layout(
 def chunk_place(
     chunk: Any, column: Any, row_count: int, dtype: np.dtype[Any], file_bytes: int
 ) -> tuple[ChunkPlace | None, str]:
-    """Return the place of a column chunk whose values can be mapped, or None and the reason why they cannot be.
+    """Return the byte offsets of a column chunk and an empty text, or None and the reason why its values cannot be mapped.
 
-    The reason is a clause that follows the name of the column. The page header is not looked at: see `page_problem`.
+    The reason is a clause for a message, such as "is compressed with ZSTD". The page header is not read: `page_problem` checks it.
     """
     bits = {"BOOLEAN": 1, "INT32": 32, "INT64": 64, "DOUBLE": 64, "FLOAT": 32}.get(chunk.physical_type)
     if bits != (1 if dtype == np.bool_ else 8 * dtype.itemsize):
@@ -148,7 +148,7 @@ def values_bytes(row_count: int, dtype: np.dtype[Any]) -> int:
 
 
 def page_problem(place: ChunkPlace, header: bytes) -> str:
-    """Return why the values of a column chunk are not one array, by its page header; empty where they are."""
+    """Return why the values of a column chunk are not one array, judged by its page header; empty if they are."""
     page_type, page_bytes = _page_header(header)
     is_whole = page_type in (_DATA_PAGE, _DATA_PAGE_V2) and page_bytes == place.stop - place.values_start
     return "" if is_whole else SEVERAL_PAGES
@@ -158,7 +158,7 @@ def values_offset(buffer: Any, chunk: Any, column: Any, row_count: int, dtype: n
     """Return the position of the values of a column chunk in a file that is in memory or mapped, or why they cannot be mapped.
 
     Returns:
-        The offset in bytes and an empty text; or 0 and a clause that follows the name of the column.
+        The offset in bytes and an empty text, or 0 and a clause for a message, such as "is compressed with ZSTD".
     """
     place, problem = chunk_place(chunk, column, row_count, dtype, len(buffer))
     if place is not None:
@@ -167,7 +167,7 @@ def values_offset(buffer: Any, chunk: Any, column: Any, row_count: int, dtype: n
 
 
 def stored_values(buffer: Any, offset: int, row_count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Return the values of a column chunk as a read-only array on the bytes of its file; of a BOOLEAN one, its packed bytes."""
+    """Return the values of a column chunk as a read-only view of the bytes of its file. A BOOLEAN column gives its packed bytes."""
     if dtype == np.bool_:
         values: npt.NDArray[Any] = np.ndarray(-(-row_count // 8), np.uint8, buffer, offset)
     else:

@@ -46,7 +46,7 @@ class FileRecord(FileProperties):
     file_id: int
 
     def problem(self) -> str:
-        """Return what cannot be right about the row; empty if nothing is.
+        """Return a noun phrase for what is impossible in the row; empty if nothing is.
 
         A damaged row must not lead to a wrong picture or path.
         """

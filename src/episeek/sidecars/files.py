@@ -1,8 +1,9 @@
-"""Opening of the four sidecar tables together, with checks of their format version, their build and their columns.
+"""Open the four sidecar tables together, and check their format version, their build and their columns.
 
-Tables on this machine are mapped. Of a table in a store the end is fetched first, which is all of a small table. Of the others,
-`files` and `episodes` are fetched whole, and the rows of `keyframes` and `samples` when they are needed
-(`episeek.sidecars.row_blocks`). Whatever is fetched is kept on this machine and mapped (`episeek.sidecars.local_copies`).
+Tables on this machine are mapped. Of a table in a store, the end is fetched first, which is all of a small table. Of larger tables,
+`files` and `episodes` are fetched whole, and rows of `keyframes` and `samples` when they are needed
+(`episeek.sidecars.row_blocks`).
+Fetched bytes are stored on this machine and mapped (`episeek.sidecars.local_copies`).
 """
 
 import json
@@ -79,8 +80,8 @@ def open_sidecars(source: StoreSource) -> SidecarFiles:
 
     Raises:
         MissingSidecarError: A table is missing.
-        FormatVersionError: A table has no format version, or one that this release does not know.
-        MixedBuildError: The tables are of different builds.
+        FormatVersionError: A table has no format version, or a version that this release does not know.
+        MixedBuildError: The tables come from different builds.
         SidecarLayoutError: A table has other columns or types, or is damaged.
     """
     where = {name: f"{source.root}/{path}" for name, (path, _) in sidecars.TABLES.items()}
@@ -148,7 +149,7 @@ def check_version(metadata: Mapping[str, str], where: str) -> None:
 
 
 def check_build(metadata: Mapping[str, Mapping[str, str]], where: Mapping[str, str]) -> str:
-    """Return the id of the build that all tables are of.
+    """Return the id of the build from which all tables come.
 
     Args:
         metadata: Key-value metadata of each table's footer, by the table's name.
@@ -183,9 +184,9 @@ def _read_dataset(metadata: dict[str, str], where: str) -> IndexedDataset:
 
 
 def with_current_columns(files: pa.Table) -> pa.Table:
-    """Return a `files` table of any readable format version with the columns of the current one.
+    """Return a `files` table of any readable format version with the columns of the current version.
 
-    In the columns that an older version does not have, texts are empty and numbers are 0.
+    Columns that an older version does not have are filled with empty texts, or with 0.
     """
     for position, field in enumerate(sidecars.FILES):
         if field.name not in files.column_names:

@@ -1,4 +1,4 @@
-"""The digest of an MP4's header as it is now, to be compared with the digest in the `files` table."""
+"""Compute the digest of an MP4's header as it is now, to compare it with the digest in the `files` table."""
 
 import hashlib
 
@@ -19,7 +19,7 @@ def header_digest(source: ByteSource, record: FileRecord) -> str:
 
     Raises:
         MissingFileError, ReadError: The file cannot be read.
-        Mp4Error: It has no header that can be read; Matroska files have none.
+        Mp4Error: The file has no readable header, as Matroska files have none.
     """
     if record.container == "mp4":
         moov = (record.moov_offset, record.moov_offset + record.moov_length)

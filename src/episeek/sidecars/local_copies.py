@@ -1,9 +1,10 @@
 """Local copies of the sidecar tables of a store, so that they can be mapped, also by several processes at once.
 
-Whole files of a Hub repository are kept in the Hub's own cache. Everything else is kept below `$EPISEEK_CACHE`, else
-`$XDG_CACHE_HOME/episeek`, else `~/.cache/episeek`, by URL and store identity: whole files, and of large ones the parts that were
-needed so far, each in a file of its own that appears whole or not at all. A new version replaces the previous one. The directory
-may be removed at any time. Where a store gives no identity, nothing is kept.
+Whole files of a Hub repository are kept in the Hub's own cache. Everything else is kept below `$EPISEEK_CACHE`, or else
+`$XDG_CACHE_HOME/episeek`, or else `~/.cache/episeek`, by URL and store identity: whole files, and of large files the parts that
+were
+needed so far, each in a file of its own that appears complete or not at all. A new version replaces the previous one. The directory
+may be removed at any time. If a store gives no identity, nothing is kept.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from episeek.stores.transports.hub.source import HubSource
 
 _PART_BYTES = 1 << 26
-"""Length of one request."""
+"""Number of bytes of one request."""
 
 
 def cache_directory() -> Path:
@@ -75,7 +76,7 @@ class KeptVersion:
 
 
 def kept_versions(source: ByteSource, path: str) -> Path | None:
-    """Return the folder of all versions of a file, which may be missing; None where the user has no home directory."""
+    """Return the folder of all versions of a file, which may not exist yet, or None if the user has no home directory."""
     directory = cache_directory()
     if directory.parts[:1] == ("~",):
         return None
@@ -83,7 +84,7 @@ def kept_versions(source: ByteSource, path: str) -> Path | None:
 
 
 def kept_version(source: ByteSource, path: str, identity: FileIdentity) -> KeptVersion | None:
-    """Return the folder of a version of a file; None where it cannot be kept: the store gives no identity, or there is no home."""
+    """Return the folder of a version of a file, or None if it cannot be kept, for lack of a store identity or a home directory."""
     folder = kept_versions(source, path)
     if folder is None or not identity.store_id:
         return None
@@ -114,7 +115,7 @@ def local_copy(source: ByteSource, path: str) -> Path | None:
 
 
 def hub_repository(source: ByteSource) -> "HubSource | None":
-    """Return the source as that of a Hub repository, whose whole files are kept in the Hub's cache; None if it is another one."""
+    """Return the source if it is that of a Hub repository, whose whole files are kept in the Hub's cache, or None otherwise."""
     if is_hub(source.root):
         from episeek.stores.transports.hub.source import HubSource
 
@@ -124,7 +125,7 @@ def hub_repository(source: ByteSource) -> "HubSource | None":
 
 
 def is_whole(path: Path, identity: FileIdentity) -> bool:
-    """Return whether a local copy is there and has the size of its file."""
+    """Return whether a local copy exists and has the size of the original file."""
     try:
         return path.stat().st_size == identity.size
     except OSError:
@@ -138,7 +139,10 @@ def fetched_pieces(source: ByteSource, path: str, stop: int) -> Iterator[bytes]:
 
 
 def _remove_others(folder: Path, version: str) -> None:
-    """Remove other versions of a file. Processes that have one mapped keep it; others may be removing them as well."""
+    """Remove other versions of a file.
+
+    Processes that have mapped one can still use it. Other processes may remove them at the same time.
+    """
     with suppress(OSError):
         for other in list(folder.iterdir()):
             if other.name != version:

@@ -1,4 +1,4 @@
-"""Columns of a table as arrays on the bytes of its file, which are made when they are needed."""
+"""Give access to the columns of a table as views of the bytes of its file, which are made when they are needed."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
@@ -18,10 +18,10 @@ class MappedColumn:
     Values may be unaligned. Index single rows or slices: searching a whole column, or arithmetic on it, would copy it first.
 
     Args:
-        segments: The arrays; None for one that `load` gives when it is needed.
+        segments: The arrays; None for an array that `load` returns when it is needed.
         dtype: The type of the values.
-        row_counts: Rows of each array; None for their lengths.
-        load: Returns the arrays with positions `[first, stop)`.
+        row_counts: Number of rows of each array; None to take the lengths of the arrays.
+        load: Returns the arrays at positions `[first, stop)` of `segments`.
     """
 
     __slots__ = ("_load", "_segments", "_starts", "dtype")
@@ -60,7 +60,7 @@ class MappedColumn:
         """Return rows `[start, stop)`: a view, or a copy if they lie in several row groups.
 
         Raises:
-            IndexError: There are no such rows.
+            IndexError: The rows do not exist.
             SidecarLayoutError: The table is damaged.
             ChangedFileError, ReadError: The rows have to be fetched, and the store has another table now, or fails.
         """
@@ -124,8 +124,8 @@ def lazy_columns(
 
     Args:
         dtypes: The type of each column, by its name.
-        row_counts: Rows of each array.
-        load: Returns the arrays of a column with positions `[first, stop)`.
+        row_counts: Number of rows of each array.
+        load: Returns the arrays `[first, stop)` of a column, given the column's name, `first` and `stop`.
     """
     unloaded = [None] * len(row_counts)
     return {

@@ -1,7 +1,7 @@
-"""Parquet tables as arrays on the bytes of their file: nothing is decoded, and no memory grows with the number of rows.
+"""Map Parquet tables as views of the bytes of their file. Nothing is decoded, and memory does not grow with the number of rows.
 
-`episeek.sidecars.column_chunks` says where the arrays lie. Each page header is checked before its chunk is used. A table that
-another tool rewrote, with compression for example, is read into memory with a warning.
+`episeek.sidecars.column_chunks` finds the offsets of the arrays. Each page header is checked before its chunk is used. A table that
+another tool rewrote, for example with compression, is read into memory with a warning.
 """
 
 import mmap
@@ -37,13 +37,13 @@ class MappedTable:
     is_mapped: bool
     """False if the table had to be read into memory."""
     load: Callable[[Sequence[RowRange]], None] | None = None
-    """Fetches what is missing of ranges of rows; None where all rows are on this machine."""
+    """Fetches the missing parts of ranges of rows; None if all rows are on this machine."""
 
     def fetch(self, rows: Sequence[RowRange]) -> None:
-        """Fetch what is missing of ranges `[start, stop)` of rows together, where the table is in a store.
+        """Fetch the missing parts of ranges `[start, stop)` of rows together, if the table is in a store.
 
         Raises:
-            IndexError: There are no such rows.
+            IndexError: The rows do not exist.
             SidecarLayoutError: The table is damaged.
             ChangedFileError, ReadError: The store has another table now, or fails.
         """
@@ -55,7 +55,7 @@ def open_buffer(path: str) -> Buffer:
     """Map a local file.
 
     Raises:
-        MissingSidecarError: There is no such file.
+        MissingSidecarError: The file does not exist.
         SidecarLayoutError: The file is empty or cannot be read.
     """
     try:
@@ -86,7 +86,7 @@ def read_footer(buffer: Buffer, *, where: str) -> pq.FileMetaData:
 
 
 def read_whole(buffer: Buffer, columns: list[str] | None = None) -> pa.Table:
-    """Return columns of a Parquet file that is in memory or mapped, decoded. Raises what pyarrow raises.
+    """Decode and return columns of a Parquet file that is in memory or mapped. Errors of pyarrow pass through.
 
     The calling thread does all the work: a process that ends soon after Arrow's threads have read a table may abort
     (apache/arrow#34314).
@@ -100,7 +100,7 @@ def read_whole(buffer: Buffer, columns: list[str] | None = None) -> pa.Table:
 
 
 def footer_metadata(footer: pq.FileMetaData) -> dict[str, str]:
-    """Return the key-value metadata of a footer as text, without the entry of Arrow."""
+    """Return the key-value metadata of a footer as text, without Arrow's own entry."""
     pairs = footer.metadata or {}
     return {
         key.decode("utf-8", "replace"): value.decode("utf-8", "replace")
@@ -116,13 +116,13 @@ def open_table(
 
     Args:
         buffer: The file, mapped or in memory; the arrays keep it alive.
-        schema: The columns that the format demands.
+        schema: The columns that the format requires.
         name: The name of the table.
         where: The file, for messages.
         unmapped: Names of columns to skip.
 
     Raises:
-        SidecarLayoutError: Columns or types differ, there are nulls, or the file is damaged.
+        SidecarLayoutError: Columns or types differ, values are null, or the file is damaged.
 
     Warns:
         SidecarLayoutWarning: The table cannot be mapped and was read into memory instead.
@@ -138,7 +138,7 @@ def open_table(
 
 
 def _first_page_problem(buffer: Buffer, layout: TableLayout) -> str:
-    """Return why the first row group cannot be mapped. Other tools write all row groups in one way."""
+    """Return why the first row group, which is like all others, cannot be mapped; empty if it can be."""
     for name in layout.dtypes if layout.group_rows else ():
         place = layout.place(name, 0)
         problem = page_problem(place, bytes(buffer[place.page_start : place.values_start]))
@@ -159,16 +159,16 @@ def _mapped_segments(buffer: Buffer, layout: TableLayout, name: str, first: int,
 
 
 def read_columns(buffer: Buffer, layout: TableLayout, problem: str, *, stacklevel: int) -> dict[str, MappedColumn]:
-    """Return the columns of a table that cannot be mapped, decoded.
+    """Decode and return the columns of a table that cannot be mapped.
 
     Args:
         buffer: The file.
-        layout: Its columns.
-        problem: Why it cannot be mapped.
-        stacklevel: Whom the warning names as its cause, as for `warnings.warn`.
+        layout: The columns of the table.
+        problem: Why the table cannot be mapped.
+        stacklevel: The stack frame that the warning names as its cause, as for `warnings.warn`.
 
     Raises:
-        SidecarLayoutError: The file is damaged, or there are nulls.
+        SidecarLayoutError: The file is damaged, or values are null.
 
     Warns:
         SidecarLayoutWarning: Always.

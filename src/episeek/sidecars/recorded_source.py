@@ -1,4 +1,4 @@
-"""The recorded source of an overlay: the dataset that it was prepared from, which holds the videos that the overlay lacks.
+"""Read the recorded source of an overlay: the dataset from which it was prepared, and which holds its videos.
 
 `episeek prepare` writes the record into local overlays; it is never published. The record of a downloaded dataset could point
 anywhere, so it is used only if the videos are missing, and its use is always reported.
@@ -39,16 +39,18 @@ def recorded_source(root: str) -> str | None:
 
 
 def skipped_count(root: str) -> int:
-    """Return how many episodes of its source an overlay on this machine records as left out; 0 without a usable record."""
+    """Return the number of episodes that a local overlay has left out of its source according to its record; 0 without a usable
+    record.
+    """
     skipped = _preparation(local_path(root)).get("skip_episodes") if is_local(root) else None
     return len(skipped) if isinstance(skipped, list) else 0
 
 
 def repaired_info_sha256(root: str) -> str | None:
-    """Return the SHA-256, hex, of the source's `meta/info.json` where an overlay on this machine repaired its source.
+    """Return the SHA-256, hex, of the source's `meta/info.json` that a local overlay recorded when it repaired its source.
 
-    None for all others, and where the record has no such digest. While the source's file is the same, it may say other things than
-    the overlay: they were repaired.
+    Return None for any other dataset, and for a record without this digest. As long as the source's file has this digest, its
+    differences from the overlay are repairs.
     """
     record = _record(local_path(root)) if is_local(root) else {}
     files = record.get("files")
@@ -60,13 +62,13 @@ def repaired_info_sha256(root: str) -> str | None:
 
 
 def _preparation(folder: str) -> dict[str, Any]:
-    """Return how the overlay in a folder was prepared; empty without a usable record."""
+    """Return the recorded preparation of the overlay in a folder; empty without a usable record."""
     preparation = _record(folder).get("plan")
     return preparation if isinstance(preparation, dict) else {}
 
 
 def _record(folder: str) -> dict[str, Any]:
-    """Return the record of the overlay in a folder; empty without a usable one."""
+    """Return the record of the overlay in a folder; empty if there is no usable record."""
     record = os.path.join(folder, layout.SOURCE_RECORD_PATH)
     if not os.path.isfile(record):
         # opening a pipe would wait for its writer

@@ -1,7 +1,6 @@
-"""A sidecar table in a store that is not on this machine as a whole: its identity and its end, which holds the footer.
+"""Read a sidecar table in a store: first its identity and its end, which holds the footer.
 
-The end is read first, in one request that also gives the identity. Everything else that is read of the file afterwards has to be
-of the same version.
+One request reads the end and gives the identity. All later reads of the file have to come from the same version.
 """
 
 from collections.abc import Iterator
@@ -25,9 +24,9 @@ from episeek.stores.byte_source import StoreSource
 from episeek.stores.identity import FileIdentity
 
 TAIL_BYTES = 1 << 18
-"""Bytes read at the end of a table: the footer of 100 million samples, and all of a table of 21,000.
+"""Number of bytes that are read at the end of a table: enough for the footer of 100 million samples, or for a table of 21,000.
 
-It costs as much time as a round trip of 20 ms at 100 Mbit/s, so that a table that fits is cheaper to fetch whole.
+At 100 Mbit/s they take as long as a round trip of 20 ms, so a table that fits is cheaper to fetch as a whole.
 """
 
 _MAGIC = b"PAR1"
@@ -48,7 +47,7 @@ class RemoteFile:
     """The end of the file, with the whole footer in it."""
     footer: pq.FileMetaData
     kept: KeptVersion | None
-    """Where its parts are kept; None where they cannot be."""
+    """The folder in which its parts are kept; None if they cannot be kept."""
 
     @property
     def where(self) -> str:
@@ -56,7 +55,7 @@ class RemoteFile:
         return f"{self.source.root}/{self.path}"
 
     def fetch_whole(self) -> Buffer:
-        """Return all bytes of the file, mapped where they can be kept on this machine.
+        """Fetch all bytes of the file, and return them, mapped if they can be kept on this machine.
 
         Raises:
             ChangedFileError: The store has another version now.
@@ -74,9 +73,9 @@ class RemoteFile:
         yield self.tail
 
     def require_same(self) -> None:
-        """Raise ChangedFileError if the bytes that were read last may be of another version than the footer.
+        """Raise ChangedFileError if the bytes that were read last may come from another version than the footer.
 
-        The identity in the answers says so. Where there is none, the footer, which names the build, is read again.
+        The identity in the answers shows it. If answers have none, the footer, which holds the build id, is read again.
         """
         expected = "the version that was opened"
         hint = "open the index again"
@@ -95,12 +94,12 @@ class RemoteFile:
 
 
 def open_remote_file(source: StoreSource, path: str, *, whole: bool) -> Buffer | RemoteFile:
-    """Return all of a table in a store where it is small or already on this machine, else the end of it.
+    """Return a whole table if it is small or already on this machine, and otherwise a `RemoteFile` with its end.
 
     Args:
         source: The source of the dataset's root.
         path: The table's file.
-        whole: Fetch all of it in any case.
+        whole: Whether to fetch the whole table in any case.
 
     Raises:
         MissingFileError, AccessError, ChangedFileError, ReadError: As those of the source.
@@ -119,7 +118,7 @@ def open_remote_file(source: StoreSource, path: str, *, whole: bool) -> Buffer |
 
 
 def _kept_file(source: StoreSource, path: str) -> Buffer | RemoteFile | None:
-    """Return what is on this machine of the current version of a file; None where that is nothing."""
+    """Return the parts of the current version of a file that are on this machine, or None if there are none."""
     name = Path(path).name
     folder = kept_versions(source, path)
     if folder is None or not folder.is_dir():
@@ -139,7 +138,7 @@ def _kept_file(source: StoreSource, path: str) -> Buffer | RemoteFile | None:
 
 
 def _fetched_file(source: StoreSource, path: str) -> Buffer | RemoteFile:
-    """Fetch the end of a file, and more of it where the footer is longer."""
+    """Fetch the end of a file, and more of it if the footer is longer."""
     name, where = Path(path).name, f"{source.root}/{path}"
     tail = source.get_tail(path, TAIL_BYTES)
     identity = source.identity(path)
@@ -173,5 +172,5 @@ def _tail_name(name: str) -> str:
 
 
 def _footer_bytes(tail: bytes) -> int:
-    """Return the length of a footer with what follows it, by the end of its file."""
+    """Return the length of a footer, including the 8 bytes after it, given the end of its file."""
     return int.from_bytes(tail[-_FOOTER_END_BYTES : -len(_MAGIC)], "little") + _FOOTER_END_BYTES

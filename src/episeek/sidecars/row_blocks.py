@@ -1,11 +1,12 @@
-"""Blocks of rows of a table in a store: fetched when they are needed, kept on this machine, and mapped.
+"""Fetch rows of a table in a store in blocks when they are needed, keep the blocks on this machine, and map them.
 
-A block is a row group, or a part of a large one. All columns of its rows come together: one request where the row group is no
-larger than a block, because its column chunks lie one after the other. In larger row groups the columns lie apart, and a block is
-a request or two for each of them (its values, and its page header), all at the same time.
+A block is a row group, or a part of a large row group. All columns of its rows are fetched together. A row group that is not larger
+than a block takes one request, because its column chunks follow one another. In a larger row group the columns are far apart, and a
+block takes one or two requests for each column (its values and its page header), all at the same time.
 
-Threads that need the same block share its request. Processes share the files of the blocks; each file appears whole, and one that
-cannot be right is fetched again.
+Threads that need the same block share its request. Processes share the files of the blocks. Each file appears complete or not at
+all,
+and a file with impossible contents is fetched again.
 """
 
 import threading
@@ -45,7 +46,7 @@ def open_in_blocks(file: RemoteFile, schema: pa.Schema, *, name: str) -> MappedT
 
     Args:
         file: The table.
-        schema: The columns that the format demands; all of them are mapped.
+        schema: The columns that the format requires; all of them are mapped.
         name: The name of the table.
 
     Raises:
@@ -92,14 +93,14 @@ class RowBlocks:
             for start in range(0, rows, ROW_GROUP_ROWS)
         ]
         self.row_counts = [block.row_count for block in self._blocks]
-        """Rows of each block."""
+        """Number of rows of each block."""
         self._starts = list(accumulate(self.row_counts, initial=0))
         self._buffers: dict[int, Buffer] = {}
         self._in_progress: PerProcess[_InProgress] = PerProcess(_InProgress)
         self._decoded: dict[str, MappedColumn] | None = None
 
     def segments(self, name: str, first: int, stop: int) -> list[npt.NDArray[Any]]:
-        """Return the values of one column in blocks `[first, stop)`, and fetch those that are missing.
+        """Return the values of one column in blocks `[first, stop)`, after fetching missing blocks.
 
         Raises:
             SidecarLayoutError: The table is damaged.
@@ -109,7 +110,7 @@ class RowBlocks:
         return [self._values(name, number) for number in range(first, stop)]
 
     def fetch_rows(self, rows: Sequence[RowRange]) -> None:
-        """Fetch the missing blocks of ranges `[start, stop)` of rows together. Raises IndexError, and what `segments` raises."""
+        """Fetch the missing blocks of ranges `[start, stop)` of rows together. Raises IndexError, and the errors of `segments`."""
         numbers: set[int] = set()
         for start, stop in rows:
             if not 0 <= start <= stop <= self._starts[-1]:
@@ -121,7 +122,7 @@ class RowBlocks:
     # --- the parts of a block ---
 
     def _ranges(self, block: _Block) -> Iterator[ByteRange]:
-        """Yield the bytes of a block in the file: of each column the page header, and then the values."""
+        """Yield the byte ranges of a block in the file: for each column its page header and then its values."""
         for name, dtype in self._layout.dtypes.items():
             place = self._layout.place(name, block.group)
             start = place.values_start + values_bytes(block.start, dtype)
@@ -138,7 +139,7 @@ class RowBlocks:
         return stored_values(self._buffers[number], offset, block.row_count, dtype)
 
     def _problem(self, block: _Block, data: Buffer) -> str:
-        """Return why the bytes of a block cannot be right; empty where they can be."""
+        """Return why the bytes of a block are impossible; empty if they are not."""
         ranges = list(self._ranges(block))
         if len(data) != sum(stop - start for start, stop in ranges):
             return "another length"
@@ -226,7 +227,7 @@ class RowBlocks:
             self._buffers[number] = data if buffer is None else buffer
 
     def _kept(self, number: int) -> Buffer | None:
-        """Return the bytes of a block on this machine, mapped; None where they are missing or cannot be right."""
+        """Map the bytes of a block on this machine, or return None if they are missing or impossible."""
         if self._file.kept is None:
             return None
         try:

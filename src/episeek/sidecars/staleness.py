@@ -1,7 +1,6 @@
-"""Comparison of the sidecars with the `meta/info.json` beside them: whether the dataset has other episodes than were indexed.
+"""Compare the sidecars with the `meta/info.json` next to them, to find whether the dataset has other episodes than were indexed.
 
-Recording more episodes leaves the sidecars as they are. They still lead to the right bytes, or to a named error, but they do not
-know the new episodes.
+Recording more episodes does not change the sidecars. They still give the right bytes, or a named error, but not the new episodes.
 """
 
 import hashlib
@@ -17,7 +16,7 @@ from episeek.stores.transports.local import LocalSource
 from episeek_schemas import layout, lerobot, lerobot_v2
 
 OnStale = Literal["auto", "warn", "raise", "ignore"]
-"""The reaction to other episodes in the dataset than in its sidecars. "auto" warns, and looks only where that costs no request."""
+"""What to do if the dataset has other episodes than its sidecars. "auto" warns, and only checks if this takes no request."""
 
 ON_STALE: Final[tuple[OnStale, ...]] = get_args(OnStale)
 
@@ -33,23 +32,23 @@ def check_staleness(
     repaired_sha256: str | None = None,
     stacklevel: int,
 ) -> None:
-    """Warn or raise where `meta/info.json` describes other episodes than those that were indexed.
+    """Warn or raise if `meta/info.json` describes other episodes than those that were indexed.
 
-    The file is read once, whole. A root without one is not compared: `episeek index --output` writes sidecars alone.
+    The whole file is read once. A root without the file is not checked, since `episeek index --output` writes only sidecars.
 
     Args:
         source: The source of the sidecars, or of the videos.
         dataset: The dataset that was indexed.
-        on_stale: What to do.
-        left_out: Number of episodes of the source that were not indexed, since they were left out.
-        repaired_sha256: The digest of a file that is not compared, since it was repaired where it differs.
-        stacklevel: Whom a warning names as its cause, as for `warnings.warn`.
+        on_stale: What to do if they differ.
+        left_out: Number of episodes of the source that were left out, and so were not indexed.
+        repaired_sha256: Digest of a `meta/info.json` that is not compared, since its differences are repairs.
+        stacklevel: The stack frame that a warning names as its cause, as for `warnings.warn`.
 
     Raises:
-        StaleSidecarsError: They differ, and `on_stale` is "raise".
+        StaleSidecarsError: The episodes differ, and `on_stale` is "raise".
 
     Warns:
-        StaleSidecarsWarning: They differ.
+        StaleSidecarsWarning: The episodes differ.
     """
     is_local = isinstance(source, LocalSource)
     if on_stale == "ignore" or (on_stale == "auto" and not is_local):
@@ -73,7 +72,7 @@ def check_staleness(
 
 
 def _difference(data: bytes, dataset: IndexedDataset, left_out: int) -> str:
-    """Return what `meta/info.json` says of the dataset, where that is not what was indexed; empty where it is."""
+    """Return what `meta/info.json` says about the dataset if it differs from what was indexed, otherwise an empty text."""
     try:
         document = lerobot.parse_document(data)
         if lerobot_v2.is_v2(document) and not lerobot_v2.validate_info_v2(document):

@@ -1,7 +1,8 @@
-"""The videos of an index: bytes are returned only if a file is still the one that was indexed.
+"""Read the videos of an index, and refuse files that have changed since they were indexed.
 
-Size and identity are compared with every answer of the store. Where there is no identity to compare, the header is read again
-and its digest is compared, once for each file and process.
+The size and identity in every answer of the store are compared. If answers have no identity, the header is read again and its
+digest
+is compared, once for each file in each process.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,8 +1,8 @@
-"""The protocol by which bytes are read, the same for every kind of store.
+"""The protocol for reading bytes, which is the same for every kind of store.
 
-A source gives the identities of files and ranges of their bytes, and nothing else: planning requests and decoding are done
-elsewhere. It opens nothing until it is used. It takes no open file or connection along when it is pickled or the process is
-forked. It waits for nothing longer than its `RetryPolicy` allows, and it never returns fewer or other bytes than requested.
+A source only returns the identities of files and ranges of their bytes; other modules plan requests and decode. It opens nothing
+until it is used. Open files and connections are not passed on by pickling or forking. It never waits longer than its `RetryPolicy`
+allows, and never returns fewer or other bytes than requested.
 """
 
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ ByteRange = tuple[int, int]
 """`[start, stop)`, in bytes."""
 
 STORE_PROBE_BYTES = 1 << 15
-"""`probe_bytes` of a store: enough for the moov box of some hundred frames, and quicker to send than to request again."""
+"""`probe_bytes` of a store: enough for the moov box of a few hundred frames, and faster to transfer than a second request."""
 
 STORE_TAIL_BYTES = 1 << 24
-"""`tail_bytes` of a store: nearly always, only the moov box follows the media data."""
+"""`tail_bytes` of a store. Usually nothing but the moov box follows the media data."""
 
 STORE_IN_FLIGHT = 16
-"""Ranges of one call that are requested from a store at the same time."""
+"""Number of ranges of one call that are requested from a store at the same time."""
 
 
 class ByteSource(Protocol):
@@ -69,20 +69,20 @@ class ByteSource(Protocol):
 
 
 class StoreSource(ByteSource, Protocol):
-    """A source that also gives the end of a file whose size is not known yet, and says how sure its answers are."""
+    """A source that can also read the end of a file of unknown size, and says whether its answers carry identities."""
 
     @property
     def answers_have_identity(self) -> bool:
-        """Whether the answer to each range request says which version of the file it is of, which is compared.
+        """Whether the answer to each range request identifies the version of the file, which is then compared.
 
-        Where it does not, a file that is replaced between two requests is not noticed.
+        Otherwise the replacement of a file between two requests is not noticed.
         """
         ...
 
     def get_tail(self, path: str, byte_count: int) -> bytes:
-        """Return the last `byte_count` bytes of a file, or all of a smaller one, in one request where the store allows it.
+        """Return the last `byte_count` bytes of a file, or all of a smaller file, with one request if the store allows it.
 
-        `identity` makes no request afterwards.
+        A later call of `identity` makes no request.
 
         Raises:
             MissingFileError, ChangedFileError, ReadError: As `get_ranges`.
@@ -91,7 +91,7 @@ class StoreSource(ByteSource, Protocol):
 
 
 class WrappedSource:
-    """A source in front of another one, `source`: its root, sizes, identities and transfers are those of the other."""
+    """Base class of a source that wraps another one, `source`, and has its root, identities and transfers."""
 
     __slots__ = ()
 
@@ -123,7 +123,7 @@ class WrappedSource:
 
 @dataclass(slots=True)
 class CountingSource(WrappedSource):
-    """A source that counts the ranges requested from another one. The counts are those of one process."""
+    """A source that counts the ranges requested from another source, in one process."""
 
     source: ByteSource
     request_count: int = 0
@@ -138,7 +138,7 @@ class CountingSource(WrappedSource):
 
 
 class SeenFiles:
-    """The first identity of each file that a store gave. No file may change while it is in use."""
+    """Keeps the first identity of each file that a store returned. No file may change while it is in use."""
 
     def __init__(self) -> None:
         self._seen: dict[str, FileIdentity] = {}
@@ -148,7 +148,7 @@ class SeenFiles:
         return self._seen.get(path)
 
     def note(self, path: str, identity: FileIdentity, *, where: str) -> FileIdentity:
-        """Remember the identity of a file, unless there is one already, and return the first one.
+        """Keep the identity of a file, unless one is kept already, and return the first one.
 
         Raises:
             ChangedFileError: The identity differs from the first one.
@@ -165,7 +165,7 @@ class SeenFiles:
 
 
 def tail_by_size(source: ByteSource, path: str, byte_count: int) -> bytes:
-    """Return the last bytes of a file, or all of a smaller one, by a range that ends at its size."""
+    """Return the last bytes of a file, or all of a smaller file, by requesting a range that ends at its size."""
     size = source.identity(path).size
     return source.get_ranges(path, [(max(size - byte_count, 0), size)])[0]
 
@@ -176,10 +176,10 @@ def range_name(where: str, byte_range: ByteRange) -> str:
 
 
 def require_whole(where: str, byte_range: ByteRange, data: bytes) -> bytes:
-    """Return the bytes of a range.
+    """Return the bytes of a range after checking their number.
 
     Raises:
-        ShortReadError: They are not as many as the range has.
+        ShortReadError: The number of bytes is not that of the range.
     """
     start, stop = byte_range
     if len(data) != stop - start:

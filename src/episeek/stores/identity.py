@@ -1,4 +1,4 @@
-"""The identity of a stored file: its size, and what distinguishes one version of it from another."""
+"""The identity of a stored file: its size, and values that distinguish its versions."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ class FileIdentity:
     """The size and identities of one version of a file."""
 
     size: int
-    """Bytes."""
+    """Size in bytes."""
     store_ids: tuple[str, ...] = ()
-    """Identities of the content, `kind:value`, the strongest first: `sha256:` (LFS), `xet:`, `etag:`; empty where the store
-    gives none.
+    """Identities of the content, `kind:value`, the strongest first: `sha256:` (LFS), `xet:`, `etag:`; empty if the store gives
+    none.
     """
     version: str = ""
     """Modification time and inode of a local file, which change when it is written or replaced; empty in stores."""
@@ -22,7 +22,7 @@ class FileIdentity:
         return self.store_ids[0] if self.store_ids else ""
 
     def is_content(self, store_id: str) -> bool | None:
-        """Return whether the file has the identity `store_id`; None where its store gives none of that kind."""
+        """Return whether the file has the identity `store_id`, or None if its store gives no identity of that kind."""
         kind, _, _ = store_id.partition(":")
         same_kind = [given for given in self.store_ids if given.partition(":")[0] == kind]
         return store_id in same_kind if store_id and same_kind else None

@@ -1,4 +1,4 @@
-"""The kinds of stores and what each can do, found by the beginning of a URL. A new kind is one more entry in this table."""
+"""The table of the kinds of stores and their abilities. The beginning of a URL decides its kind. A new kind is one more entry."""
 
 import os
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Transport = Literal["local", "hub", "obstore", "fsspec"]
 ObstoreClass = Literal["HTTPStore", "S3Store", "GCSStore", "AzureStore"]
 
 MAX_DELETED_AT_ONCE: Final = 1000
-"""Names in one request to delete files: the limit of S3, used for every store."""
+"""Greatest number of files in one request to delete files: the limit of S3, used for every store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,25 +19,25 @@ class StoreKind:
     """One kind of store. The defaults hold for any file system that fsspec knows."""
 
     prefixes: tuple[str, ...] = ()
-    """Beginnings of its URLs; the longest one that fits a URL decides its kind."""
+    """Beginnings of its URLs. The longest beginning that matches a URL decides the kind."""
     transport: Transport = "fsspec"
-    """Transport that reads its files; fsspec reads them where obstore is not installed or does not take the options."""
+    """The transport that reads its files. fsspec reads them if obstore is not installed or does not support the options."""
     obstore_class: ObstoreClass | None = None
     """Class of `obstore.store` that reads it."""
     extra: Extra | None = None
-    """Extra of the package `episeek` that installs its transports; None where none does."""
+    """The extra of the package `episeek` that installs its transports; None if there is none."""
     fsspec_range_has_identity: bool = False
-    """The answer to a range request through fsspec holds the size and the ETag of the file."""
+    """Whether the answer to a range request through fsspec holds the size and the ETag of the file."""
     fsspec_etags_agree: bool = True
-    """fsspec and obstore report the same ETag for the same file."""
+    """Whether fsspec and obstore report the same ETag for the same file."""
     has_folders: bool = True
-    """A folder exists by itself, also without a file in it."""
+    """Whether a folder exists even without a file in it."""
     has_history: bool = False
-    """Every write is a commit in the history of a repository."""
+    """Whether every write is a commit in the history of a repository."""
     has_whole_puts: bool = False
-    """A file that is being written appears whole or not at all."""
+    """Whether a file that is being written appears complete or not at all."""
     has_exclusive_create: bool = False
-    """A file can be created only if none of its name exists: the store is known to refuse a second creation."""
+    """Whether a file can be created only if its name is free: the store refuses a second creation."""
 
     @property
     def schemes(self) -> tuple[str, ...]:
@@ -46,12 +46,12 @@ class StoreKind:
 
     @property
     def hint(self) -> str:
-        """Return the command that installs its transports; empty where the package has no extra for it."""
+        """Return a hint with the command that installs its transports; empty if the package has no extra for it."""
         return "" if self.extra is None else install_hint(self.extra)
 
 
 LOCAL: Final = StoreKind(prefixes=("file://", "local://"), transport="local")
-"""Folders of this machine; a path without a scheme is one as well."""
+"""Folders of this machine, with or without a scheme."""
 
 HUB_REPOSITORY: Final = StoreKind(
     prefixes=("hf://",), transport="hub", extra="hub", has_folders=False, has_history=True, has_whole_puts=True

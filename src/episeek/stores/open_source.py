@@ -1,4 +1,4 @@
-"""The choice of the transport that reads a path or a URL. A transport is imported when it is chosen."""
+"""Choose the transport that reads a path or a URL. A transport is imported when it is chosen."""
 
 import os
 from typing import Any, Literal, get_args
@@ -25,14 +25,14 @@ def open_source(
         url: A path; `hf://datasets/ORG/NAME[@REVISION]` or `hf://buckets/ORG/NAME`; a URL of http, https, s3, gs or az; any
             other URL that fsspec knows.
         storage_options: Credentials and endpoints by fsspec's names; for `hf://`, `token` and `endpoint`.
-        policy: How often and how long to try each request.
-        transport: "auto" reads `hf://` with `HubSource`, and other stores through obstore where it is installed and reads the
-            URL, else through fsspec; "obstore" and "fsspec" allow no other one. Local files are always read directly.
+        policy: How often, and for how long, a failed request is repeated.
+        transport: "auto" reads `hf://` with `HubSource`, and other stores through obstore if it is installed and can read the URL,
+            otherwise through fsspec. "obstore" and "fsspec" use only that one. Local files are always read directly.
 
     Raises:
         BackendUnavailableError: `transport` is "obstore", and obstore does not read this URL here.
         ReadError: An `hf://` URL without a repository, or with an unknown option.
-        ValueError: There is no such transport.
+        ValueError: The transport is unknown.
 
     Example:
         >>> open_source("/data/pusht").root

@@ -1,4 +1,4 @@
-"""Counts of the requests of a source and of the bytes that arrived."""
+"""Count the requests of a source and the bytes that arrived."""
 
 import threading
 from dataclasses import astuple, dataclass, fields
@@ -11,21 +11,21 @@ class Transfers:
     """Requests, bytes, retries and waits in one process."""
 
     request_count: int = 0
-    """Range requests, including retries."""
+    """Number of range requests, including retries."""
     byte_count: int = 0
-    """Bytes of the ranges that arrived whole."""
+    """Number of bytes of the ranges that arrived completely."""
     metadata_request_count: int = 0
-    """Requests for sizes, identities, revisions and locations of files, including retries."""
+    """Number of requests for sizes, identities, revisions and locations of files, including retries."""
     retry_count: int = 0
     wait_seconds: float = 0.0
-    """Time waited between tries, summed over threads."""
+    """Seconds of waiting between tries, summed over threads."""
 
     def __add__(self, other: "Transfers") -> "Transfers":
         return Transfers(*(own + others for own, others in zip(astuple(self), astuple(other), strict=True)))
 
 
 class TransferCounter:
-    """Counts that several threads may add to. They start at zero in a forked or spawned process."""
+    """Counters to which several threads may add. They start at zero in a forked or spawned process."""
 
     def __init__(self) -> None:
         self._counts: PerProcess[_Counts] = PerProcess(_Counts)

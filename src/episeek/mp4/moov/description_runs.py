@@ -1,8 +1,8 @@
 """Runs of sample descriptions: the columns of the `files` table that give each sample its description, by byte offset.
 
-Nearly every file has one description and no runs. The tables of samples do not say which description a sample uses: its offset
-in the file decides. A second column of runs says which description is in force where decoding starts at a sample: in some files
-it depends on samples before it, which a clip does not have.
+Nearly every file has one description and no runs. The sidecars do not record the description of each sample: it follows from the
+offset of the sample in the file. A second column of runs gives the description to use if decoding starts at a sample. In some files
+this one also holds decoder state from earlier samples, which a clip does not have.
 """
 
 import numpy as np
@@ -68,9 +68,11 @@ def clip_descriptions(runs: bytes, start_runs: bytes, offset: Int64Array) -> Int
 
 
 def started_with(own: Int64Array, start: int) -> Int64Array | None:
-    """Return the description, from 1, of each sample of a clip, given the samples' own ones and the one in force at its start.
+    """Return the description, from 1, with which each sample of a clip is decoded.
 
-    None if all use the first one.
+    Samples with the same description as the first sample use `start`; the others use their own. The result is None if all samples
+    use
+    the first description of the file.
     """
     used = own.copy()
     others = np.flatnonzero(own != own[0])
@@ -79,7 +81,7 @@ def started_with(own: Int64Array, start: int) -> Int64Array | None:
 
 
 def runs_problem(runs: bytes, *, entry_count: int) -> str:
-    """Return what cannot be right about the runs of a file with `entry_count` sample entries; empty if nothing is."""
+    """Return a clause for what is impossible in the runs of a file with `entry_count` sample entries; empty if nothing is."""
     if len(runs) % DESCRIPTION_RUN.itemsize:
         return f"of {len(runs)} bytes"
     table = np.frombuffer(runs, DESCRIPTION_RUN)

@@ -21,7 +21,7 @@ _MAX_TICKS = 1 << 60
 _RATE_1 = 0x00010000
 
 _MISSPELT_RATES = (0, 1)
-"""Rates that writers of one edit leave out, or write as an integer; decoders take no notice of any rate."""
+"""Rates that mean 1 in a list of one edit: writers omit the rate or write it as an integer. Decoders ignore all rates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,9 @@ class Edit:
     delay: int = 0
     media_time: int = 0
     length: int | None = None
-    """None for a part that extends to the end."""
+    """Number of ticks; None for a part that extends to the end of the media."""
     has_list: bool = True
-    """False for a track without an edit list: then everything is presented, also before time 0."""
+    """False for a track without an edit list, which presents everything, even before time 0."""
 
     def presentation_times(self, composition_times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return the presentation time of each composition time, also of those that are not presented."""
@@ -129,7 +129,7 @@ def _describe(edits: list[tuple[int, int, int]], timescale: int, movie_timescale
 def _joined(
     edits: list[tuple[int, int, int]], in_media_ticks: Callable[[int], int | None], is_reordered: bool
 ) -> list[tuple[int, int, int]]:
-    """Return the edits with those joined that start exactly where the one before them ends.
+    """Join edits that start exactly where the edit before them ends.
 
     Edits of reordered samples are not joined: FFmpeg moves the pictures around the seam, and a clip would differ from its file.
     """

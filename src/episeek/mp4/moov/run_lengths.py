@@ -67,9 +67,9 @@ def _expanded(run_count: npt.NDArray[np.uint32], value: Int64Array, count: int) 
 
 
 def _corrected(counts: list[int], values: list[int]) -> Int64Array:
-    """Return durations of which none is negative: later ones are shortened until the clock is right again.
+    """Return durations without negative ones: later durations are shortened until the clock is right again.
 
-    A negative duration becomes 1, and so does each later one as far as it is needed to come back to the sum of all durations.
+    A negative duration becomes 1. Later durations become 1, too, until the sum of all durations is what it was.
     """
     found = np.empty(len(values), np.int64)
     written = meant = 0

@@ -43,7 +43,7 @@ class SampleColumns:
     description_index: Int64Array
     """Sample description of each sample, from 1."""
     has_spare_chunks: bool = False
-    """Whether the tables have chunks after those of the last sample: then FFmpeg does not apply the edit list."""
+    """Whether the tables have chunks after the chunk of the last sample. FFmpeg then ignores the edit list."""
 
     def __len__(self) -> int:
         return len(self.offset)

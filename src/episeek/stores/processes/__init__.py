@@ -1,1 +1,1 @@
-"""State per process, the effects of forks on it, and threads that wait for stores."""
+"""State that belongs to one process, its protection from forks, and threads that wait for stores."""

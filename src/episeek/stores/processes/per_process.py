@@ -21,7 +21,7 @@ class PerProcess(Generic[T]):
         self._values: dict[tuple[int, int], T] = {}
 
     def get(self) -> T:
-        """Return the value of this process; make it if there is none."""
+        """Return the value of this process, and make it on first use."""
         key = process_key()
         try:
             return self._values[key]
@@ -29,7 +29,7 @@ class PerProcess(Generic[T]):
             return self._values.setdefault(key, self._make())
 
     def peek(self) -> T | None:
-        """Return the value of this process, or None where it has not been needed yet."""
+        """Return the value of this process, or None if it has not been made yet."""
         return self._values.get(process_key())
 
     def __reduce__(self) -> tuple[type["PerProcess[T]"], tuple[Callable[[], T]]]:

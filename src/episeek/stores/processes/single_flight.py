@@ -1,4 +1,4 @@
-"""Sharing of one call by all threads that need the same result at the same time."""
+"""Share one call among all threads that need the same result at the same time."""
 
 import threading
 from collections.abc import Callable, Hashable
@@ -11,7 +11,7 @@ T = TypeVar("T")
 class SingleFlight(Generic[T]):
     """Calls by key: a thread that needs the result of a call in progress waits for its result or exception.
 
-    Where the thread that makes the call is interrupted, a waiting one makes it instead.
+    If the thread that makes the call is interrupted, a waiting thread makes it instead.
     """
 
     def __init__(self) -> None:

@@ -74,7 +74,7 @@ class WorkerPool:
 
 
 class _Backlog:
-    """The calls of a pool, which its threads hold instead of the pool, so that the pool can be collected."""
+    """The waiting calls of a pool. Threads refer to it instead of the pool, so that the pool can be garbage collected."""
 
     def __init__(self) -> None:
         self.calls: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
@@ -88,7 +88,7 @@ class _Backlog:
         self.calls.put(waiting)
 
     def take_back(self) -> tuple[Future[Any], Callable[[], Any]] | None:
-        """Remove and return the call that has waited longest; None where none is waiting."""
+        """Remove and return the call that has waited longest, or return None if no call is waiting."""
         try:
             waiting = self.calls.get_nowait()
         except queue.Empty:

@@ -1,1 +1,1 @@
-"""Requests to a store: which to send, when to try again, and what its errors mean."""
+"""Plan requests to a store, repeat failed ones, and translate the errors of store libraries."""

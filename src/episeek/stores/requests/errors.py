@@ -1,4 +1,4 @@
-"""Translation of the errors of store libraries into those of this package: no others reach a caller."""
+"""Translate the errors of store libraries into those of this package, so that callers only see the latter."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +38,7 @@ def store_errors(where: str) -> Iterator[None]:
 def error_for(error: Exception, where: str) -> EpiseekError:
     """Return the error of this package for an error of a store library.
 
-    fsspec's HTTP file system raises FileNotFoundError for whatever goes wrong when it requests a size: its cause decides.
+    fsspec's HTTP file system raises FileNotFoundError for any failure to request a size, so the cause of the error decides.
     """
     cause = error.__cause__
     if isinstance(error, FileNotFoundError):
@@ -62,7 +62,7 @@ def error_for(error: Exception, where: str) -> EpiseekError:
 
 
 def is_final(error: BaseException | None) -> bool:
-    """Return whether an error of a store library is final, so that trying again is of no use."""
+    """Return whether an error of a store library is final, so that trying again cannot help."""
     if error is None:
         return False
     if isinstance(error, FileNotFoundError):
@@ -77,7 +77,7 @@ def is_final(error: BaseException | None) -> bool:
 
 
 def status_of(error: BaseException | None) -> int | None:
-    """Return the HTTP status in an error of aiohttp, requests, httpx, botocore or the Hub's client; None without one."""
+    """Return the HTTP status in an error of aiohttp, requests, httpx, botocore or the Hub's client, or None if it has none."""
     # aiohttp gives responses that it cannot parse status 400, which nobody sent
     if type(getattr(error, "__cause__", None)).__name__ == "HttpProcessingError":
         return None
@@ -95,7 +95,7 @@ def status_of(error: BaseException | None) -> int | None:
 
 
 def retry_after_of(headers: object) -> float | None:
-    """Return the seconds to wait that a response demands; None where it does not.
+    """Return the number of seconds that a response asks the client to wait, or None if it does not.
 
     From Retry-After (RFC 9110, 10.2.3, the form in seconds), else from RateLimit (IETF draft httpapi-ratelimit-headers:
     `"name";r=remaining;t=seconds`).
@@ -110,7 +110,7 @@ def retry_after_of(headers: object) -> float | None:
 
 
 def rate_limit_of(text: str) -> float | None:
-    """Return the seconds until the window of a RateLimit header ends, if no requests remain in it; else None."""
+    """Return the seconds until the window of a RateLimit header ends if no requests remain in it, otherwise None."""
     values = dict(part.strip().partition("=")[::2] for part in text.split(";") if "=" in part)
     remaining, seconds = values.get("r", ""), values.get("t", "")
     return float(seconds) if remaining == "0" and seconds.isdigit() else None

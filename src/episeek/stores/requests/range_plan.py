@@ -1,4 +1,4 @@
-"""Plans of requests that fetch a set of ranges: near ranges share a request, and no byte is fetched twice."""
+"""Plan the requests for a set of ranges: ranges that are close together share a request, and no byte is fetched twice."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from episeek.stores.byte_source import ByteSource
 from episeek.stores.processes.workers import map_in_threads
 
 DEFAULT_GAP_BYTES = 1 << 16
-"""Bytes between two ranges that are cheaper to fetch than to send another request; `make bench-remote` measures it."""
+"""Largest gap, in bytes, that is cheaper to fetch than to send another request; `make bench-remote` measures it."""
 
 MAX_REQUEST_BYTES = 1 << 25
-"""Ranges that lie near each other are not merged beyond this length, so that several requests share the work."""
+"""Greatest length of a request, in bytes, for several ranges that are close together, so that several requests share the work."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""Retries, within the budget of a `RetryPolicy`, of requests that a store or the network failed.
+"""Repeat failed requests to a store, within the limits of a `RetryPolicy`.
 
-An attempt raises `Transient` for a failure that may pass; every other exception is final. When the budget is used up, the last
-failure is raised as the error that it stands for.
+An attempt raises `Transient` for a failure that may pass. Every other exception is final. When a limit is reached, the last failure
+is raised as the error class that its `Transient` holds.
 """
 
 import random
@@ -18,10 +18,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and how long to try each request. Every wait has a limit."""
+    """Limits for repeating a failed request: how often, and for how long. Every wait has a limit."""
 
     max_attempts: int = 6
-    """Tries, including the first one."""
+    """Greatest number of tries, including the first."""
     max_seconds: float = 300.0
     """Limit of the time from the first try to the start of the last one, and of each try. A store that demands a longer wait
     than the remaining time is not tried again.
@@ -52,8 +52,8 @@ class Transient(Exception):
 
     Args:
         found: What happened.
-        error: The class to raise when there is no further try.
-        retry_after_seconds: The wait that the store demanded; None where it did not.
+        error: The error class to raise if there is no further try.
+        retry_after_seconds: The wait that the store asked for; None if it did not.
     """
 
     def __init__(
@@ -72,13 +72,13 @@ def with_retries(
 
     Args:
         attempt: One try.
-        policy: The budget.
+        policy: The limits.
         counter: Counts the retries and waits.
         where: The file and the range, for messages.
         expected: A noun phrase for the answer, for messages.
 
     Raises:
-        ReadError: The budget is used up; the class is the one that the last `Transient` gives.
+        ReadError: A limit was reached. The error class is the one in the last `Transient`.
     """
     started = time.monotonic()
     number = 1
@@ -100,7 +100,9 @@ def with_retries(
 
 
 def wait_seconds(policy: RetryPolicy, number: int, retry_after_seconds: float | None) -> float:
-    """Return the wait before try `number` + 1: a little more than the store demands, or doubling waits with jitter."""
+    """Return the seconds to wait before try `number` + 1: a little more than the store asked for, or a doubling wait with
+    jitter.
+    """
     backoff: float = min(policy.first_wait_seconds * 2 ** min(number - 1, 60), policy.max_wait_seconds)
     if retry_after_seconds is not None:
         # clients that were given the same time must not all come back at the same moment
