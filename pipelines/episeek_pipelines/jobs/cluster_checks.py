@@ -59,7 +59,7 @@ def own_versions() -> dict[str, Any]:
 
 
 def answer_versions() -> dict[str, Any]:
-    """Return the versions of a worker."""
+    """Return the versions of the worker on which the function runs."""
     return own_versions()
 
 

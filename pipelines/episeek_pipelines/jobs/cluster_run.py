@@ -25,7 +25,7 @@ _HINT: Final = "finished work is kept: run the same command again when it is the
 
 
 class Future(Protocol):
-    """The part of `distributed.Future` that is used."""
+    """The methods of `distributed.Future` that a run uses."""
 
     key: Any
     status: str
@@ -41,16 +41,16 @@ class Future(Protocol):
 
 
 class Client(Protocol):
-    """The part of `distributed.Client` that is used."""
+    """The methods of `distributed.Client` that a run uses."""
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, pure: bool) -> Any:
-        """Return the future of a call; futures among its arguments stand for their results."""
+        """Submit a call and return its future. Futures among the arguments are replaced by their results."""
 
     def gather(self, futures: Any) -> Any:
         """Return the results of futures."""
 
     def nthreads(self) -> Any:
-        """Return the threads of each worker, by its address."""
+        """Return the number of threads of each worker, by the worker's address."""
 
 
 Result = list[Outcome] | Outcome | Blocked
@@ -82,7 +82,7 @@ class ClusterRun:
         self._report_key = report
         self._futures = futures
         self._node_of = {node.key: node.key for node in nodes}
-        """Keys of nodes by the keys of their futures."""
+        """The keys of nodes, by the keys of their futures."""
         self._settled: dict[str, Result] = {}
         """Results of the nodes that were run again with nothing beside them."""
 

@@ -20,7 +20,7 @@ class RanksError(EpiseekError, RuntimeError):
 
 
 class Meeting(Protocol):
-    """The ranks that are measured together."""
+    """The connection of this process to the ranks with which it is measured."""
 
     @property
     def world_size(self) -> int:
@@ -53,7 +53,7 @@ class Alone:
 
 
 class TextStore(Protocol):
-    """The methods of a `torch.distributed.Store` that are used."""
+    """The methods of `torch.distributed.Store` that a meeting uses."""
 
     def set(self, key: str, value: str) -> None:
         """Store a text under a key."""

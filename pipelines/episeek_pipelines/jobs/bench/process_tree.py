@@ -58,7 +58,7 @@ class PeakMemory:
 
     @property
     def peak_bytes(self) -> int | None:
-        """The peak so far; None on a system without /proc."""
+        """The largest resident set so far, in bytes; None on a system without /proc."""
         return max(self._peak_bytes, peak_resident_bytes(self._pid)) or None
 
     def __enter__(self) -> Self:
