@@ -42,7 +42,7 @@ test-stops: env ## the part of test-all that stops publications at every request
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) $(STOPS)
 
 test-repairs: env ## all defects on all sample datasets, alone and in pairs, and files cut anywhere (an hour)
-	@EPISEEK_TEST_REPAIRS=1 EPISEEK_TEST_ALL=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/pipelines/parquet/recovery
+	@EPISEEK_TEST_REPAIRS=1 EPISEEK_TEST_ALL=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/pipelines/parquet/recovery tests/pipelines/verify/test_repair_remedies.py
 	@$(BIN)/python -m tests.repairs
 	@$(BIN)/python -m tests.repairs --pairs
 

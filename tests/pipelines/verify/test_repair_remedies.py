@@ -6,13 +6,13 @@ from episeek.errors import EpiseekError
 from episeek_pipelines.api import REPAIRS, RULES, Execution, repair
 from tests.broken.case import Case
 from tests.broken.catalogue import CASES
-from tests.support.amount import every
+from tests.support.amount import amount_of_repairs
 
 ANSWERED = {code for rule in REPAIRS.values() for code in rule.answers}
 NAMED = [case for case in CASES if case.all_codes & ANSWERED and not (case.indexed or case.against or case.prepared)]
 
 
-@pytest.mark.parametrize("case", every(NAMED, 200), ids=lambda case: case.folder)
+@pytest.mark.parametrize("case", NAMED[:: amount_of_repairs(1, 2, 200)], ids=lambda case: case.folder)
 def test_a_remedy_that_names_repair_is_true(case: Case, tmp_path):
     root = tmp_path / "broken"
     case.make(root)
