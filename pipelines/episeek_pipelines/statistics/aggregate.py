@@ -1,7 +1,9 @@
-"""The statistics of all episodes, from those of each: LeRobot's aggregate, and its form in `meta/stats.json`.
+"""Functions that combine the statistics of single episodes into the dataset's statistics, as `meta/stats.json` contains them.
 
-As `lerobot.datasets.compute_stats.aggregate_feature_stats` makes them: the outermost extremes, the mean weighted by counts, the
-standard deviation from the episodes' variances and the distances of their means, and quantiles as means weighted by counts.
+The formulas are those of `lerobot.datasets.compute_stats.aggregate_feature_stats`. The minimum is the smallest minimum of an
+episode, and the maximum is the largest maximum. The mean is the mean of the episodes' means, weighted by their counts. The variance
+is the weighted mean of the episodes' variances plus the squared distances of their means from the common mean. A quantile is the
+weighted mean of the episodes' quantiles.
 """
 
 from collections.abc import Mapping
@@ -14,9 +16,9 @@ from episeek_pipelines.statistics.names import QUANTILES, FeatureStatistics
 
 
 def aggregated(statistics: FeatureStatistics) -> FeatureStatistics:
-    """Return the statistics of all episodes of one feature, as those of one long episode: every array has one row.
+    """Combine the statistics of the episodes of one feature; every array of the result has one row.
 
-    Aggregates can be aggregated again, as parts of a dataset are. Quantiles are left out where the episodes have none.
+    The result can be combined again, with the results of other parts of the dataset. It has the quantiles that the episodes have.
     """
     counts = statistics["count"].astype(np.float64).reshape(-1)
     total = counts.sum()
@@ -35,20 +37,20 @@ def aggregated(statistics: FeatureStatistics) -> FeatureStatistics:
 
 
 def stats_entry(statistics: FeatureStatistics) -> dict[str, Any]:
-    """Return the entry of one feature in `meta/stats.json`: nested lists by name of the statistic.
+    """Return the entry of one feature in `meta/stats.json`: a dict from the name of each statistic to nested lists.
 
     Args:
-        statistics: The statistics of each episode, which are aggregated.
+        statistics: The statistics of each episode, which this function combines.
     """
     return {name: values[0].tolist() for name, values in aggregated(statistics).items()}
 
 
 def stats_document(statistics: Mapping[str, FeatureStatistics], known: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the document of `meta/stats.json` in which these features have the aggregates of their episodes.
+    """Return the content of `meta/stats.json` with new entries for some features, computed from all episodes.
 
     Args:
-        statistics: Of each feature, of all episodes.
-        known: The document as it is: entries of other features are kept, as those of pictures.
+        statistics: The statistics of every episode, by feature.
+        known: The present content of `meta/stats.json`. Its entries of other features are kept, for example those of cameras.
     """
     return {**known, **{feature: stats_entry(entry) for feature, entry in statistics.items()}}
 

@@ -1,4 +1,7 @@
-"""The statistics of episodes as columns `stats/...` of `meta/episodes`, and as the bytes that the steps of a job hand on."""
+"""Functions that write the statistics of episodes as columns `stats/...` of `meta/episodes`, or as the bytes of an `.npz` file.
+
+One task of a job computes the statistics and returns these bytes, and a later task reads them.
+"""
 
 import io
 import json
@@ -22,7 +25,7 @@ _ROW_COUNT: Final = "row_count"
 
 
 def columns_of(statistics: Mapping[str, FeatureStatistics]) -> Iterator[tuple[str, pa.Array]]:
-    """Yield the columns of `meta/episodes` with statistics, as lists: their names and values."""
+    """Yield the name and the values of each column `stats/...` of `meta/episodes`; the values of a row are nested lists."""
     for feature, entries in statistics.items():
         for name, values in entries.items():
             yield lerobot.statistics_column(feature, name), _lists(values)
@@ -31,14 +34,15 @@ def columns_of(statistics: Mapping[str, FeatureStatistics]) -> Iterator[tuple[st
 def with_columns(
     table: pa.Table, statistics: Mapping[str, FeatureStatistics], is_known: npt.NDArray[np.bool_]
 ) -> pa.Table:
-    """Return rows of `meta/episodes` with these statistics, in place of those that they have or as further columns.
+    """Return rows of `meta/episodes` whose columns `stats/...` contain the given statistics.
 
-    A column keeps its type where the values fit into it.
+    A column that exists is replaced, and a missing column is appended. An existing column keeps its type if the new values can be
+    cast to it.
 
     Args:
         table: Rows of `meta/episodes`.
-        statistics: Of each feature, one row for each row of the table.
-        is_known: The rows whose statistics are known; others keep the values that they have, or null. Shape [rows].
+        statistics: The statistics by feature, with one row for each row of the table.
+        is_known: True for the rows to replace; shape [rows]. The other rows keep their values, or get null in a new column.
     """
     for name, column in columns_of(statistics):
         position = table.schema.get_field_index(name)
@@ -57,7 +61,7 @@ def with_columns(
 
 
 def _chosen(new: pa.Array, held: pa.Array | pa.ChunkedArray, is_new: npt.NDArray[np.bool_]) -> pa.Array:
-    """Return the new values where they are wanted, and the others as they are."""
+    """Return the rows of `new` where `is_new` is true, and the rows of `held` elsewhere."""
     if bool(is_new.all()):
         return new
     pieces = held.chunks if isinstance(held, pa.ChunkedArray) else [held]
@@ -79,7 +83,7 @@ def to_bytes(statistics: EpisodeStatistics) -> bytes:
 
 
 def from_bytes(content: bytes) -> EpisodeStatistics:
-    """Return the statistics that `to_bytes` has made bytes of."""
+    """Return the statistics of some episodes from the bytes that `to_bytes` returned."""
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         features = json.loads(archive[_NAMES].tobytes())
         return EpisodeStatistics(
@@ -91,7 +95,7 @@ def from_bytes(content: bytes) -> EpisodeStatistics:
 
 
 def _lists(values: npt.NDArray[Any]) -> pa.Array:
-    """Return an array of shape [rows, ...] as lists of the other dimensions."""
+    """Return an array of shape [rows, ...] as an Arrow array in which each row is a value or a nested list."""
     contents: pa.Array = pa.array(np.ascontiguousarray(values).ravel())
     for width in reversed(values.shape[1:]):
         offsets = np.arange(0, len(contents) + 1, max(width, 1), dtype=np.int32)

@@ -1,4 +1,4 @@
-"""The statistics of some episodes, from the numbers of their rows."""
+"""Compute the statistics of episodes from the numbers in their rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,29 +12,33 @@ from episeek_pipelines.statistics.names import LOWER, NAMES, UPPER, FeatureStati
 from episeek_pipelines.statistics.quantiles import SortedEpisodes, quantile_bounds, quantiles
 
 _BLOCK_BYTES: Final = 1 << 19
-"""Numbers that are turned, sorted and summed at a time, so that they stay in a processor's cache: measured 2 times as fast."""
+"""Bytes of numbers that are transposed, sorted and summed at a time. They stay in a processor's cache: measured 2 times as fast."""
 
 _EXACT_IN_FLOAT64: Final = 1 << 53
 
 _CANCELLED: Final = 1e-8
-"""A variance by the mean of squares that is a smaller part of the square of the mean has lost more than half of its digits."""
+"""The least ratio of a variance to the square of the mean at which the mean of squares gives the variance with enough digits.
+
+Below it, the subtraction has lost more than half of the digits, and the variance is computed from deviations instead.
+"""
 
 _Numbers = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EpisodeStatistics:
-    """The statistics of consecutive runs of rows, each of which is an episode."""
+    """The statistics of episodes whose rows follow each other in a data file."""
 
     episode_index: npt.NDArray[np.int64]
     """Shape [episodes], in the order of the rows."""
     row_count: npt.NDArray[np.int64]
+    """Number of rows of each episode; shape [episodes]."""
     features: Mapping[str, FeatureStatistics] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
-    """Why other features have no statistics: NaN, null, lists of different lengths."""
+    """The reason why a feature has no statistics, by feature: for example "null" or "lists of different lengths"."""
 
     def take(self, rows: npt.NDArray[np.int64]) -> "EpisodeStatistics":
-        """Return the statistics of some episodes, by their positions."""
+            """Return the statistics of the episodes at these positions, in this order."""
         features = {
             name: {each: values[rows] for each, values in entry.items()} for name, entry in self.features.items()
         }
@@ -42,7 +46,10 @@ class EpisodeStatistics:
 
     @classmethod
     def joined(cls, parts: Sequence["EpisodeStatistics"]) -> "EpisodeStatistics":
-        """Join the statistics of consecutive episodes, of the features that all parts have in one shape."""
+        """Join the statistics of consecutive episodes.
+
+        A feature is left out, with the reason, unless all parts have it in the same shape.
+        """
         parts = [part for part in parts if len(part.episode_index)] or list(parts)[:1]
         if not parts:
             return cls(np.zeros(0, np.int64), np.zeros(0, np.int64))
@@ -70,17 +77,18 @@ class EpisodeStatistics:
 def episode_statistics(
     values: Mapping[str, _Numbers], row_counts: npt.NDArray[np.int64]
 ) -> dict[str, FeatureStatistics]:
-    """Return the statistics of each feature in consecutive episodes; without the features that have NaN or infinity.
+    """Return the statistics of each feature in consecutive episodes, except for features with NaN or infinite values.
 
-    Minimum, maximum and count are exact, mean and standard deviation in float64. Quantiles are LeRobot's estimates; beside them are
-    the samples between which a quantile lies by any definition.
+    Minimum, maximum and count are exact. Mean and standard deviation are computed in float64. Quantiles are LeRobot's estimates.
+    The
+    entries named by `LOWER` and `UPPER` are the two samples between which a quantile lies by any usual definition.
 
     Args:
-        values: By feature: integers, booleans or floats of shape [rows, samples of a row, dimensions].
-        row_counts: The rows of each episode, all above 0; shape [episodes].
+        values: Integers, booleans or floats by feature, of shape [rows, samples of a row, dimensions].
+        row_counts: The number of rows of each episode, at least 1; shape [episodes].
     """
     found: dict[str, FeatureStatistics] = {}
-    # features of one type are computed together: calls cost more than short episodes
+    # Features of one type are computed together, because a call of numpy costs more than the work on a short episode.
     groups: dict[tuple[np.dtype[Any], int], list[str]] = {}
     for name, numbers in values.items():
         groups.setdefault((_computed_type(numbers), numbers.shape[1]), []).append(name)
@@ -105,7 +113,7 @@ def episode_statistics(
 
 
 def _computed_type(numbers: _Numbers) -> np.dtype[Any]:
-    """Return the type in which numbers are sorted and summed: float64, unless they are float32 or do not fit."""
+    """Return the type in which numbers are sorted: float64, unless they are float32 or integers that float64 would round."""
     if numbers.dtype == np.float32:
         return numbers.dtype
     is_wide = numbers.dtype.kind in "iu" and numbers.dtype.itemsize == 8 and numbers.size > 0
@@ -115,7 +123,7 @@ def _computed_type(numbers: _Numbers) -> np.dtype[Any]:
 
 
 def _recorded_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the type of minimum and maximum."""
+    """Return the type in which the minimum and maximum of numbers of type `dtype` are recorded."""
     if dtype.kind == "b" or dtype == np.uint64:
         return dtype
     return np.dtype(np.float64 if dtype.kind == "f" else np.int64)
@@ -127,13 +135,13 @@ def _statistics(
     """Return statistics by name, each of shape [dimensions, episodes].
 
     Args:
-        columns: Numbers of shape [samples, some of the dimensions].
-        dtype: The type to sort and sum them in.
-        counts: The samples of each episode.
+        columns: The numbers of each feature; shape [samples, dimensions of the feature].
+        dtype: The type in which the numbers are sorted.
+        counts: The number of samples of each episode; shape [episodes].
     """
     stops = np.cumsum(counts)
     starts = stops - counts
-    # rows of a power of two bytes would share the lines of a processor's cache
+    # Rows whose size is a power of two would compete for the same lines of a processor's cache.
     numbers = np.zeros((sum(column.shape[1] for column in columns), int(stops[-1]) | 31), dtype)
     sums, squares = (np.empty((len(numbers), len(counts))) for _ in range(2))
     with np.errstate(all="ignore"):
@@ -151,7 +159,7 @@ def _statistics(
                 sums[:, episode] = doubles.sum(axis=1)
                 squares[:, episode] = np.einsum("ij,ij->i", doubles, doubles)
         low, high = numbers[:, starts], numbers[:, stops - 1]
-        # a constant is its own mean, whatever the sum was rounded to
+        # The mean of equal values is this value: the rounded sum may give another one.
         mean = np.where(low == high, low, sums / counts).astype(np.float64)
         variance = np.where(low == high, 0.0, squares / counts - mean**2)
         for dimension, episode in np.argwhere((variance < _CANCELLED * mean**2) & (low != high)).tolist():
@@ -166,9 +174,10 @@ def _statistics(
 
 
 def _moments(numbers: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """Return mean and variance of sorted numbers that are far from zero for their spread.
+    """Return the mean and variance of sorted numbers whose spread is small compared with their distance from zero.
 
-    The mean is within one standard deviation of the median, so that nothing cancels in the difference.
+    The deviations are taken from the median. The mean is within one standard deviation of the median, so that the subtraction of
+    the squared difference loses few digits.
     """
     middle = float(numbers[len(numbers) // 2])
     deviations = numbers - middle
@@ -177,7 +186,7 @@ def _moments(numbers: npt.NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _blocks(counts: npt.NDArray[np.int64], most_samples: int) -> Iterator[slice]:
-    """Yield runs of episodes that have no more samples than that, or one episode each."""
+    """Yield slices of consecutive episodes with at most `most_samples` samples together; a longer episode has its own slice."""
     first = total = 0
     for number, count in enumerate(counts.tolist()):
         if total + count > most_samples and number > first:

@@ -1,10 +1,10 @@
-"""The statistics of a camera in one episode, from sampled pictures, as LeRobot defines them (`lerobot.datasets.compute_stats`).
+"""Compute the statistics of a camera in one episode from sampled pictures, as `lerobot.datasets.compute_stats` defines them.
 
-LeRobot takes some frames of an episode (`sample_indices`), some of their pixels (`auto_downsample_height_width`), and the
-statistics of each of the three channels over all of them, divided by 255; `count` is the number of pictures. Version 0.4.4 squares
-the values in 8 bits, where 16 * 16 is 0, so that its standard deviations are too small; here they are right.
+LeRobot samples some frames of an episode (`sample_indices`) and some pixels of each (`auto_downsample_height_width`). It computes
+the statistics of each of the three channels over all these pixels, divided by 255. `count` is the number of pictures. Version 0.4.4
+squares the values in 8 bits, where 16 * 16 is 0, so that its standard deviations are too small. Here they are right.
 
-A histogram of the 256 values of each channel holds all of this, so that one picture at a time has to be in memory.
+All statistics follow from a histogram of the 256 values of each channel. Therefore only one picture has to be in memory.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,11 @@ _VALUES: Final = 256
 
 
 def sampled_frames(length: int) -> npt.NDArray[np.int64]:
-    """Return the frames of an episode that are sampled, rising, each once: all of at most 100, then length ** 0.75, evenly.
+    """Return the numbers of the frames that are sampled in an episode of `length` frames, in rising order, without repetition.
+
+    All frames of an episode of up to 100 frames are sampled. A longer episode has int(length ** 0.75) samples at even distances,
+    but
+    at least 100 and at most 10,000.
 
     >>> sampled_frames(3).tolist(), len(sampled_frames(5000))
     ([0, 1, 2], 594)
@@ -40,10 +44,12 @@ def sampled_frames(length: int) -> npt.NDArray[np.int64]:
 
 
 def picture_histogram(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
-    """Return how often each value is there, of fewer pixels where the picture is large; shape [3, 256].
+    """Return how many sampled pixels have each value, by channel; shape [3, 256].
+
+    All pixels of a small picture are sampled. Every n-th row and column of a picture with a side of 300 pixels or more is sampled.
 
     Args:
-        picture: RGB, shape [height, width, 3].
+        picture: A picture in RGB; shape [height, width, 3].
     """
     height, width = picture.shape[:2]
     step = 1
@@ -54,14 +60,16 @@ def picture_histogram(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
 
 
 def picture_statistics(histograms: Sequence[npt.NDArray[np.int32]]) -> dict[str, npt.NDArray[Any]]:
-    """Return the statistics of some pictures by name, of shape [3, 1, 1], from 0 to 1; `count` of [1], the number of pictures.
+    """Return the statistics of some pictures by name, in the range from 0 to 1; shape [3, 1, 1] for the three channels.
+
+    `count` is the number of pictures, and has the shape [1].
 
     >>> one = picture_histogram(np.full((2, 2, 3), 51, np.uint8))
     >>> picture_statistics([one, one])["mean"].ravel().tolist()
     [0.2, 0.2, 0.2]
 
     Args:
-        histograms: Of one picture or more, as `picture_histogram` gives them.
+        histograms: The results of `picture_histogram` for one picture or more.
     """
     total = np.stack(histograms).sum(axis=0, dtype=np.int64)
     found = [_of_channel(total[channel]) for channel in range(CHANNELS)]
@@ -84,12 +92,18 @@ def _of_channel(counts: npt.NDArray[np.int64]) -> dict[str, float]:
 
 
 def _quantile(target: float, until: npt.NDArray[np.float64], edges: npt.NDArray[np.float64]) -> float:
-    """Return LeRobot's estimate: the place of the target within the bin that reaches it."""
+    """Return LeRobot's estimate of a quantile, interpolated linearly within a bin.
+
+    Args:
+        target: The share of the quantile times the number of values.
+        until: The number of values up to the end of each bin.
+        edges: The edges of the bins, one more than there are bins.
+    """
     number = int(np.searchsorted(until, target))
     if number == 0:
         return float(edges[0])
     if number >= BINS:
         return float(edges[-1])
     before, within = until[number - 1], until[number] - until[number - 1]
-    # the first bin that reaches the target holds values
+    # The first bin whose cumulative count reaches the target contains values, so `within` is not 0.
     return float(edges[number] + (target - before) / within * (edges[number + 1] - edges[number]))

@@ -1,8 +1,9 @@
-"""LeRobot's estimates of quantiles, without its histograms.
+"""Compute LeRobot's estimates of quantiles from sorted values, without its histograms.
 
-LeRobot counts the values of an episode in 5,000 bins between the extremes, and interpolates linearly within the bin that holds the
-quantile (`lerobot.datasets.compute_stats.RunningQuantileStats`). With sorted values only that bin matters: its two edges, and
-the values below each. The edges are those of `numpy.linspace` in the type of the values, so the bin is LeRobot's own.
+LeRobot counts the values of an episode in 5,000 bins between the minimum and the maximum, and interpolates linearly within the bin
+that contains the quantile (`lerobot.datasets.compute_stats.RunningQuantileStats`). With sorted values, only this bin is needed: its
+two edges, and the number of values below each edge. The edges are computed as `numpy.linspace` computes them in the type of the
+values, so that the bin is the same as LeRobot's.
 """
 
 from dataclasses import dataclass
@@ -15,19 +16,19 @@ from episeek_pipelines.statistics.names import LOWER, QUANTILES, UPPER
 
 BINS: Final = 5000
 PADDING: Final = 1e-10
-"""By how much the outermost edges exceed the extremes."""
+"""Distance of the first edge below the minimum, and of the last edge above the maximum."""
 
 _Numbers = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SortedEpisodes:
-    """The values of some episodes, sorted within each of them.
+    """The values of some episodes, sorted within each episode.
 
     Args:
-        values: Of floats, shape [dimensions, samples].
-        starts: The first sample of each episode, shape [episodes].
-        counts: The samples of each episode, all above 0; shape [episodes].
+        values: Floats of shape [dimensions, samples].
+        starts: The position of the first sample of each episode; shape [episodes].
+        counts: The number of samples of each episode, at least 1; shape [episodes].
     """
 
     values: _Numbers
@@ -36,30 +37,38 @@ class SortedEpisodes:
 
     @property
     def lowest(self) -> _Numbers:
-        """Return the smallest values; shape [dimensions, episodes]."""
+        """Return the smallest value of each episode; shape [dimensions, episodes]."""
         return np.asarray(self.values[:, self.starts])
 
     @property
     def highest(self) -> _Numbers:
-        """Return the largest values; shape [dimensions, episodes]."""
+        """Return the largest value of each episode; shape [dimensions, episodes]."""
         return np.asarray(self.values[:, self.starts + self.counts - 1])
 
     def counts_around(
         self, places: npt.NDArray[np.int64], lower: _Numbers, upper: _Numbers
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return how many values of its episode are below the lower and below the upper limit around each value.
+        """Return how many values of an episode are below the lower limit, and how many are below the upper limit.
+
+        Each pair of limits surrounds one value of the episode. Its position is a good first guess for both results.
 
         Args:
-            places: Numbers of the values in their episodes, shape [episodes, limits].
-            lower: Not above the values; shape [dimensions, episodes, limits].
-            upper: Above the values, or the last edge; of the same shape.
+            places: Positions of the surrounded values in their episodes; shape [episodes, limits].
+            lower: Limits that are not above these values; shape [dimensions, episodes, limits].
+            upper: Limits above these values, or the last edge; of the same shape.
         """
         return self._counts_below(lower, places, -1), self._counts_below(upper, places + 1, 0)
 
     def _counts_below(self, limits: _Numbers, guess: npt.NDArray[np.int64], neighbour: int) -> npt.NDArray[np.int64]:
-        """Return how many values of each episode are below each limit.
+        """Return how many values of each episode are below each limit; shape [dimensions, episodes, limits].
 
-        Values are rare in a bin, so that the guess is mostly right: the neighbour of a right one shows it.
+        Most bins contain few values, so that the guess is mostly right. One comparison with a neighbouring value proves it, and a
+        wrong guess is replaced by a binary search.
+
+        Args:
+            limits: The limits, of the shape of the result.
+            guess: Expected results; shape [episodes, limits].
+            neighbour: The offset from the guess to the value that is compared with the limit: -1 or 0.
         """
         dimensions, samples = self.values.shape
         flat = self.values.ravel()
@@ -75,7 +84,7 @@ class SortedEpisodes:
             wanted = limits.ravel()[open_places]
             high = np.broadcast_to(counts, limits.shape).ravel()[open_places]
             low = np.zeros(len(open_places), np.int64)
-            # as many halvings as the longest episode needs: nothing is left to search then
+            # The longest episode needs this many halvings: after them every search has ended.
             for _ in range(int(high.max()).bit_length()):
                 middle = (low + high) >> 1
                 is_low = (flat[np.minimum(first + middle, flat.size - 1)] < wanted) & (middle < high)
@@ -85,13 +94,16 @@ class SortedEpisodes:
 
 
 def quantiles(episodes: SortedEpisodes) -> dict[str, npt.NDArray[np.float64]]:
-    """Return the estimates by name; each of shape [dimensions, episodes]. A single sample has no quantiles: use its mean."""
+    """Return LeRobot's estimates of the quantiles by name; each of shape [dimensions, episodes].
+
+    The estimates of an episode with a single sample are meaningless: LeRobot records the mean in their place.
+    """
     targets = np.array(list(QUANTILES.values())) * episodes.counts.reshape(-1, 1)
     places = np.ceil(targets).astype(np.int64) - 1
     edges = _Edges(episodes.lowest[:, :, None], episodes.highest[:, :, None])
     bins, lower, upper = edges.around(episodes.values[:, episodes.starts.reshape(-1, 1) + places])
     before, until = episodes.counts_around(places, lower, upper)
-    # the last bin holds its upper edge, too
+    # The last bin contains its upper edge, too.
     within = np.where(bins == BINS - 1, episodes.counts.reshape(1, -1, 1), until) - before
     estimates = lower + (targets - before) / np.maximum(within, 1) * (upper - lower)
     estimates = np.where(bins == 0, lower, estimates)
@@ -99,10 +111,10 @@ def quantiles(episodes: SortedEpisodes) -> dict[str, npt.NDArray[np.float64]]:
 
 
 def quantile_bounds(episodes: SortedEpisodes) -> dict[str, _Numbers]:
-    """Return the samples between which quantiles lie by any usual definition, by the names in `LOWER` and `UPPER`.
+    """Return the two samples between which each quantile lies by any usual definition, by the names in `LOWER` and `UPPER`.
 
-    With n samples, the definitions of Hyndman and Fan (Sample Quantiles in Statistical Packages, 1996), of which numpy has all,
-    lie between the samples next to n * q - 1 and n * q, counted from 0.
+    With n samples, the quantile q lies between the samples floor(n * q - 1) and ceil(n * q), counted from 0, by all definitions of
+    Hyndman and Fan (Sample Quantiles in Statistical Packages, 1996). numpy implements all of these definitions.
 
     Returns:
         Arrays of shape [dimensions, episodes].
@@ -118,11 +130,11 @@ def quantile_bounds(episodes: SortedEpisodes) -> dict[str, _Numbers]:
 
 
 class _Edges:
-    """The edges of the bins between two extremes, as `numpy.linspace` makes them in the type of the extremes.
+    """The edges of the bins between a minimum and a maximum, as `numpy.linspace` computes them in the type of both.
 
     Args:
-        low: Smallest values of floats, shape [dimensions, episodes, 1].
-        high: Largest values.
+        low: Minimums as floats; shape [dimensions, episodes, 1].
+        high: Maximums, of the same shape.
     """
 
     def __init__(self, low: _Numbers, high: _Numbers) -> None:
@@ -132,30 +144,32 @@ class _Edges:
         self._step = self._extent / bins
 
     def at(self, number: npt.NDArray[np.int64], chosen: npt.NDArray[np.int64] | None = None) -> _Numbers:
-        """Return edges by number, 0 to `BINS`.
+        """Return the edges with these numbers, from 0 to `BINS`.
 
         Args:
-            number: Of the shape of the values, or [chosen].
-            chosen: Positions among all values that the numbers are for; None for all.
+            number: The numbers of the edges; shape [dimensions, episodes, quantiles], or [chosen].
+            chosen: The positions in the flattened array of all values to which the numbers belong; None for all positions.
         """
         start, stop, extent, step = self._start, self._stop, self._extent, self._step
         if chosen is not None:
-            # one row of extremes for the quantiles of an episode
+            # All quantiles of an episode and dimension share one minimum and maximum.
             rows = chosen // len(QUANTILES)
             start, stop, extent, step = (each.ravel()[rows] for each in (start, stop, extent, step))
         position = number.astype(step.dtype)
         offset = position * step
         if not bool(step.all()):
-            # numpy.linspace does the same where a step vanishes
+            # numpy.linspace does the same where a step is rounded to 0.
             offset = np.where(step == 0, position / step.dtype.type(BINS) * extent, offset)
         offset += start
         return np.asarray(np.where(number == BINS, stop, offset))
 
     def around(self, values: _Numbers) -> tuple[npt.NDArray[np.int64], _Numbers, _Numbers]:
-        """Return the last bin whose lower edge is not above each value, and its edges.
+        """Return the number, the lower edge and the upper edge of the bin that contains each value.
+
+        This is the last bin whose lower edge is not above the value.
 
         Args:
-            values: One of each quantile, between the extremes; shape [dimensions, episodes, quantiles].
+            values: One value for each quantile, between minimum and maximum; shape [dimensions, episodes, quantiles].
         """
         steps = np.where(self._step > 0, self._step, 1)
         bins = np.clip(np.floor((values - self._start) / steps), 0, BINS - 1).astype(np.int64)
@@ -173,7 +187,10 @@ class _Edges:
         return bins, lower, upper
 
     def _search(self, values: _Numbers, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Return the bins of chosen values by halving: rounding has moved an edge, or many edges are one number."""
+        """Return the numbers of the bins that contain the chosen values, found by binary search.
+
+        It is needed where rounding has moved an edge, or where many edges are the same number.
+        """
         low, high = np.zeros(values.shape, np.int64), np.full(values.shape, BINS - 1)
         for _ in range(BINS.bit_length()):
             middle = (low + high + 1) >> 1

@@ -1,7 +1,7 @@
-"""The statistics of the episodes of a data file, in one pass over its rows.
+"""Compute the statistics of the episodes of a data file in one pass over its rows.
 
-Rows come in batches that may begin and end within an episode. Those of the last episode wait for the next batch, so that memory
-holds one batch and one episode.
+Rows are read in batches that may begin and end within an episode. The rows of an unfinished episode are kept until the next batch,
+so that one batch and one episode are in memory.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,10 +25,10 @@ _Numbers = npt.NDArray[Any]
 
 
 def measured_features(features: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the features of numbers, whose statistics are computed from rows: LeRobot's own columns among them.
+    """Return the features whose statistics are computed from rows: those of numbers or booleans, including LeRobot's own columns.
 
     Args:
-        features: `features` of meta/info.json.
+        features: The entry `features` of meta/info.json.
     """
     dtypes = {name: declared_dtype(spec) for name, spec in features.items()}
     return tuple(name for name, dtype in dtypes.items() if dtype in SCALARS and dtype != "string")
@@ -37,17 +37,18 @@ def measured_features(features: Mapping[str, Any]) -> tuple[str, ...]:
 def measure_file(file: pq.ParquetFile, features: Sequence[str], where: str) -> EpisodeStatistics:
     """Return the statistics of the episodes of a data file, in the order of its rows.
 
-    Features that the file lacks are left out without a word; those with nulls, lists of different lengths or other values than
-    finite numbers with the reason.
+    A feature with null, NaN, infinity, lists of different lengths or values that are not numbers is left out, and `left_out` of the
+    result contains the reason. A feature without a column in the file is left out without a reason.
 
     Args:
         file: A data file, opened with `READ_OPTIONS`.
-        features: Names of columns, as `measured_features` gives them.
+        features: Names of columns, from `measured_features`.
         where: Path or URL of the file, for errors.
 
     Raises:
-        RowOrderError: The column `episode_index` is missing or has nulls, or the rows of an episode do not lie together.
-        ParquetError: Pages cannot be read.
+        RowOrderError: The column `episode_index` is missing, is not of integers or has nulls, or the rows of an episode are not
+            consecutive.
+        ParquetError: A page of the file cannot be read.
     """
     names = file.schema_arrow.names
     if names.count(lerobot.EPISODE_INDEX) != 1 or not pa.types.is_integer(
@@ -74,7 +75,9 @@ def measure_file(file: pq.ParquetFile, features: Sequence[str], where: str) -> E
 
 
 class EpisodeScan:
-    """Measures runs of rows with one episode_index, batch by batch.
+    """Computes the statistics of episodes from batches of consecutive rows.
+
+    An episode ends where the value of the column `episode_index` changes.
 
     >>> batch = pa.record_batch({"episode_index": [0, 0, 1], "reward": [1.0, 2.0, 5.0]})
     >>> scan = EpisodeScan(["reward"])
@@ -83,7 +86,7 @@ class EpisodeScan:
     [[1.5], [5.0]]
 
     Args:
-        features: Names of columns.
+        features: The names of the columns to compute statistics of.
     """
 
     def __init__(self, features: Sequence[str]) -> None:
@@ -95,7 +98,7 @@ class EpisodeScan:
         self._waiting: dict[str, list[_Numbers]] = {}
 
     def add(self, batch: pa.RecordBatch) -> Iterator[EpisodeStatistics]:
-        """Take the next rows, and yield the statistics of the episodes that end within them."""
+        """Take the next rows, and yield the statistics of all episodes but the last, whose rows may continue in the next batch."""
         if not len(batch):
             return
         episodes = numpy_values(batch.column(lerobot.EPISODE_INDEX))
@@ -117,7 +120,7 @@ class EpisodeScan:
         self._keep(int(episodes[-1]), values, borders[-1], len(batch))
 
     def finish(self) -> Iterator[EpisodeStatistics]:
-        """Yield the statistics of the episode whose rows came last, if there are any."""
+        """Yield the statistics of the last episode, unless no row was added."""
         if self._episode is not None:
             waiting = {name: _joined(pieces) for name, pieces in self._waiting.items()}
             episode, count = np.array([self._episode]), np.array([self._row_count])
@@ -125,7 +128,7 @@ class EpisodeScan:
             yield self._measured(episode, count, waiting)
 
     def _values(self, batch: pa.RecordBatch) -> dict[str, _Numbers]:
-        """Return the numbers of the features that can be used so far."""
+        """Return the numbers of each feature that was not left out, and leave out those that cannot be used."""
         found: dict[str, _Numbers] = {}
         for name in self._features:
             if name in self._left_out:

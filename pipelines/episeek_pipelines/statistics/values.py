@@ -1,4 +1,4 @@
-"""Columns of numbers, or of nested lists of them, as arrays of samples."""
+"""Read columns of numbers, or of nested lists of numbers, as arrays of samples."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,10 +21,11 @@ class Unusable:
 
 
 def sample_values(column: pa.Array) -> npt.NDArray[Any] | Unusable:
-    """Return the numbers of a column; shape [rows, samples of a row, dimensions], in the type of the column.
+    """Return the numbers of a column as an array of shape [rows, samples of a row, dimensions], or why they have no statistics.
 
-    A row is one sample. Of an array of several dimensions LeRobot keeps the last one, and takes the others for samples
-    (`RunningQuantileStats.update`). float16 becomes float32, since 5,000 bins have no edges in float16.
+    A row with a number or a flat list is one sample. In nested lists, the innermost lists are the samples: LeRobot keeps the last
+    dimension of an array and flattens the others (`RunningQuantileStats.update`). The array has the type of the column, but float16
+    becomes float32, because float16 cannot represent the edges of 5,000 bins.
     """
     rows = len(column)
     sizes: list[int] = []
