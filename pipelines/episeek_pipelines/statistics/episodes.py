@@ -38,7 +38,7 @@ class EpisodeStatistics:
     """The reason why a feature has no statistics, by feature: for example "null" or "lists of different lengths"."""
 
     def take(self, rows: npt.NDArray[np.int64]) -> "EpisodeStatistics":
-            """Return the statistics of the episodes at these positions, in this order."""
+        """Return the statistics of the episodes at these positions, in this order."""
         features = {
             name: {each: values[rows] for each, values in entry.items()} for name, entry in self.features.items()
         }
