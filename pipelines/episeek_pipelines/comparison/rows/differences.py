@@ -1,4 +1,4 @@
-"""The rows in which the columns of a pair of episodes differ: their number, and the first of them."""
+"""Count the rows in which the columns of two episodes differ, and find the first such row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

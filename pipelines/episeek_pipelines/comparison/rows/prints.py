@@ -1,4 +1,4 @@
-"""Prints of the episodes of a data file: for each episode, its number of rows and a digest of each column."""
+"""Make prints of the episodes of a data file. A print is an episode's number of rows and a digest of each of its columns."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,17 +34,17 @@ class EpisodeRows:
     """The print of an episode's rows."""
 
     path: str
-    """The file that holds them."""
+    """The path of the data file that contains the rows."""
     first_row: int
-    """The first of them in the file."""
+    """The number of the episode's first row in the file."""
     row_count: int
     names: tuple[str, ...]
-    """The names of the columns, those of the file."""
+    """The names of the file's columns, in the order of the digests."""
     digests: bytes
-    """Their digests, one after the other."""
+    """The digests of the columns, concatenated."""
 
     def by_column(self) -> dict[str, bytes]:
-        """Return the digest of each column."""
+        """Return the digest of each column, by its name."""
         starts = range(0, len(self.digests), DIGEST_BYTES)
         return {name: self.digests[at : at + DIGEST_BYTES] for name, at in zip(self.names, starts, strict=True)}
 
@@ -59,11 +59,11 @@ class DataFilePrint:
     row_count: int
     row_group_count: int
     size: int
-    """Bytes that were read: of the footer, or of the file."""
+    """Number of bytes that were read, of the footer or of the whole file."""
     episodes: Mapping[int, EpisodeRows]
-    """The episodes whose rows it holds, by number; empty where only the footer was read."""
+    """The print of each episode with rows in the file, by number; empty if only the footer was read."""
     others: tuple[int, ...] = ()
-    """Episodes whose rows it holds, and which the metadata does not list."""
+    """The numbers of episodes that have rows in the file but are not listed in the metadata."""
 
 
 def print_footer(root: Root, path: str, *, file_size: int | None) -> DataFilePrint:

@@ -1,4 +1,4 @@
-"""The coded samples in which a pair of episodes differs in one camera, by their bytes."""
+"""Find the coded samples whose bytes differ between two episodes in one camera."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,11 +35,11 @@ class SampleDifferences:
 
     different: int
     first: int | None
-    """The first of them in decode order; None where all are the same."""
+    """The first sample that differs, in decode order; None if all samples are equal."""
     compared: int
-    """Pairs whose bytes were read."""
+    """Number of pairs of samples whose bytes were read."""
     byte_count: int
-    """Bytes that were read of both sides."""
+    """Number of bytes that were read, on both sides together."""
 
 
 def compare_samples(

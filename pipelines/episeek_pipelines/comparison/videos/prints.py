@@ -1,6 +1,6 @@
-"""Prints of the episodes of a video file: the samples that each one needs, by their sizes, order, times and sample entries.
+"""Make prints of the episodes of a video file: digests of the sizes, order, times and sample entries of an episode's samples.
 
-They are made from the sample table. Neither the file that holds the samples nor their place in it counts, nor the timescale.
+Prints are made from the sample table. They do not depend on the file, on the position of the samples in it, or on the timescale.
 """
 
 import hashlib
@@ -29,18 +29,18 @@ class EpisodeSamples:
     """The print of an episode in one camera."""
 
     path: str
-    """The file."""
+    """The path of the video file."""
     start: int
-    """The first sample that its frames need, in decode order."""
+    """The first sample that decoding the episode's frames needs, in decode order."""
     stop: int
-    """The sample after the last one."""
+    """The sample after the last one that decoding needs, in decode order."""
     frame_count: int
     sizes: bytes
-    """A digest of the sizes of these samples."""
+    """A digest of the sizes of the samples `[start, stop)`."""
     order: bytes
-    """A digest of which frame each sample is."""
+    """A digest of the number of the frame that each sample is decoded to."""
     times: bytes
-    """A digest of the times of the frames after the first one."""
+    """A digest of the times of the frames, counted from the first frame."""
     entry: EntryPrint
 
     @property
@@ -55,9 +55,9 @@ class VideoFilePrint:
 
     path: str
     byte_count: int
-    """Bytes that were read."""
+    """Number of bytes that were read."""
     episodes: Mapping[int, EpisodeSamples]
-    """The episodes, by number."""
+    """The print of each episode, by number."""
     unplaced: Mapping[int, str]
     """Episodes whose frames are not certain, by number, with the reason."""
 

@@ -1,4 +1,4 @@
-"""The sample entry of coded samples, as far as it says how they are decoded and shown (ISO/IEC 14496-12:2022, 12.1.3)."""
+"""Compare the parts of sample entries that determine how samples are decoded and shown (ISO/IEC 14496-12:2022, 12.1.3)."""
 
 import hashlib
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ class EntryPrint:
     """The sample entries that some samples use."""
 
     text: str
-    """The first of them in words."""
+    """The first sample entry as text for people."""
     parts: tuple[tuple[str, str], ...]
     """The parts of all entries by name, each with a digest: the same for entries that decode and show samples alike."""
 
