@@ -76,7 +76,11 @@ def try_cell(sample: str, defects: Sequence[Defect]) -> Cell:
         with warnings.catch_warnings():
             # totals that were refused differ from those of the sidecars
             warnings.simplefilter("ignore", episeek.StaleSidecarsWarning)
-            is_same = meaning(repaired, root) == meaning_of_sample(sample)
+            try:
+                is_same = meaning(repaired, root) == meaning_of_sample(sample)
+            except FileNotFoundError:
+                # a document that could not be restored
+                is_same = False
         if is_clean and is_same:
             return Cell(sample, names, "repaired", " ".join(sorted({each.code for each in result.made.repairs})))
         refusals = result.made.refusals
