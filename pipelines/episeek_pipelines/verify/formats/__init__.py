@@ -1,6 +1,6 @@
 """Formats of a verification report; each module is one format, a pure function of the report.
 
-A name is imported when it is first used: the command line reads the names of the formats and waits for none of them.
+The function of a format is imported when it is first used, so that the command line starts without importing any format.
 """
 
 from importlib import import_module
@@ -59,13 +59,14 @@ def render(report: "VerificationReport", format: Format, *, max_findings: int = 
     """Return a report in one of the formats.
 
     Args:
-        report: From `conclude` or `verify`.
+        report: The result of `conclude` or `verify`.
         format: One of `FORMATS`.
-        max_findings: The number of findings to show in `text`, `markdown` and `github`. The other formats hold all findings, as
-            far as their readers take them.
+        max_findings: The number of findings to show in `text`, `markdown` and `github`. The other formats contain all findings, up
+            to
+            the limits of the programs that read them.
 
     Raises:
-        ValueError: There is no such format.
+        ValueError: `format` is not one of `FORMATS`.
     """
     if format not in FORMATS:
         raise ValueError(f"format: found {format!r}; expected one of {', '.join(FORMATS)}")
@@ -75,7 +76,7 @@ def render(report: "VerificationReport", format: Format, *, max_findings: int = 
 
 
 def __getattr__(name: str) -> Any:
-    """Import one of the names above (PEP 562)."""
+    """Return a function of a format module, imported on first use (PEP 562)."""
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

@@ -1,8 +1,8 @@
-"""A report as workflow commands of GitHub Actions: annotations of files.
+"""Write a report as workflow commands of GitHub Actions, which annotate files.
 
-Text is escaped as the Actions toolkit escapes it (`escapeData` and `escapeProperty` of its command.ts), after control
-characters were made visible. GitHub shows ten errors, ten warnings and ten notices of a step and silently drops the others.
-Therefore one finding of each rule comes first, and the last line counts all findings.
+Control characters are made visible. Then text is escaped as the Actions toolkit does it (`escapeData` and `escapeProperty` in its
+command.ts). GitHub shows ten errors, ten warnings and ten notices of a step and silently drops the others. Therefore one finding of
+each rule comes first, and the last line counts all findings.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ from episeek_pipelines.verify.rules import RULES, Severity
 
 _SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning")
 _MAX_LENGTH: Final = 4000
-"""Characters of a text; the message of an annotation can have 64 KiB."""
+"""Largest number of characters of a text in a command; GitHub allows 64 KiB in the message of an annotation."""
 
 
 def format_github(report: VerificationReport, *, max_findings: int = MAX_FINDINGS) -> str:
@@ -27,7 +27,7 @@ def format_github(report: VerificationReport, *, max_findings: int = MAX_FINDING
 
 
 def format_github_all(reports: Sequence[VerificationReport], *, max_findings: int = MAX_FINDINGS) -> str:
-    """Return the lines of several reports: those of all datasets share the number of findings, and each has a `::notice`."""
+    """Return the lines of several reports: at most `max_findings` errors and as many warnings in all, and a `::notice` for each."""
     lines = []
     hidden = 0
     for severity in _SEVERITIES:
@@ -51,7 +51,7 @@ def format_github_all(reports: Sequence[VerificationReport], *, max_findings: in
 
 
 def command(name: str, message: str, **properties: str) -> str:
-    """Return one workflow command; properties without a value are left out."""
+    """Return one workflow command; properties with an empty value are left out."""
     given = ",".join(f"{key}={_escape_property(value)}" for key, value in properties.items() if value)
     return f"::{name}{' ' if given else ''}{given}::{_escape_data(message)}"
 
@@ -65,9 +65,9 @@ def _annotation(root: str, found: Finding) -> str:
 
 
 def _path(root: str, file: str | None) -> str:
-    """Return a path relative to the folder in which the step runs, which GitHub makes relative to the repository.
+    """Return the path of a file for an annotation, relative to the working directory of the step if the dataset's root is.
 
-    The file of another dataset keeps its full path.
+    GitHub makes it relative to the repository. A file of another dataset already has its full path or URL, which is kept.
     """
     if not file:
         return ""
@@ -76,7 +76,7 @@ def _path(root: str, file: str | None) -> str:
 
 
 def _one_of_each_rule_first(findings: Iterable[Finding]) -> tuple[list[Finding], list[Finding]]:
-    """Return the first finding of each rule, and the others."""
+    """Return two lists: the first finding of each rule and remedy, and all other findings."""
     groups = grouped(findings, max_findings=0)
     return [group.findings[0] for group in groups], [f for group in groups for f in group.findings[1:]]
 

@@ -1,4 +1,4 @@
-"""Findings grouped by rule and remedy, and how many of each group are shown."""
+"""Group findings by rule and remedy, and decide how many findings of each group are shown."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ class Group:
 
     @property
     def count(self) -> int:
-        """Return the number of findings, including those that a finding stands for."""
+        """Return the number of findings, including those that a finding only counts (`Finding.more`)."""
         return finding_count(self.findings)
 
     @property
     def hidden_count(self) -> int:
-        """Return the number of findings that are not shown, including those that they stand for."""
+        """Return the number of findings that are not shown, including those that they only count (`Finding.more`)."""
         return finding_count(self.findings[self.shown_count :])
 
 
@@ -43,8 +43,8 @@ def grouped(findings: Iterable[Finding], *, max_findings: int) -> list[Group]:
 
     Args:
         findings: The findings of a report.
-        max_findings: The number of findings to show. Each group shows one in any case; the remaining room goes to the first
-            groups, which are errors where there are any.
+        max_findings: The number of findings to show. Each group shows at least one, even if this exceeds the number. The first
+            groups show more until the number is reached; errors come before warnings.
     """
     parts = [
         part for _, members in groupby(findings, key=lambda f: (f.severity, f.code)) for part in by_remedy(members)
@@ -59,7 +59,7 @@ def grouped(findings: Iterable[Finding], *, max_findings: int) -> list[Group]:
 
 
 def by_remedy(findings: Iterable[Finding]) -> list[tuple[Finding, ...]]:
-    """Part findings by their remedies, each in the order of its first finding."""
+    """Return one tuple of findings for each remedy, in the order in which the remedies first occur."""
     parts: dict[str, list[Finding]] = {}
     for found in findings:
         parts.setdefault(found.advice, []).append(found)
@@ -67,12 +67,12 @@ def by_remedy(findings: Iterable[Finding]) -> list[tuple[Finding, ...]]:
 
 
 def and_more(found: Finding) -> str:
-    """Return the text to put after a finding's message: how many more findings it stands for."""
+    """Return the text after a finding's message, such as " (and 3 more)"; empty if the finding counts no further ones."""
     return f" (and {found.more} more)" if found.more else ""
 
 
 def place_in_file(location: Location) -> str:
-    """Return a location without its file as text; empty if it has no other parts."""
+    """Return the parts of a location except its file as text, for example "episode 3, row 7"; empty if it has none."""
     parts = location.as_dict()
     parts.pop("file", None)
     return ", ".join(f"{name} {value}" for name, value in parts.items())

@@ -1,8 +1,9 @@
-"""A report as JUnit XML: one test case for each rule of the level.
+"""Write a report as JUnit XML, with one test case for each rule of the level.
 
-A case is named by the invariant of its rule. JUnit has no warnings: they are the output of a case that passes. A rule that was
-not applied is a case that is skipped, with the reason. A rule that the configuration leaves out is a case that passes. The output
-of the suite lists what was checked and what was not, one part in each line.
+The name of a case contains the invariant of its rule if the rule holds, and the problem if the rule has findings. JUnit has no
+warnings, so they are the output of a case that passes. A rule that was not applied is a skipped case, with the reason. A rule that
+the configuration leaves out is a case that passes. The output of the suite lists what was checked and what was not, one part in
+each line.
 """
 
 import xml.etree.ElementTree as ElementTree
@@ -18,21 +19,21 @@ from episeek_pipelines.verify.rules import COMPARISONS, RULES, includes
 
 SUITE: Final = "episeek verify"
 MAX_PLACES: Final = 100
-"""Places listed for one rule: readers of JUnit keep the whole file in memory."""
+"""Largest number of findings listed for a rule and remedy, since readers of JUnit keep the whole file in memory."""
 _MAX_LENGTH: Final = 2000
 _COUNTS: Final = ("tests", "failures", "errors", "skipped")
 
 
 def format_junit(report: VerificationReport) -> str:
-    """Return one suite with one case per rule, without times. The same report gives the same text."""
+    """Return a document with one suite and one case per rule, without times. The same report gives the same text."""
     return junit_document([(SUITE, report)])
 
 
 def junit_document(suites: Sequence[tuple[str, VerificationReport]]) -> str:
-    """Return a document with a suite for each report.
+    """Return a JUnit document with a suite for each report.
 
     Args:
-        suites: The name of each suite, and its report.
+        suites: Pairs of the name of a suite and its report.
     """
     made = [_suite(name, report) for name, report in suites]
     counts = {key: str(sum(int(suite.attrib[key]) for suite in made)) for key in _COUNTS}
@@ -55,7 +56,7 @@ def _suite(name: str, report: VerificationReport) -> ElementTree.Element:
     _properties(suite, report)
     for code in codes:
         case = ElementTree.SubElement(suite, "testcase", {"classname": name, "name": f"{code} {_title(code, groups)}"})
-        # A failure precedes the output.
+        # The schema of JUnit wants a failure before the output.
         for group in sorted(groups.get(code, ()), key=lambda group: group.severity):
             _add(case, group)
         if code in skipped:

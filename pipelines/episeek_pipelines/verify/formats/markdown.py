@@ -1,7 +1,7 @@
-"""A report as GitHub Markdown, for the summary of a workflow's job or for a comment.
+"""Write a report as GitHub Markdown, for the summary of a workflow's job or for a comment.
 
-Text from a dataset is never read as Markdown. In a line it stands in `<code>`, with its punctuation as character references.
-Findings stand in a `<pre>` inside an HTML block, where nothing is Markdown until a blank line.
+Text from a dataset is never read as Markdown. Within a line it is in `<code>`, with its punctuation as character references.
+Findings are in a `<pre>` inside an HTML block, in which nothing is Markdown before a blank line.
 """
 
 import html
@@ -19,17 +19,17 @@ from episeek_pipelines.verify.formats.visible import visible
 MAX_BYTES: Final = 1_000_000
 """GitHub drops the summary of a step if it has more than 1 MiB."""
 _MAX_LENGTH: Final = 2000
-# Punctuation of ASCII but - . /
+# All punctuation characters of ASCII except "-", "." and "/".
 _PUNCTUATION: Final = re.compile(r"[!-,:-@\[-`{-~]")
 
 
 def format_markdown(report: VerificationReport, *, max_findings: int = MAX_FINDINGS, max_bytes: int = MAX_BYTES) -> str:
-    """Return a heading with the verdict, a table of counts, findings by rule, and the remarks; less than 1 MiB.
+    """Return a heading with the verdict, a table of counts, the findings by rule, and the remarks.
 
     Args:
-        report: From `conclude` or `verify`.
+        report: The result of `conclude` or `verify`.
         max_findings: The number of findings to show. Every rule that was broken shows at least one.
-        max_bytes: The number of bytes to keep to, as far as a finding of each rule leaves room.
+        max_bytes: The largest size of the text in bytes. It is exceeded only if one finding of each rule needs more.
     """
     groups = grouped(report.findings, max_findings=max_findings)
     verdict = "passed" if report.is_clean else "failed"
@@ -56,7 +56,10 @@ def format_markdown(report: VerificationReport, *, max_findings: int = MAX_FINDI
 
 
 def _remarks(report: VerificationReport) -> list[str]:
-    """Return blocks on notes, level, coverage and the run; their text is episeek's own but for the revision."""
+    """Return blocks on the notes, the level, the coverage and the run.
+
+    Only the revision is text from outside of episeek, so only it is escaped.
+    """
     blocks = [f"Note {note.code}: {note}." for note in report.notes]
     if report.level_reason:
         blocks.append(f"Level {report.level}: {report.level_reason}.")
@@ -71,7 +74,7 @@ def _remarks(report: VerificationReport) -> list[str]:
 
 
 def code_span(text: str) -> str:
-    """Return any text as code for a line of Markdown or a cell of a table."""
+    """Return any text as `<code>`, safe within a line of Markdown or a cell of a table."""
     return f"<code>{_references(visible(text, max_length=_MAX_LENGTH))}</code>"
 
 
@@ -84,7 +87,7 @@ def _table_row(group: Group) -> str:
 
 
 def _fitted(group: Group, room_bytes: int) -> Group:
-    """Return the group with as many findings as have room, at least one."""
+    """Return the group with at least one shown finding, halving their number until its text fits into `room_bytes`."""
     while group.shown_count > 1 and _byte_count(_details(group)) > room_bytes:
         group = replace(group, shown_count=group.shown_count // 2)
     return group

@@ -1,4 +1,4 @@
-"""The names of the report formats, and the choice of a format for a file."""
+"""Contains the names of the report formats, and chooses the format of an output file by its suffix."""
 
 from collections.abc import Callable
 from typing import Final, Literal, get_args
@@ -7,17 +7,17 @@ Format = Literal["text", "json", "junit", "sarif", "github", "markdown", "html"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 
 MAX_FINDINGS: Final = 20
-"""Findings that are shown to people by default."""
+"""Number of findings that the formats for people show by default."""
 
 Role = Literal["error", "warning", "passed", "code"]
-"""The meaning of a word in a text report, for its colour."""
+"""The meaning of a word in a text report, which decides its colour."""
 
 Paint = Callable[[str, Role], str]
-"""Returns a word in the colour of its role."""
+"""A function that returns a word in the colour of its role."""
 
 
 def plain(text: str, role: Role) -> str:
-    """Return a text without colour."""
+    """Return the text unchanged, without colour."""
     return text
 
 
@@ -32,12 +32,12 @@ _SUFFIXES: Final[dict[str, Format]] = {
 
 
 def parse_output(text: str) -> tuple[Format, str]:
-    """Return format and file of `FORMAT:FILE`, or of a file whose suffix implies the format.
+    """Return the format and the file of an output, which is given as `FORMAT:FILE` or as a file whose suffix implies the format.
 
-    A URL needs the format only if its suffix does not imply one: `s3://b/x.json`, `sarif:s3://b/x`.
+    This is the same for URLs: `s3://b/x.json` implies its format, and `sarif:s3://b/x` states it.
 
     Raises:
-        ValueError: Neither gives a format, or there is no file.
+        ValueError: The text neither states nor implies a format, or has no file after the colon.
     """
     start, colon, file = text.partition(":")
     for format in FORMATS:

@@ -1,4 +1,7 @@
-"""Makes the pictures of strips: at the level `decode`, of the first findings of each rule, by decoding a few frames once more."""
+"""Make the pictures of strips, the few frames of a video that illustrate a finding.
+
+At the level `decode`, the first findings of each rule get pictures. Their frames are decoded once more.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,20 +27,20 @@ if TYPE_CHECKING:
     from av import VideoFrame
 
 _NEAR_FRAMES: Final = 32
-"""Frames that are so close are decoded by one clip."""
+"""Two frames at most this many frames apart are decoded from one clip."""
 
 
 def with_pictures(
     context: VerificationContext, files: Mapping[str, VideoFile], findings: Sequence[Finding]
 ) -> tuple[list[Finding], int]:
-    """Return findings of which the first ones of each rule have the pictures of their strips, and the bytes that were read.
+    """Return all findings, with pictures for the first findings of each rule, and the number of bytes read.
 
-    The order of the findings makes no difference. A file that cannot be read any more is a finding of its own.
+    Findings are sorted first, so that their order makes no difference. A file that can no longer be read becomes a finding, too.
 
     Args:
         context: The dataset.
-        files: The videos of the checks, by path.
-        findings: All findings.
+        files: The video files that were checked, by path.
+        findings: All findings of the verification.
     """
     if not has_decoder():
         return list(findings), 0
@@ -53,7 +56,7 @@ def with_pictures(
         made[found.code] += 1
         with guarded(result, "strip of pictures", found.location):
             if file.path not in parsed:
-                # the findings of a rule are sorted by file
+                # The findings of a rule are sorted by file, so that keeping one parsed file is enough.
                 parsed = {file.path: parse_video(context, source, file)}
             video = parsed[file.path]
             result[-1] = replace(found, strip=_pictured(context, file, video, source, found.strip))
@@ -63,7 +66,7 @@ def with_pictures(
 def _pictured(
     context: VerificationContext, file: VideoFile, video: ParsedVideo, source: ByteSource, strip: Strip
 ) -> Strip:
-    """Return a strip with its pictures, and with those that they are compared with."""
+    """Return a strip with its pictures, and with the reference pictures if the finding compares them."""
     runs = [list(strip.frames)] if strip.start is not None else _runs(strip.frames)
     places = {frame: _place(file, video, frame, is_marked=frame in strip.marked) for frame in strip.frames}
     clips = (_decoded(file, video, source, run[0] if strip.start is None else strip.start, run) for run in runs)
@@ -73,7 +76,7 @@ def _pictured(
     if context.data_root.is_local:
         others = file_pictures(context.data_root.local / file.path, video, strip.frames)
     else:
-        # the whole file would have to be fetched
+        # Decoding from the start of a remote file would fetch the whole file.
         position = int(owners(video.view)[strip.frames[0]])
         others = _decoded(file, video, source, int(video.view.first[position]), strip.frames)
     return replace(strip, pictures=pictures, references=_filled(places, others))
@@ -82,7 +85,7 @@ def _pictured(
 def _filled(
     places: Mapping[int, StripPicture], decoded: Iterable[tuple[int, "VideoFrame"]]
 ) -> tuple[StripPicture, ...]:
-    """Return the places with the pictures of those frames that are decoded."""
+    """Return a `StripPicture` for each frame, with the picture if the frame was decoded."""
     filled = dict(places)
     for frame, picture in decoded:
         small = thumbnail(picture)
@@ -93,7 +96,7 @@ def _filled(
 
 
 def _runs(frames: Sequence[int]) -> list[list[int]]:
-    """Return the frames in groups of near neighbours."""
+    """Part sorted frame numbers wherever two neighbours are more than `_NEAR_FRAMES` apart."""
     runs = [[frame] for frame in frames[:1]]
     for before, frame in pairwise(frames):
         if frame - before > _NEAR_FRAMES:
@@ -103,7 +106,7 @@ def _runs(frames: Sequence[int]) -> list[list[int]]:
 
 
 def _place(file: VideoFile, video: ParsedVideo, frame: int, *, is_marked: bool) -> StripPicture:
-    """Return a place without a picture: the frame, and the episode that it belongs to."""
+    """Return the caption data of a frame without its picture: the frame, its episode and its time."""
     position = int(owners(video.view)[frame])
     seconds = video.view.seconds
     if position < 0:
@@ -116,14 +119,14 @@ def _place(file: VideoFile, video: ParsedVideo, frame: int, *, is_marked: bool) 
 def _decoded(
     file: VideoFile, video: ParsedVideo, source: ByteSource, start: int, frames: Sequence[int]
 ) -> Iterator[tuple[int, "VideoFrame"]]:
-    """Yield some frames with the pictures of a clip from frame `start` on; frames that do not decode are left out."""
+    """Yield the number and picture of each requested frame that decodes, from a clip that begins at frame `start`."""
     try:
         clip = file_clip(file, video, source, start, frames[-1] + 1)
         mp4 = clip.read("shown")
     except ReadError:
         raise
     except EpiseekError:
-        # decoding cannot start
+        # No sync sample lets decoding start, so the strip has no pictures.
         return
     origin = int(clip.samples.pts.min())
     frame_of_tick = dict(zip((clip.frame_ticks - origin).tolist(), range(start, frames[-1] + 1), strict=True))

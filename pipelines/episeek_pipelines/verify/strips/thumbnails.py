@@ -1,4 +1,7 @@
-"""Small pictures as JPEG, the same bytes on every machine: scaling, conversion and encoding use exact integers alone."""
+"""Make small JPEG pictures with the same bytes on every machine.
+
+Scaling, colour conversion and encoding use FFmpeg's exact integer arithmetic.
+"""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,13 +17,13 @@ if TYPE_CHECKING:
     from av import VideoFrame
 
 MOST_PIXELS: Final = 160
-"""Width and height of a small picture at most."""
+"""Largest width and height of a small picture, in pixels."""
 
 MOST_BYTES: Final = 40_000 // MOST_FRAMES
-"""Bytes of a small picture at most, so that a strip has 40 kB at most."""
+"""Largest size of a small picture in bytes, so that a strip has at most 40 kB."""
 
 _QUANTIZERS: Final = (4, 8, 16, 31)
-"""Steps of quantization, tried in this order until the picture is small enough; FFmpeg's range is 1 to 31."""
+"""JPEG quantizer scales that are tried in this order until the picture is small enough; FFmpeg allows 1 to 31."""
 
 _EXACT_SCALING: Final = 0x20 | 0x40000 | 0x80000
 """FFmpeg's SWS_AREA, SWS_ACCURATE_RND and SWS_BITEXACT."""
@@ -28,7 +31,7 @@ _EXACT_SCALING: Final = 0x20 | 0x40000 | 0x80000
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """A small picture; sides in pixels."""
+    """A small picture as a JPEG file, with its width and height in pixels."""
 
     jpeg: bytes
     width: int
@@ -36,9 +39,11 @@ class Thumbnail:
 
 
 def thumbnail(frame: "VideoFrame") -> Thumbnail:
-    """Return a small picture of a frame, turned as it is shown, in sRGB's colours as far as the frame says what its own are.
+    """Return a small picture of a frame, with the rotation of the video applied.
 
-    Proportions are kept, and no picture is made larger. Sides are at least 1 pixel.
+    Colours are converted to sRGB if the frame declares its own colour space. The picture keeps its proportions and is never
+    enlarged.
+    Each side has at least 1 pixel.
     """
     from av import VideoFrame
 
@@ -52,7 +57,7 @@ def thumbnail(frame: "VideoFrame") -> Thumbnail:
             jpeg = _encoded(turned, quantizer)
             if len(jpeg) <= MOST_BYTES:
                 return Thumbnail(jpeg, turned.width, turned.height)
-        # noise of the largest size does not fit
+        # A picture of noise is too large even with the coarsest quantizer. Halve its sides and try again.
         picture = picture[::2, ::2]
 
 
