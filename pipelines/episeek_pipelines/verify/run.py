@@ -15,6 +15,7 @@ from episeek_pipelines.verify.coverage import coverage_of, separate_notes
 from episeek_pipelines.verify.data.duplicates import check_duplicates
 from episeek_pipelines.verify.data.feature_ranges import check_constant_dimensions
 from episeek_pipelines.verify.data.global_statistics import check_global_statistics
+from episeek_pipelines.verify.data.motion_charts import with_ranges
 from episeek_pipelines.verify.data.motion_scan import check_lags
 from episeek_pipelines.verify.data.row_scan import NULL_NUMBER
 from episeek_pipelines.verify.data.rules import check_data_group
@@ -115,6 +116,7 @@ def conclude(plan: VerificationPlan, results: Iterable[CheckResult]) -> Verifica
         with guarded(findings, "check_constant_dimensions", Location(file=layout.INFO_PATH)):
             ranges = reduce(FeatureRanges.merge, observations.ranges, FeatureRanges())
             findings += check_constant_dimensions(ranges, context.features)
+            findings[:] = with_ranges(findings, ranges)
             # rows that are missing or occur twice change the extremes, and ROW015 already reports them
             if plan.statistics is not None and all(found.code != EPISODE_ROWS.code for found in findings):
                 totals = FeatureTotals.merged(observations.totals)

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from episeek_pipelines.verify.findings.charts import range_chart
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.quoting import one_line
 from episeek_pipelines.verify.findings.ranges import FeatureRanges
@@ -45,7 +46,11 @@ def check_constant_dimensions(ranges: FeatureRanges, features: Mapping[str, Any]
         ]
         rest = f", and {len(constant) - len(first)} more" if len(constant) > len(first) else ""
         found = f"dimension {', '.join(first)}{rest} ({len(constant)} of {shape[0]}, in {ranged.row_count} rows)"
-        yield finding(CONSTANT_DIMENSION, found, "values that vary", Location(file=layout.INFO_PATH, column=name))
+        resting = np.where(ranged.minimum == ranged.maximum, ranged.minimum, np.nan)
+        chart = range_chart(ranged.minimum, ranged.maximum, resting)
+        where = Location(file=layout.INFO_PATH, column=name)
+        charts = () if chart is None else (chart,)
+        yield finding(CONSTANT_DIMENSION, found, "values that vary", where, charts=charts)
 
 
 def dimension_names(spec: object, count: int) -> list[str] | None:

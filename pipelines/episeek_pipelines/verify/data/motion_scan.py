@@ -15,8 +15,16 @@ import pyarrow as pa
 from episeek_pipelines.statistics.values import Unusable, sample_values
 from episeek_pipelines.verify.data.feature_ranges import dimension_names, dimension_text
 from episeek_pipelines.verify.data.motion import LEAST_ROWS, is_still, lag, spikes
+from episeek_pipelines.verify.data.motion_charts import (
+    dimension_title,
+    lag_chart,
+    late_chart,
+    resting_chart,
+    spike_chart,
+)
 from episeek_pipelines.verify.data.row_scan import integers
 from episeek_pipelines.verify.findings.arrays import Float64Array, Int64Array
+from episeek_pipelines.verify.findings.charts import FindingChart, RowChart
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.lags import Lags
 from episeek_pipelines.verify.rules import LATE_ACTION, SPIKE, STILL
@@ -42,6 +50,7 @@ class _Noted:
     episode: int
     row: int
     about: str
+    chart: FindingChart | None
     episode_count: int = 1
 
 
@@ -70,6 +79,8 @@ class MotionScan:
         self._still: dict[str, _Noted] = {}
         self._spikes: dict[str, _Noted] = {}
         self._lags: list[tuple[int, int]] = []
+        self._late: RowChart | None = None
+        """The first episode whose action follows the state."""
         self._measured_count = 0
 
     @property
@@ -113,12 +124,13 @@ class MotionScan:
         for rule, noted in ((STILL, self._still), (SPIKE, self._spikes)):
             for name, each in noted.items():
                 where = Location(self._path, each.episode, row=each.row, column=name)
-                yield finding(rule, each.about, expected[rule], where, more=each.episode_count - 1)
+                charts = () if each.chart is None else (each.chart,)
+                yield finding(rule, each.about, expected[rule], where, more=each.episode_count - 1, charts=charts)
 
     def lags(self) -> Lags:
         """Return the lags of the episodes. Call `findings` first."""
         table = np.array(self._lags, np.int64).reshape(len(self._lags), 2)
-        return Lags(table[:, 0], table[:, 1])
+        return Lags(table[:, 0], table[:, 1], self._late)
 
     def _finish(self) -> None:
         if self._episode is not None and self._episode >= 0:
@@ -137,14 +149,24 @@ class MotionScan:
                 rows = lag(action, state)
                 if rows is not None:
                     self._lags.append((self._episode, rows))
+                    if rows < 0 and (self._late is None or self._episode < self._late.episode_index):
+                        self._late = late_chart(self._episode, action, state, self._shared_titles())
         self._episode, self._row_count = None, 0
         self._waiting, self._unusable = {}, set()
+
+    def _shared_titles(self) -> tuple[list[str], list[str]]:
+        assert self._shared is not None
+        action, state = (
+            [dimension_title(name, each, self._features) for each in dimensions]
+            for name, dimensions in zip(self._names, self._shared, strict=True)
+        )
+        return action, state
 
     def _judge(self, name: str, values: Float64Array) -> None:
         assert self._episode is not None
         if len(values) >= LEAST_STILL_ROWS and is_still(values):
             about = f"the same values in all {len(values)} rows of the episode"
-            _note(self._still, name, self._episode, self._first_row, about)
+            _note(self._still, name, self._episode, self._first_row, about, resting_chart(self._episode, values[0]))
         if len(values) < LEAST_ROWS:
             return
         is_spike = spikes(values)
@@ -159,7 +181,9 @@ class MotionScan:
                 f"{at:.6g} in dimension {dimension_text(dimension, shape, self._features[name])} between {before:.6g} and"
                 f" {after:.6g} in the rows around it{others}"
             )
-            _note(self._spikes, name, self._episode, self._first_row + row, about)
+            title = dimension_title(name, dimension, self._features)
+            chart = spike_chart(self._episode, title, values[:, dimension], is_spike[:, dimension], row)
+            _note(self._spikes, name, self._episode, self._first_row + row, about, chart)
 
 
 def check_lags(parts: Sequence[Lags]) -> Iterator[Finding]:
@@ -176,12 +200,15 @@ def check_lags(parts: Sequence[Lags]) -> Iterator[Finding]:
     is_late = rows < 0
     if len(rows) < LEAST_EPISODES or 2 * is_late.sum() <= len(rows):
         return
+    first = int(episodes[is_late].min())
+    examples = [part.late for part in parts if part.late is not None and part.late.episode_index == first]
     yield finding(
         LATE_ACTION,
         f"an action that follows the state by {counted(_middle(-rows[is_late]), 'row')}, in {is_late.sum()} of"
         f" {counted(len(rows), 'episode')} that tell",
         "an action that the state follows, or that is with it",
-        Location(episode=int(episodes[is_late].min()), column=lerobot.ACTION),
+        Location(episode=first, column=lerobot.ACTION),
+        charts=(*examples[:1], lag_chart(rows)),
     )
 
 
@@ -189,11 +216,11 @@ def _middle(values: Int64Array) -> int:
     return int(np.sort(values)[len(values) // 2])
 
 
-def _note(noted: dict[str, _Noted], name: str, episode: int, row: int, about: str) -> None:
+def _note(noted: dict[str, _Noted], name: str, episode: int, row: int, about: str, chart: FindingChart | None) -> None:
     if name in noted:
         noted[name].episode_count += 1
     else:
-        noted[name] = _Noted(episode, row, about)
+        noted[name] = _Noted(episode, row, about, chart)
 
 
 def _is_vector(spec: object) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from functools import total_ordering
 from typing import Any
 
+from episeek_pipelines.verify.findings.charts import FindingChart
 from episeek_pipelines.verify.findings.strips import Strip
 from episeek_pipelines.verify.rules import RULES, Rule, Severity
 
@@ -80,6 +81,9 @@ class Finding:
     strip: Strip | None = field(default=None, compare=False, repr=False)
     """The frames that illustrate the finding on the report page; None where pictures do not help."""
 
+    charts: tuple[FindingChart, ...] = field(default=(), compare=False, repr=False)
+    """Numbers that show it, for the report page."""
+
     def __post_init__(self) -> None:
         if self.code not in RULES or self.severity not in _SEVERITY_ORDER:
             raise ValueError(f"{self.code} is not the code of a rule, or {self.severity} is neither error nor warning")
@@ -131,6 +135,7 @@ def finding(
     remedy: str = "",
     severity: Severity | None = None,
     strip: Strip | None = None,
+    charts: tuple[FindingChart, ...] = (),
 ) -> Finding:
     """Return a finding: a violation of `rule`.
 
@@ -143,9 +148,10 @@ def finding(
         remedy: Advice for this finding; empty if the rule's own advice applies.
         severity: Severity of this finding; None for that of the rule.
         strip: The frames that illustrate the finding; None where pictures do not help.
+        charts: Numbers that show it.
     """
     place = location if location is not None else Location()
-    return Finding(rule.code, severity or rule.severity, found, expected, place, more, remedy, strip)
+    return Finding(rule.code, severity or rule.severity, found, expected, place, more, remedy, strip, charts)
 
 
 def finding_count(findings: Iterable[Finding]) -> int:

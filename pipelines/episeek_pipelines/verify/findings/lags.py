@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from episeek_pipelines.verify.findings.arrays import Int64Array
+from episeek_pipelines.verify.findings.charts import RowChart
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -12,3 +13,6 @@ class Lags:
     episode_index: Int64Array
     row_count: Int64Array
     """Number of rows by which the state lags behind the action; negative where the action lags behind the state."""
+
+    late: RowChart | None = None
+    """Some rows of the first episode whose action lags behind the state; None where there is none."""

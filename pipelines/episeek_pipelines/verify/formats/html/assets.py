@@ -7,6 +7,7 @@ from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from episeek_pipelines.verify.formats.html.finding_charts import drawn
 from episeek_pipelines.verify.formats.html.text import breakable, jpeg_url, number, prose, shown
 
 
@@ -21,7 +22,7 @@ def page_environment(package: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, breakable=breakable, prose=prose, data_url=jpeg_url)
+    environment.filters.update(number=number, breakable=breakable, prose=prose, data_url=jpeg_url, drawn=drawn)
     return environment
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final
 
+from episeek_pipelines.verify.findings.charts import MOST_CHARTED
 from episeek_pipelines.verify.findings.findings import Finding, finding_count
 from episeek_pipelines.verify.findings.strips import MOST_STRIPS
 from episeek_pipelines.verify.rules import RULES, Rule, Severity
@@ -52,6 +53,8 @@ class RuleGroup:
     findings: tuple[Finding, ...]
     listed: int
     is_open: bool = False
+    chartable: int = 0
+    """Number of findings that charts show."""
 
     @property
     def rule(self) -> Rule:
@@ -77,6 +80,11 @@ class RuleGroup:
     def pictured(self) -> int:
         """Return the number of listed findings with pictures."""
         return sum(found.strip is not None and bool(found.strip.pictures) for found in self.rows)
+
+    @property
+    def charted(self) -> int:
+        """Return the number of listed findings with charts."""
+        return sum(bool(found.charts) for found in self.rows)
 
     @property
     def remedies(self) -> list[str]:
@@ -108,7 +116,7 @@ def group_findings(findings: Sequence[Finding], *, most_rows: int = MOST_ROWS) -
     If there are too many to list, errors take precedence, and every rule keeps some.
     """
     groups = [
-        (severity, code, _with_few_pictures(members))
+        (severity, code, tuple(members))
         for (severity, code), members in groupby(sorted(findings), key=lambda found: (found.severity, found.code))
     ]
     error_sizes = [len(members) for severity, _, members in groups if severity == "error"]
@@ -120,7 +128,9 @@ def group_findings(findings: Sequence[Finding], *, most_rows: int = MOST_ROWS) -
     for (severity, code, members), room in zip(groups, rooms, strict=True):
         is_open = room <= _SMALL_TABLE and open_rows + room <= _OPEN_ROWS
         open_rows += room if is_open else 0
-        made.append(RuleGroup(code, severity, members, room, is_open))
+        chartable = sum(bool(found.charts) for found in members)
+        shown = _with_few_charts(_with_few_pictures(members))
+        made.append(RuleGroup(code, severity, shown, room, is_open, chartable))
     return made
 
 
@@ -136,6 +146,16 @@ def _with_few_pictures(findings: Iterable[Finding]) -> tuple[Finding, ...]:
             if strip is None or count <= MOST_STRIPS
             else replace(found, strip=replace(strip, pictures=(), references=()))
         )
+    return tuple(kept)
+
+
+def _with_few_charts(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return findings without charts after the first `MOST_CHARTED` that have some."""
+    kept: list[Finding] = []
+    count = 0
+    for found in findings:
+        count += bool(found.charts)
+        kept.append(replace(found, charts=()) if found.charts and count > MOST_CHARTED else found)
     return tuple(kept)
 
 

@@ -200,11 +200,20 @@ def line(x: Axis, y: Axis, places: Sequence[tuple[float, float]], *, series: int
 
 
 def swatch(*, series: int, kind: str) -> Markup:
-    """Return the mark of a series for a legend; `kind` is "bar", "points" or "line"."""
+    """Return the mark of a series for a legend.
+
+    Args:
+        series: The series.
+        kind: "bar", "points", "line" (within a band), "trace" (a line alone) or "range" (a bar from least to most).
+    """
     if kind == "bar":
         mark = f'<rect class="s{series}" x="4" y="2" width="16" height="10"/>'
     elif kind == "points":
         mark = f'<path class="s{series} points" d="M12 7{_MARKERS[series % len(_MARKERS)]}"/>'
+    elif kind == "trace":
+        mark = f'<path class="s{series} line" d="M0 7H24"/>'
+    elif kind == "range":
+        mark = f'<path class="s{series} band" stroke-width="14" d="M12 0V14"/>'
     else:
         mark = f'<path class="s{series} band" stroke-width="14" d="M5 7H19"/><path class="s{series} line" d="M0 7H24"/>'
     return Markup(f'<svg class="swatch" viewBox="0 0 24 14" width="24" height="14" aria-hidden="true">{mark}</svg>')
