@@ -72,11 +72,11 @@ def frame_problems(
                 else ""
             )
             stop = episodes.from_timestamp[row] + frame_duration(file, first, length)
-            expected = f"{length}, the episode's length: to_timestamp {stop:.6f}"
+            expected = f"to_timestamp {stop:.6f}, for the {counted(length, 'frame')} of the episode's length"
             yield FrameProblem(
                 row,
                 "surplus" if is_surplus else "duration",
-                f"{seconds}, which are {held[row]:.2f} frames{more}",
+                f"{seconds}, which cover {held[row]:.2f} frames{more}",
                 expected,
             )
 

@@ -75,15 +75,15 @@ def parse_box(
     name = kind.decode("latin-1")
     if size < header:
         raise MalformedBoxError(
-            where, f"{name!r} box of {size} bytes at offset {origin + position}", f"at least {header} bytes"
+            where, f"a box of type {name!r} with {size} bytes at offset {origin + position}", f"at least {header} bytes"
         )
     missing = position + size - limit if is_clipped and position + size > limit else 0
     size -= missing
     if position + size > limit:
         raise TruncatedMp4Error(
             where,
-            f"{name!r} box of {size} bytes at offset {origin + position}",
-            f"at most {limit - position} bytes: the file or the box around it ends there",
+            f"a box of type {name!r} with {size} bytes at offset {origin + position}",
+            f"at most {limit - position} bytes, up to the end of the file or of the box around it",
         )
     return Box(name, origin + position, origin + position + min(header, size), origin + position + size, missing)
 
@@ -135,6 +135,6 @@ def box_fields(data: bytes, box: Box, layout: str, *, where: str) -> tuple[Any, 
         MalformedBoxError: The box is too small for them.
     """
     if box.end - box.payload < struct.calcsize(layout):
-        found = f"{box.type!r} box of {box.size} bytes"
+        found = f"a box of type {box.type!r} with {box.size} bytes"
         raise MalformedBoxError(where, found, f"at least {struct.calcsize(layout)} bytes of contents")
     return struct.unpack_from(layout, data, box.payload)

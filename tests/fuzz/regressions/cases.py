@@ -80,6 +80,12 @@ def short_description() -> bytes:
     return file_of(tables([10], [1], [40], stsd=stsd(sample_entry()[4:40].join([struct.pack(">I", 40), b""]))))
 
 
+def box_after_the_entries() -> bytes:
+    """The stsd box has one entry, and after it a box that is too small to be an entry."""
+    payload = bytes(4) + struct.pack(">I", 1) + sample_entry() + box(b"url ", bytes(4))
+    return file_of(tables([100, 100], [2], [32], stsd=box(b"stsd", payload)))
+
+
 def thousands_of_tracks() -> bytes:
     """None of them video."""
     return FTYP + box(b"mdat", bytes(8)) + moov(track({}, handler=b"soun") * 3000)
@@ -103,6 +109,7 @@ CASES = {
         Case(
             samples_of_no_bytes, "the index step took it, and the index called its own rows damaged", "SampleTableError"
         ),
+        Case(box_after_the_entries, "the index step took it, and the header of its clips was refused", "clips"),
         Case(thousands_of_tracks, "the refusal named every track, in 24 kB", "NoVideoTrackError"),
     )
 }

@@ -311,7 +311,11 @@ def test_pyav_reads_the_hand_made_file_alike(tmp_path):
         (moov(track(EMPTY), extra=box(b"mvex")), FragmentedMp4Error, "mvex"),
         (box(b"moov", track(PLAIN)), MalformedBoxError, "'moov' box without 'mvhd'"),
         (moov(box(b"trak", box(b"mdia"))), NoVideoTrackError, "no tracks"),
-        (box(b"moov", full_box(b"mvhd", 0, bytes(3)), track(PLAIN)), MalformedBoxError, "'mvhd' box of 15 bytes"),
+        (
+            box(b"moov", full_box(b"mvhd", 0, bytes(3)), track(PLAIN)),
+            MalformedBoxError,
+            "a box of type 'mvhd' with 15 bytes",
+        ),
         (
             moov(track(PLAIN, information=data_information(flags=0, place=b"x.mp4"))),
             SampleTableError,
@@ -341,7 +345,7 @@ def test_a_missing_table_is_named(name):
         ({"stsd": stsd()}, SampleDescriptionError, "0 sample descriptions"),
         ({"stsd": full_box(b"stsd", 0, struct.pack(">I", 1 << 31))}, SampleDescriptionError, "2147483648 sample descr"),
         ({"stsd": full_box(b"stsd", 0, struct.pack(">I", 2), sample_entry())}, MalformedBoxError, "1 of its 2 entries"),
-        ({"stsd": stsd(box(b"avc1", bytes(10)))}, MalformedBoxError, "'avc1' box of 18 bytes"),
+        ({"stsd": stsd(box(b"avc1", bytes(10)))}, MalformedBoxError, "a box of type 'avc1' with 18 bytes"),
         ({"stsd": full_box(b"stsd", 0, struct.pack(">I", 1))}, MalformedBoxError, "0 of its 1 entries"),
         ({"stsc": stsc([3, 3, 1], description=2)}, SampleDescriptionError, "description 2"),
         ({"stsc": stsc([3, 3, 1], description=0)}, SampleDescriptionError, "description 0"),

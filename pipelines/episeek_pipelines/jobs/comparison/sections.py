@@ -50,7 +50,7 @@ def dataset_words(side: DatasetSummary) -> str:
 
 
 def episode_words(comparison: Comparison) -> str:
-    """Return the numbers of episodes in words."""
+    """Return a text that says how many episodes are equal, changed, only in A, only in B, and renumbered."""
     parts = [f"{comparison.equal_count:,} equal"]
     counts = (
         (len(comparison.changed), "changed"),

@@ -1,4 +1,4 @@
-"""Find which page belongs to which column chunk: list all readings of consecutive pages as a row group.
+"""Find which page belongs to which column chunk: list all ways in which consecutive pages can form a row group.
 
 Column chunks follow one another in the order of the leaf columns. A chunk is an optional dictionary page, then data pages. All
 chunks of a row group have the same number of rows. Headers do not say where a chunk ends, so every end that fits is tried.
@@ -117,7 +117,7 @@ class Layouts:
         return self._cut_leaf(start) is not None
 
     def _cut_leaf(self, start: int) -> int | None:
-        """Return a leaf column within which a row group that begins at `start` may be cut off, or None if there is none."""
+        """Return a leaf column in which the file may end if the row group that begins at `start` is incomplete, or None."""
         end = len(self._parts)
         if self._reaches_end(0, start, None):
             return 0

@@ -114,7 +114,7 @@ def _compare_episodes(
 
 
 def _as_merged(source: pa.Schema, output: pa.Schema) -> pa.Schema:
-    """Return the schema that a file merged from several sources may have if one of the sources has the schema `source`.
+    """Return `source`, the schema of one source file, changed as merging several files into `output` may have changed it.
 
     The first of the sources decides the order of the columns, their kinds of lists and the metadata.
     """

@@ -17,8 +17,8 @@ from episeek_pipelines.verify.rules import TASKS
 from episeek_schemas import layout, lerobot
 
 SUBTASK_REMEDY: Final = (
-    "give these rows the number of a row of meta/subtasks.parquet; rows without a subtask need a row of their own there, since "
-    "LeRobot takes -1 for the last subtask"
+    "give each of these data rows the number of a row of meta/subtasks.parquet. For data rows without a subtask, add a row such as "
+    "'none' to meta/subtasks.parquet and use its number: LeRobot reads -1 as the last subtask"
 )
 
 

@@ -17,8 +17,8 @@ from episeek_pipelines.words import counted
 from episeek_schemas import layout
 
 EPISODES_PLACE_REMEDY: Final = (
-    "move the file to a folder below meta/episodes, such as meta/episodes/chunk-000/file-000.parquet, in the order of its "
-    "episodes"
+    "move the file to a folder below meta/episodes, such as meta/episodes/chunk-000/file-000.parquet. If there are several files, "
+    "name them so that their paths sort in the order of their episodes"
 )
 DATA_PLACE_REMEDY: Final = (
     "move the files of data/ to places such as data/chunk-000/file-000.parquet, and set data_path in meta/info.json to the "

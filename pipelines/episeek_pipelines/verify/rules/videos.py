@@ -51,9 +51,9 @@ FRAME_REMEDIES: Final[Mapping[str, str]] = {
     "episode's frames; do not compute them from lengths, which would hide the error",
     "missing": "encode the missing frames again, restore the file, or delete the episode with LeRobot; do not change the "
     "timestamps of the other episodes, which are right",
-    "surplus": "run `episeek repair SRC DST`, or lower this episode's to_timestamp to the value given. Do not change the "
-    "timestamps of other episodes: their pictures come after the surplus frames. But look at the first picture: if the surplus "
-    "frames are at the episode's start (idle frames whose rows were cut), raise from_timestamp to the first frame that has a row",
+    "surplus": "look at the episode's first picture. If the surplus frames are at the start (idle frames whose rows were cut), "
+    "raise from_timestamp to the first frame that has a row; otherwise run `episeek repair SRC DST`, or lower to_timestamp to the "
+    "value given. Do not change the timestamps of other episodes: their pictures come after the surplus frames",
     "displaced": "run `episeek repair SRC DST`, or set this episode's from_timestamp and to_timestamp to the times given, which "
     "are those of its frames; if frames of no episode are next to it, look at the pictures first",
     "duration": "run `episeek repair SRC DST`, or set this episode's to_timestamp to the value given; do not change other "

@@ -112,8 +112,9 @@ def _window_starts(video: ParsedVideo) -> Int64Array:
 
 
 def _spread(frames: Int64Array, count: int, seed: int, *, with_first: bool = True) -> Int64Array:
-    """Return `count` of the frames: one from each of `count` equal parts, chosen by a hash, and the first frame of the first
-    part.
+    """Return `count` of the frames, one from each of `count` equal parts.
+
+    A hash chooses the frame of each part; in the first part it is the first frame if `with_first`.
     """
     if len(frames) <= count:
         return frames

@@ -25,8 +25,8 @@ INFO_REMEDY: Final = (
     "reads them"
 )
 SEVERAL_REMEDY: Final = (
-    "decide whether a reader needs one format: LeRobot and episeek read each file by its own header, so that nothing has to be "
-    "done for them; otherwise encode the recording of the odd file again in the format of the others"
+    "nothing has to be done for LeRobot and episeek, which read each file by its own header. Decide whether another reader needs "
+    "all files of a camera in one format; if so, encode the recording of this file again in the format of the others"
 )
 SIZE_REMEDY: Final = (
     "decide which is right: if the pictures are as recorded, set shape and the size in `info` to theirs in meta/info.json; "
@@ -137,7 +137,11 @@ def _channel_problem(
         declared = ", ".join(
             str(info[key]) for key in ("video.codec", "video.pix_fmt") if isinstance(info.get(key), str)
         )
-        return found, f"one plane of a depth map, as in {layout.INFO_PATH} ({declared or 'is_depth_map'})", DEPTH_REMEDY
+        return (
+            found,
+            f"pictures of one plane, since {layout.INFO_PATH} declares a depth map ({declared or 'is_depth_map'})",
+            DEPTH_REMEDY,
+        )
     if 1 in (info.get("video.channels"), _by_name(spec).get("channel")):
         return found, f"one channel, as in {layout.INFO_PATH}", CHANNELS_REMEDY
     return None

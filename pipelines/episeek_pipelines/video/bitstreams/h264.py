@@ -142,7 +142,10 @@ def _is_exact_at_once(recovery_point: bytes) -> bool:
 
 
 def _is_intra(pictures: list[NalUnit]) -> bool:
-    """Return whether all slices of the first picture are intra; a second field may refer to the first one (7.3.3)."""
+    """Return whether all slices of the first picture are intra.
+
+    If the sample holds two fields, only the first field is checked: the second may refer to it (7.3.3).
+    """
     for position, nal in enumerate(pictures):
         bits = BitReader(without_emulation_prevention(nal.head(16)[1:]))
         try:

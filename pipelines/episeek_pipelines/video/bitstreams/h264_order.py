@@ -121,7 +121,10 @@ def _skip_scaling_list(bits: BitReader, size: int) -> None:
 
 
 def later_than(one: Slice, other: Slice) -> bool:
-    """Return whether `one` is shown after `other`; their counts differ by less than half of the counts' range."""
+    """Return whether `one` is shown after `other`.
+
+    Picture order counts wrap around, so the two have to be less than half of their range apart.
+    """
     assert one.order_count is not None
     assert other.order_count is not None
     size = 1 << one.order_count_bits

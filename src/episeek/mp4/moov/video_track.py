@@ -6,6 +6,7 @@ other files, is refused.
 
 import struct
 from dataclasses import dataclass
+from itertools import islice
 
 from episeek.errors import MalformedBoxError, NoVideoTrackError, SampleTableError
 from episeek.mp4.boxes import Box, box_fields, child_boxes, find_child, parse_box, require_child
@@ -157,7 +158,9 @@ def _require_self_contained(moov: bytes, information: Box, sample_table: Box, wh
     stsd = find_child(moov, sample_table, "stsd", where=where)
     if stsd is None:
         return
-    for entry in child_boxes(moov, stsd.payload + 8, stsd.end, where=where):
+    (entry_count,) = box_fields(moov, stsd, ">4xI", where=where)
+    # bytes after the last entry are not entries, whatever box they look like
+    for entry in islice(child_boxes(moov, stsd.payload + 8, stsd.end, where=where), entry_count):
         (number,) = box_fields(moov, entry, ">6xH", where=where)
         if 0 < number <= len(places) and places[number - 1]:
             found = f"media data in another file ({places[number - 1]!r} reference)"

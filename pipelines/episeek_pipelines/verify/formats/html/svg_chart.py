@@ -160,7 +160,7 @@ def y_of(axis: Axis, value: float) -> float:
 
 
 def coordinate(value: float) -> str:
-    """Return a coordinate in tenths of a unit, which is finer than anybody can see."""
+    """Return a coordinate as text, rounded to a tenth of a unit, which is finer than anybody can see."""
     return f"{value:.1f}".removesuffix(".0")
 
 
