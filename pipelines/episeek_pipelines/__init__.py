@@ -1,5 +1,5 @@
 """Offline work on LeRobot datasets: prepare, index, verify, fix and publish.
 
-`episeek_pipelines.api` is the Python API, `cli` the command line above it. Below them, jobs run steps as graphs; a step (`rewrite`,
-`index`, `verify`) is plain functions over plain values and imports no other step.
+`episeek_pipelines.api` is the Python API, and `cli` is the command line on top of it. Below them, each job runs one or more steps
+as a graph of tasks. A step (`rewrite`, `index`, `verify`) consists of plain functions over plain values and imports no other step.
 """

@@ -1,10 +1,10 @@
-"""The Python API: every job of the command line as a function, with its options, results and errors.
+"""The Python API: one function for each job of the command line, with its options, results and errors.
 
     from episeek_pipelines.api import VerifyOptions, prepare, verify
 
-The functions return values and print nothing; errors are subclasses of `episeek.EpiseekError`. They are imported from here, not
-from `episeek_pipelines`, where `index`, `publish`, `rewrite` and `verify` are packages. A name is imported when it is first used,
-so importing this module costs nothing. docs/python-api.md describes the names with examples.
+The functions return values and print nothing. Their errors are subclasses of `episeek.EpiseekError`. Import the functions from this
+module, not from `episeek_pipelines`: there, `index`, `publish`, `rewrite` and `verify` are packages. A name is imported when it is
+first used, so importing this module costs almost nothing. docs/python-api.md describes the names with examples.
 """
 
 from importlib import import_module
@@ -295,7 +295,7 @@ _HOME: Final = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import and return one of the public names (PEP 562)."""
+    """Import the module that defines a public name, and return the name's value (PEP 562)."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = _HOME[name]
@@ -303,5 +303,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Return the public names, also those that have not been imported yet."""
+    """Return all public names, including those that have not been imported yet."""
     return sorted(__all__)

@@ -16,14 +16,14 @@ _BEARER = re.compile(r"(?i)\b(bearer\s+)\S+")
 
 
 class ConflictError(EpiseekError, RuntimeError):
-    """Somebody else changed the repository in the meantime; nothing was overwritten.
+    """Somebody else changed the repository after the changes were planned; nothing was overwritten.
 
     Args:
-        where: The repository and the revision or path.
-        found: The present state.
-        expected: The state when the changes were planned.
-        head: The present commit; empty where it is unknown.
-        hint: Advice, an imperative; empty where there is none.
+        where: The repository, with the revision or path.
+        found: The present state of the repository.
+        expected: The state of the repository when the changes were planned.
+        head: The present commit of the branch; empty if it is unknown.
+        hint: Advice as an imperative; empty if there is none.
     """
 
     def __init__(self, where: str, found: str, expected: str, head: str = "", hint: str = "") -> None:
@@ -35,23 +35,23 @@ class ConflictError(EpiseekError, RuntimeError):
 
 
 class ForeignChangesError(EpiseekError, RuntimeError):
-    """A merge brought changes to main that were not in the pull request when it was verified."""
+    """The merge of a pull request brought changes to main that the pull request did not contain when it was checked."""
 
 
 class OptionsError(EpiseekError, ValueError):
-    """An option of a publication has no valid value, or excludes another option; `where` is its name."""
+    """An option of a publication has an invalid value, or contradicts another option; `where` is the option's name."""
 
 
 class RefusedError(WriteError):
-    """The Hub refuses a change as it is: it is too large, its name is taken, or a quota is used up."""
+    """The Hub refuses a change: the change is too large, a name in it is taken, or a quota is used up."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArrivalProblem:
-    """One difference between what was sent and what is published."""
+    """One difference between the files that were sent and the files that readers of the published revision get."""
 
     where: str
-    """A path, a clip, or the index."""
+    """The path, the clip or the index that differs."""
     found: str
     expected: str
 
@@ -60,15 +60,15 @@ class ArrivalProblem:
 
 
 class RefusedPublicationError(EpiseekError, RuntimeError):
-    """The overlay has errors, so nothing was sent; or the published files differ from those sent, so no tag was moved.
+    """Nothing was sent because the overlay has errors, or no tag was moved because the published files differ.
 
     Args:
         where: The overlay or the published revision.
-        found: The first error or difference, and how many there are.
+        found: The first error or difference, and the number of all.
         expected: The required state.
-        hint: Advice, an imperative; empty where there is none.
-        verification: The report of the overlay that has errors; None where it has none.
-        problems: The differences between the published files and those sent; empty where nothing was sent.
+        hint: Advice as an imperative; empty if there is none.
+        verification: The verification report of the overlay if the overlay has errors, otherwise None.
+        problems: The differences between the published files and the files that were sent; empty if nothing was sent.
     """
 
     def __init__(
@@ -100,14 +100,17 @@ def _refused(
 
 
 def masked(text: str, secrets: Iterable[str]) -> str:
-    """Return a text without any of the secrets, also as Python and JSON write them, and without the word after `Bearer`."""
+    """Return a text with `***` in place of every secret and of every word after `Bearer`.
+
+    Secrets are also found in the escaped forms that Python and JSON write.
+    """
     for form in sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True):
         text = text.replace(form, _MASK)
     return _BEARER.sub(rf"\1{_MASK}", text)
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Yield a secret as it is, and as it stands inside the quotes of its `repr`, as text and as bytes, and of its JSON."""
+    """Yield a secret itself, and its escaped forms: in the `repr` of text and of bytes, and in JSON, each without quotes."""
     if not secret:
         return
     yield secret

@@ -1,14 +1,15 @@
-"""The limits of the Hub's dataset repositories."""
+"""The limits of the Hub's dataset repositories, from the Hub's documentation."""
 
 from typing import Final
 
 MAX_OPERATIONS_PER_COMMIT: Final = 100
-"""Files added, replaced and deleted by one commit: the Hub's advice."""
+"""Largest number of files that one commit should add, replace and delete together, as the Hub advises."""
 
 MAX_FOLDER_ENTRIES: Final = 10_000
-"""Files and folders in one folder."""
+"""Largest number of files and folders directly in one folder."""
 
 MAX_REPOSITORY_FILES: Final = 100_000
+"""Largest number of files in one repository."""
 
 MAX_TITLE_LENGTH: Final = 200
-"""Characters in the title of a pull request."""
+"""Largest number of characters in the title of a pull request."""

@@ -1,8 +1,8 @@
-"""Preparing a dataset of the Hub and publishing the result onto it, as one job.
+"""Prepare a dataset of the Hub and publish the result onto the same repository, as one job.
 
-Videos stay where they are: only the header of each is read, by ranges, and some clips after the publication. Data files and `meta/`
-are read and written anew on this machine, and the files that differ are sent. A run that was stopped continues: the preparation
-with its finished work, the publication with the files that have arrived.
+The videos stay on the Hub. Of each video, only the header is read; after the publication, a few clips are read as well. Data files
+and `meta/` are read, and written anew on this machine. The files that differ are sent. A run that was stopped can be started again:
+it keeps the finished work of the preparation and the files that have arrived on the Hub.
 """
 
 import os
@@ -39,12 +39,12 @@ _SOURCE: Final = "hf://datasets/ORG/NAME, or hf://datasets/ORG/NAME@BRANCH to pu
 
 @dataclass(frozen=True, slots=True)
 class PreparedPublication:
-    """The results of a preparation and of the publication of its result."""
+    """The results of `prepare_and_publish`: that of the preparation and that of the publication."""
 
     preparation: PrepareResult | None
-    """None where a previous run prepared the dataset, from the same commit with the same options."""
+    """None if a previous run has already prepared the dataset from the same commit with the same options."""
     publication: PublishResult | None
-    """None where verification found errors, so that nothing was sent."""
+    """None if the verification found errors, so that nothing was sent."""
 
 
 def prepare_and_publish(
@@ -57,38 +57,38 @@ def prepare_and_publish(
     execution: Execution = DEFAULT_EXECUTION,
     repository: HubClient | None = None,
 ) -> PreparedPublication:
-    """Rewrite, index and verify a dataset of the Hub, and publish the result onto the branch that it was read from.
+    """Rewrite, index and verify a dataset of the Hub, and publish the result onto the branch that was read.
 
     Args:
         source: `hf://datasets/ORG/NAME`, with `@BRANCH` for another branch than main.
-        destination: The folder of the result on this machine, as for `prepare`; None to keep it below `working_directory` until it
-            is published.
-        max_episodes_per_file: As for `prepare`.
-        keyframes: As for `prepare`.
-        options: The options of the publication. The branch is that of `source`, and a dataset that `prepare` has just verified is
-            not verified again.
+        destination: The folder of the result on this machine, as for `prepare`. None keeps the result in the folder that
+            `working_directory` returns until it is published.
+        max_episodes_per_file: The same option as that of `prepare`.
+        keyframes: The same option as that of `prepare`.
+        options: The options of the publication. Two of them are replaced: the branch is that of `source`, and a dataset that
+            `prepare` has just verified is not verified again.
         execution: Scheduler, workers and progress.
-        repository: As for `publish`.
+        repository: The client of the repository, as for `publish`.
 
     Raises:
-        DestinationError: `source` is not a branch of a dataset repository, or of version 2.x; `destination` is in a store, or holds
-            something else.
-        ConflictError: Others have changed the same files since.
-        EpiseekError: See `prepare` and `publish`; the preparation is kept, and the same call continues from there.
+        DestinationError: `source` is not a branch of a dataset repository, or its dataset has version 2.x; or `destination` is in
+            a store, or contains something other than a result of this job.
+        ConflictError: Others have changed the same files since the dataset was read.
+        EpiseekError: `prepare` or `publish` failed. The finished work of the preparation is kept, and the same call continues it.
     """
     started = time.perf_counter()
     location = _location(source)
     hub = repository if repository is not None else HubClient(location.repo_id)
     branch = location.revision or MAIN
     if location.revision is not None and branch not in hub.refs().branches:
-        raise DestinationError(source, f"{branch!r}, which is not a branch of the repository", _SOURCE)
+        raise DestinationError(source, f"{branch!r}, which the repository does not have as a branch", _SOURCE)
     is_kept = destination is not None
     folder = working_directory(source) if destination is None else destination
     root = Root(folder)
     if not root.is_local:
-        raise DestinationError(folder, "a store", "a folder on this machine, to publish from")
+        raise DestinationError(folder, "the URL of a store", "a folder on this machine")
     lock = root.local.with_name(f".{root.local.name}.lock")
-    found, hint = "another run at work there", "wait until that run has ended, or give a DST"
+    found, hint = "another run that uses this folder", "wait until that run has ended, or give another folder as DST"
     with nullcontext() if is_kept else exclusive_lock(lock, where=str(root), found=found, hint=hint):
         if not options.create_pr and not options.dry_run:
             require_writable(hub, branch)
@@ -98,7 +98,7 @@ def prepare_and_publish(
         plan = prepare.preparation_options(source, max_episodes_per_file=max_episodes_per_file, keyframes=keyframes)
         if not _is_prepared(root, plan, at=hub.head(branch)):
             if not is_kept:
-                # a result of another commit; unfinished work lies beside it
+                # This result is from another commit or other options. Unfinished work is in another folder and stays.
                 shutil.rmtree(root.local, ignore_errors=True)
             preparation = prepare.prepare(
                 source,
@@ -119,10 +119,10 @@ def prepare_and_publish(
 
 
 def _require_usable_card(hub: HubClient, branch: str) -> None:
-    """Require, before any work, that the publication can update the card.
+    """Raise an error before any work begins if the publication could not update the repository's card.
 
     Raises:
-        UnusableCardError: It cannot.
+        UnusableCardError: The card cannot be kept and extended.
     """
     remote = Root(hub.url(hub.head(branch)))
     if remote.exists(layout.CARD_PATH):
@@ -132,18 +132,18 @@ def _require_usable_card(hub: HubClient, branch: str) -> None:
 
 
 def _require_version_3(hub: HubClient, branch: str) -> None:
-    """Require, before any work, a dataset whose files a publication may replace.
+    """Raise an error before any work begins if the repository's dataset has not version 3.0.
 
     Raises:
-        DestinationError: The dataset is of version 2.x: who reads that version would find its data files gone.
-        NotADatasetError: There is no usable `meta/info.json`.
+        DestinationError: The dataset has version 2.x. A publication would delete the data files that readers of version 2.x need.
+        NotADatasetError: The repository has no usable `meta/info.json`.
     """
     remote = Root(hub.url(hub.head(branch)))
     document = read_info_document(remote)
     if lerobot_v2.is_v2(document):
         found = f"codebase_version {document['codebase_version']!r}"
-        hint = "prepare it into a DST with --videos copy or pack, and upload that as a repository of its own"
-        raise DestinationError(remote.join(layout.INFO_PATH), found, "version 3.0 to publish onto", hint)
+        hint = "prepare it into a DST with --videos copy or --videos pack, and upload the DST as another repository"
+        raise DestinationError(remote.join(layout.INFO_PATH), found, "a dataset of version 3.0", hint)
 
 
 def working_directory(source: str) -> str:
@@ -158,10 +158,10 @@ def _location(source: str) -> HubLocation:
         location = parse_hub_url(source)
         if location.kind == "datasets" and not location.prefix and not location.is_pinned:
             return location
-    raise DestinationError(source, "not a branch of a dataset repository on the Hub", _SOURCE)
+    raise DestinationError(source, "no branch of a dataset repository on the Hub", _SOURCE)
 
 
 def _is_prepared(root: Root, plan: dict[str, Any], *, at: str) -> bool:
-    """Return whether a previous run has prepared the dataset at commit `at`, so that only the publication remains."""
+    """Return whether a previous run has prepared the dataset from commit `at` with the options in `plan`."""
     record = read_record(root)
     return record is not None and record.commit == at and record.preparation == plan

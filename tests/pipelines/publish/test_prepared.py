@@ -208,7 +208,7 @@ def test_one_run_at_a_time(hub):
     hub.before("POST", "/preupload/", 1, begin_second)
     assert run().publication is not None
     assert len(refused) == 1
-    assert "another run at work there" in refused[0]
+    assert "another run that uses this folder" in refused[0]
 
 
 @pytest.mark.parametrize("reason", ["rights", "card"])

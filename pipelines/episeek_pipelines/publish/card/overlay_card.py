@@ -1,4 +1,4 @@
-"""The card of a published overlay: the card at the target, or else the overlay's own, with the section for readers."""
+"""Make the dataset card (README.md) of a publication: the target's card or else the overlay's, with a section about episeek."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,15 +24,15 @@ def overlay_card(
 
     Args:
         overlay: The overlay that is published.
-        remote: The target; None where it has no card yet.
+        remote: The target (the repository or store to publish into); None if it has no card yet.
         target_check: The dataset that the sidecars describe.
-        replaced: Local paths of sidecars that take the place of the overlay's, by path.
-        name: The name of the dataset, for a title where there is no card at all.
-        where: The place of the card, for messages.
-        url: The URL that readers open; None for `name` on the Hub.
+        replaced: Local paths of the sidecars that are sent instead of the overlay's, by path in the dataset.
+        name: The name of the dataset. It becomes the title if neither the target nor the overlay has a card.
+        where: The name of the target, for messages.
+        url: The URL that readers open; None for the dataset repository `name` on the Hub.
 
     Raises:
-        UnusableCardError: The card cannot be kept and added to.
+        UnusableCardError: The card cannot be kept and extended.
         ReadError: The card cannot be read.
     """
     own = overlay if layout.CARD_PATH in sendable_files(overlay) else None

@@ -1,8 +1,8 @@
-"""The dataset card of a published, seekable dataset: everything in it stays, and a section for readers is added.
+"""Add to a dataset card (README.md) a section that tells readers how to open the dataset with episeek.
 
-Two places of the card change, and no other byte: the front matter gets the pin of `data_files`, without which the dataset viewer
-and `load_dataset` take the sidecars for data, and two tags; the text gets one section between two comments. Updating an updated
-card changes nothing.
+Two places of the card change, and no other byte. The front matter gets two tags and the entry `data_files`. Without that entry, the
+dataset viewer and `load_dataset` would read the sidecars as data. The text gets one section between two comments. A card that
+contains all this already stays the same.
 """
 
 import json
@@ -26,14 +26,14 @@ _REPOSITORY_ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
 
 
 class UnusableCardError(EpiseekError, ValueError):
-    """A dataset card that cannot be kept and added to: its front matter, its section or its text is not what it should be.
+    """A dataset card cannot be extended, because its front matter, its section about episeek or its text is malformed.
 
     Args:
-        where: The card, with the line where it is known.
-        found: The part of the card that cannot be used.
-        expected: A usable form of that part.
-        hint: The text to write instead; empty where there is none.
-        line: Number of the line, from 1; None where it is unknown.
+        where: The card, with the number of the line if that is known.
+        found: The part of the card that is malformed.
+        expected: A well-formed version of that part.
+        hint: The text to write instead; empty if there is none.
+        line: Number of the line, counted from 1; None if it is unknown.
     """
 
     def __init__(self, where: str, found: str, expected: str, hint: str = "", line: int | None = None) -> None:
@@ -46,7 +46,7 @@ class UnusableCardError(EpiseekError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class DatasetFigures:
-    """The numbers that the section shows; the same for every commit that holds the same dataset."""
+    """The numbers that the section shows. They follow from the dataset alone, so they are the same in every commit of it."""
 
     episode_count: int
     frame_count: int
@@ -56,10 +56,10 @@ class DatasetFigures:
 
 
 def decoded_card(content: bytes, *, repository_id: str) -> str:
-    """Decode the text of a card and keep its line ends.
+    """Return the text of a card, with its line ends as they are.
 
     Raises:
-        UnusableCardError: It is not UTF-8.
+        UnusableCardError: The content is not UTF-8.
     """
     try:
         return content.decode("utf-8")
@@ -71,18 +71,18 @@ def decoded_card(content: bytes, *, repository_id: str) -> str:
 def updated_card(
     card: str | None, *, repository_id: str, format_version: int, figures: DatasetFigures, url: str | None = None
 ) -> str:
-    """Return the card of a dataset with its sidecars.
+    """Return the text of a dataset's card with the section about episeek, the tags and `data_files` added or updated.
 
     Args:
-        card: Text of README.md with its own line ends; None when there is no card.
-        repository_id: ORG/NAME.
+        card: The text of README.md with its own line ends; None if there is no card.
+        repository_id: The name of the dataset, `ORG/NAME`.
         format_version: The format version of the sidecars.
         figures: The numbers that the section shows.
-        url: The URL that readers open; None for the repository's.
+        url: The URL that readers open; None for `hf://datasets/ORG/NAME`.
 
     Raises:
-        UnusableCardError: The front matter cannot be loaded, is not closed or is no mapping; `datasets` would refuse `configs`;
-            `configs` or `tags` are in a form that is not edited here; or the two comments do not enclose one section.
+        UnusableCardError: The front matter is not valid YAML, has no end or is no mapping; the library `datasets` would refuse its
+            `configs`; this function cannot edit its `configs` or `tags`; or the two comments do not enclose one section.
     """
     if _REPOSITORY_ID.fullmatch(repository_id) is None:
         raise UnusableCardError("repository_id", repr(repository_id[:100]), "ORG/NAME")
@@ -91,7 +91,7 @@ def updated_card(
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         line = text.count("\n", 0, error.start) + 1
-        raise _unusable(repository_id, line, f"character U+{ord(text[error.start]):04X}", "text of UTF-8") from None
+        raise _unusable(repository_id, line, f"character U+{ord(text[error.start]):04X}", "text in UTF-8") from None
     newline = newline_of(text)
     try:
         parts = split_card(text)
@@ -108,12 +108,12 @@ def updated_card(
 
 def _unusable(repository_id: str, line: int | None, found: str, expected: str, hint: str = "") -> UnusableCardError:
     where = f"{layout.CARD_PATH} of {repository_id}" + (f", line {line}" if line is not None else "")
-    # PyYAML's own words may begin with "found"
+    # A message of PyYAML may begin with "found", and the error's message says "found" itself.
     return UnusableCardError(where, found.removeprefix("found "), expected, hint, line)
 
 
 def _section_markers(parts: CardParts, repository_id: str) -> tuple[re.Match[str], re.Match[str]] | None:
-    """Return the two comments around the section; None when there is no section."""
+    """Return the two comments that enclose the section, or None if the card has no section."""
     markers = list(_MARKER.finditer(parts.text))
     if not markers:
         return None
@@ -128,7 +128,7 @@ def _section_markers(parts: CardParts, repository_id: str) -> tuple[re.Match[str
 
 
 def _appended(card: str, section: str, newline: str) -> str:
-    """Append the section; the result ends with a line end where the card did."""
+    """Return the card with the section after an empty line; it ends with a line end if and only if the card did."""
     if not card.endswith("\n"):
         return card + newline * 2 + section
     gap = "" if card.endswith(("\n\n", "\n\r\n")) else newline

@@ -1,4 +1,9 @@
-"""The attempts of a publication: each plans the changes for one commit of the repository, and checks what may be replaced there."""
+"""Plan and check one attempt of a publication onto the Hub.
+
+An attempt plans the changes for one commit of the repository, and checks which files of that commit may be replaced. If somebody
+else commits before the changes are sent, a new attempt is made for the new commit. The origin of an overlay is what it was made
+from: the commits and the files that a publication of it may replace.
+"""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -26,32 +31,33 @@ from episeek_schemas import layout
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """The repository at one commit, and the changes that are planned for it."""
+    """The state of the repository at one commit, and the changes that are planned for it."""
 
     parent: str
-    """The commit; empty for a repository that does not exist yet."""
+    """The commit that the changes are planned for; empty for a repository that does not exist yet."""
     files: RemoteFiles
+    """The files of the repository at `parent`, by path."""
     target_check: TargetCheck
     changes: Changes
     sidecars: Root
-    """Folder of the sidecars that are sent: the overlay's own, or copies with the repository's identities filled in."""
+    """Root of the sidecars that are sent: the overlay, or a folder of copies that contain the repository's identities."""
     base_commit: str = ""
-    """See `PublishResult`."""
+    """The commit that replaced files were compared with, as in `PublishResult.base_commit`."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
-    """The origin of an overlay: a publication may replace these files, and no others."""
+    """The origin of an overlay: the files that a publication may replace. It replaces no others."""
 
     commits: tuple[str, ...]
-    """The commits that the overlay was prepared from, and that was last published from here."""
+    """The commit that the overlay was prepared from, and the commit that this machine last published, if they are recorded."""
     files: Mapping[str, FileIdentity]
-    """The files of the source that the overlay was prepared from."""
+    """The identities of the source's files, from which the overlay was prepared, by path."""
 
 
 @dataclass(slots=True)
 class Publisher:
-    """One publication onto one repository."""
+    """One publication of an overlay onto a repository: it plans attempts, checks them and compares what arrived."""
 
     overlay: Root
     repository: HubClient
@@ -60,10 +66,10 @@ class Publisher:
     work: Root
     digests: LocalDigests = field(default_factory=LocalDigests)
     _origin: "_Origin | None" = field(default=None, init=False)
-    """The origin, once it was needed."""
+    """The origin of the overlay; None until the first attempt needs it."""
 
     def plan_attempt(self, *, is_missing: bool = False) -> Attempt:
-        """Plan the changes for the head of the branch, or for a repository that does not exist yet."""
+        """Return an attempt for the head of the branch, or for an empty repository if it does not exist yet."""
         options, repository = self.options, self.repository
         parent = "" if is_missing else repository.head(options.branch)
         files: RemoteFiles = {} if is_missing else repository.files(parent)
@@ -96,10 +102,10 @@ class Publisher:
         return Attempt(parent, files, target_check, changes(card, replaced), sidecars_root)
 
     def with_base_commit(self, attempt: Attempt) -> Attempt:
-        """Return the attempt with the commit of the overlay's origin.
+        """Return the attempt with the commit that its replaced files were compared with.
 
         Raises:
-            ConflictError: The attempt replaces files that others have changed, or may have changed.
+            ConflictError: The attempt would replace files that others have changed, or may have changed.
         """
         parent, files = attempt.parent, attempt.files
         if self._origin is None:
@@ -113,15 +119,15 @@ class Publisher:
         if origin.commits:
             change = f"changed since {origin.commits[0]}"
         elif origin.files:
-            change = f"{verb} other than what DST was prepared from"
+            change = f"{verb} not what DST was prepared from"
         else:
-            change = f"{verb} of unknown origin: DST does not record its source"
+            change = f"{verb} of unknown origin, since DST does not record its source"
         raise ConflictError(
             repository.url(self.options.branch),
             f"commit {parent}, in which {shown_paths(theirs)} {change}",
-            "these files as they were",
+            "these files unchanged",
             parent,
-            f"prepare the dataset again from it, or replace them with --base {parent}",
+            f"prepare the dataset again from this commit, or replace the files with --base {parent}",
         )
 
     def _find_origin(self) -> "_Origin":
@@ -132,13 +138,13 @@ class Publisher:
         recorded, files = (None, {}) if record is None else (record.commit, record.files)
         commits = []
         for commit in dict.fromkeys((recorded, last_commit(repository.repository_id))):
-            # a commit of another repository, or of a history that was rewritten
+            # The recorded commit may be one of another repository, or of a history that was rewritten.
             with suppress(MissingFileError):
                 commits += [] if commit is None else [repository.head(commit)]
         return _Origin(tuple(commits), files)
 
     def remember(self, published: PublishResult) -> None:
-        """Record the published commit as the origin of the overlay, for the next publication."""
+        """Record the commit that was published, so that the next publication of the overlay may replace its files."""
         if self.options.branch != MAIN or self.options.create_pr:
             return
         remember_commit(self.repository.repository_id, published.commit)
@@ -146,12 +152,12 @@ class Publisher:
         commits = () if self._origin is None else self._origin.commits
         is_of_repository = record is not None and record.commit is not None and record.commit in commits
         if record is not None and (is_of_repository or self.options.base is not None):
-            # the commit is remembered all the same
+            # An overlay that cannot be written is no problem: the cache directory has the commit as well.
             with suppress(WriteError):
                 write_record(self.overlay, replace(record, commit=published.commit))
 
     def check_arrival(self, revision: str, attempt: Attempt) -> ArrivalReport:
-        """Compare a revision of the repository with what was sent."""
+        """Compare a revision of the repository with the files that were sent, and return the differences."""
         data_root = None if self.data_root is None else Root(self.data_root)
         url, clip_count = self.repository.url(revision), self.options.clip_count
         return check_arrival(url, attempt.sidecars, data_root, sent=attempt.changes, clip_count=clip_count)

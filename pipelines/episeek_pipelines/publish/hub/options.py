@@ -14,7 +14,7 @@ from episeek_pipelines.verify import VerificationReport
 from episeek_schemas.lerobot import CODEBASE_VERSION
 
 _TAG: Final = re.compile(r"(?!refs/|main$|HEAD$)(?!.*(\.\.|//|/\.|\.lock(/|$)))[\w][\w./+-]*(?<![./])")
-"""The plain ones among the names that git-check-ref-format(1) allows."""
+"""Pattern of the tag names that are accepted: a plain subset of the names that git-check-ref-format(1) allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,44 +22,45 @@ class PublishOptions:
     """The options of a publication onto a repository.
 
     Raises:
-        OptionsError: Two options exclude each other, or the tag is not a name that Git takes.
+        OptionsError: Two options contradict each other, or Git would not accept the tag's name.
     """
 
     branch: str = MAIN
+    """The branch that the commit is made on."""
     tag: str | None = CODEBASE_VERSION
-    """The tag that moves to the new commit of main at the end; None to move no tag."""
+    """The tag to move to the new commit of main at the end; None to move no tag."""
     create_pr: bool = False
-    """Leave a draft pull request for others to merge."""
+    """Send the changes as a draft pull request that others merge, instead of a commit on the branch."""
     message: str = ""
     """Title of the commit; empty for a standard title."""
     base: str | None = None
-    """The revision of the repository that the overlay was prepared from: files that others have changed since are not replaced.
-    None for the commit that `prepare` has recorded, and the one that was last published from here.
+    """The revision of the repository that the overlay was prepared from. Files that others have changed since then are not
+    replaced. With None, this is the commit that `prepare` has recorded, and the commit that this machine last published.
     """
     create: bool = False
-    """Create the repository when there is none."""
+    """Create the repository if it does not exist."""
     private: bool = False
-    """Create it as a private repository."""
+    """Create the repository as a private one, and refuse a public repository that exists already."""
     dry_run: bool = False
     """Plan the changes and send nothing."""
     sidecars_only: bool = False
-    """Send the sidecars and the card alone."""
+    """Send only the sidecars and the card."""
     is_verified: bool = True
-    """The overlay has to pass a verification first."""
+    """Verify the overlay first, and send nothing if the verification finds errors."""
     clip_count: int = 16
-    """Clips to fetch from the published revision and compare."""
+    """Number of clips to fetch from the published revision and compare with the source."""
 
     def __post_init__(self) -> None:
         if self.create_pr and self.branch != MAIN:
-            raise OptionsError("create_pr", "another branch than main", "main, the target of pull requests")
+            raise OptionsError("create_pr", f"branch {self.branch!r}", "main, the branch that pull requests are for")
         if self.private and not self.create:
-            raise OptionsError("private", "private without create", "both, for a new repository")
+            raise OptionsError("private", "private without create", "both options, for a new repository")
         if self.tag is not None and not _TAG.fullmatch(self.tag):
-            raise OptionsError("tag", repr(self.tag), f"a name that Git takes, such as {CODEBASE_VERSION}")
+            raise OptionsError("tag", repr(self.tag), f"a tag name that Git accepts, such as {CODEBASE_VERSION}")
 
     @property
     def title(self) -> str:
-        """Title of the commit."""
+        """Return the title of the commit: the message, or a standard title if the message is empty."""
         contents = "byte index" if self.sidecars_only else "one row group per episode, byte index"
         return self.message or f"Seekable: {contents}"
 
@@ -69,33 +70,39 @@ DEFAULT_OPTIONS: Final = PublishOptions()
 
 @dataclass(frozen=True, slots=True)
 class PublishResult:
-    """The result of a publication onto a repository. For a dry run, the result that the publication would have."""
+    """The result of a publication onto a repository. A dry run returns the result that a publication would have."""
 
     url: str
-    """`hf://datasets/ORG/NAME@COMMIT`."""
+    """URL of the published revision, `hf://datasets/ORG/NAME@COMMIT`."""
     parent: str
     """The commit that the changes were planned for; empty in a dry run for a repository that does not exist yet."""
     commit: str
-    """The commit that holds the changes; empty in a dry run."""
+    """The commit that contains the changes; empty in a dry run."""
     is_new: bool
-    """False where the repository had all changes already."""
+    """Whether something was committed; False if the repository contained all changes already."""
     changes: Changes
     replaced: frozenset[str]
-    """Paths of the additions that replace a file."""
+    """Paths of the additions that replace an existing file."""
     commit_count: int
-    """Commits on the branch or the pull request, without a merge; in a dry run, those that would be made."""
+    """Number of commits on the branch or the pull request, without a merge. In a dry run, the number that would be made."""
     pull_request: str | None
-    """URL of the page of the pull request, with `create_pr`."""
+    """URL of the web page of the pull request with `create_pr`, otherwise None."""
     tag_moved: bool
+    """Whether the tag was moved; False if it was at this commit already."""
     target_check: TargetCheck
     base_commit: str
-    """The commit that replaced files were compared with; empty where they were compared with the source of the overlay, or the
-    repository is new.
+    """The commit that the replaced files were compared with. Empty if they were compared with the source of the overlay instead,
+    or if the repository is new.
     """
     verification: VerificationReport | None
+    """The report of the verification before the publication; None if the overlay was not verified."""
     arrival: ArrivalReport | None
+    """The comparison of the published revision with what was sent; None in a dry run."""
     attempts: int
-    """Attempts that were made, one more after each commit of somebody else."""
+    """Number of attempts: one, and one more for each commit that somebody else made in the meantime."""
     seconds: float
+    """Duration of the whole publication."""
     comparison: Comparison | None = None
-    """The changes of the dataset, by its metadata; None unless this is a dry run and the target holds a dataset."""
+    """The differences between the dataset in the repository and the overlay, from their metadata. None unless this is a dry run
+    and the repository contains a dataset.
+    """

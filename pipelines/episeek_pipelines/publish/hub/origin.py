@@ -1,7 +1,7 @@
-"""The files that others have changed since an overlay was prepared, and that a publication would replace or delete.
+"""Find the files that a publication would replace or delete although others have changed them since the overlay was prepared.
 
-A publication may replace a file of known origin: the file is the same at a commit that the overlay was prepared from or that was
-published from here, or it is a file of the source that the overlay was prepared from.
+A file may be replaced in two cases. It is the same as at a commit that the overlay was prepared from or that this machine has
+published. Or it is the same as in the source that the overlay was prepared from.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,14 +18,15 @@ _DERIVED = (f"{layout.BYTE_INDEX_DIR}/", f"{layout.BYTE_INDEX_PARTIAL_DIR}/")
 def changed_by_others(
     now: RemoteFiles, changes: Changes, bases: Sequence[RemoteFiles], source: Mapping[str, FileIdentity]
 ) -> tuple[str, ...]:
-    """Return the sorted paths of files that a publication would replace although others have changed them.
+    """Return the sorted paths of files that a publication would replace or delete although others have changed them.
 
-    The card is left out, because a publication only adds to it, and the sidecars, because they are compared with the videos.
+    Two kinds of files are never returned: the card, because a publication only extends it, and the sidecars, because they are
+    compared with the videos.
 
     Args:
         now: The repository's files at the commit that the changes are planned for.
-        changes: The planned changes; files that are the same already are not among them.
-        bases: The repository's files at the commits of known origin.
+        changes: The planned changes. They do not contain files that are the same already.
+        bases: The repository's files at each commit that the overlay was prepared from or that this machine has published.
         source: The files that the overlay was prepared from, as `episeek_pipelines.dataset.provenance` records them.
     """
     paths = {path for path in changes.paths if path != layout.CARD_PATH and not path.startswith(_DERIVED)}
@@ -36,7 +37,7 @@ def changed_by_others(
 
 
 def _is_of(identity: FileIdentity | None, file: RemoteFile) -> bool:
-    """Return whether a file of a repository is the file of the source."""
+    """Return whether a file of a repository has the size and an identity of the source's file."""
     if identity is None or identity.size != file.size:
         return False
     mine = (*identity_in_target(file).store_ids, *(() if file.sha256 is not None else (f"blob:{file.blob_id}",)))

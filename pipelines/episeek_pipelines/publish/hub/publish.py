@@ -1,10 +1,10 @@
-"""Publishing onto a repository as one job: plan, compare with the repository, send, compare what arrived, move the tag last.
+"""Publish an overlay onto a repository of the Hub as one job.
 
-Each attempt plans its changes for one commit, the head of the branch when the attempt began, and for that commit alone. When
-somebody else commits in the meantime, the Hub refuses the changes. Where that commit touches none of our files, a new attempt
-starts from it; otherwise the error says which files both have changed. The same holds for commits of others since the commit that
-the overlay was prepared from, where that one is known. Nothing else is remembered between runs: files that a stopped run has sent
-are found by their content.
+The job plans the changes, compares them with the repository, sends them, compares the files that arrived, and moves the tag last.
+Each attempt plans its changes for one commit: the head of the branch when the attempt begins. If somebody else commits in the
+meantime, the Hub refuses the changes. If that commit touches none of the files of this publication, a new attempt starts from it.
+Otherwise the error lists the files that both have changed. Commits that others made after the overlay was prepared are treated in
+the same way. A run that was stopped needs no record: the next run finds the files that were sent by their content.
 """
 
 import tempfile
@@ -37,10 +37,10 @@ from episeek_pipelines.publish.overlay.verification import is_verifiable, local_
 from episeek_schemas import layout
 
 MAX_ATTEMPTS: Final = 6
-"""Attempts of one publication, one more after each commit of somebody else."""
+"""Largest number of attempts of one publication. A new attempt is made after each commit of somebody else."""
 
 _DATASET_FOLDERS: Final = tuple(f"{folder}/" for folder in (layout.DATA_DIR, layout.META_DIR, layout.VIDEOS_DIR))
-_NO_TAG_MOVED: Final = "what was sent; no tag was moved"
+_NO_TAG_MOVED: Final = "the files that were sent; no tag was moved"
 
 
 def publish(
@@ -57,27 +57,28 @@ def publish(
     Args:
         overlay: The output of `episeek prepare`, on this machine.
         target: `ORG/NAME` or `hf://datasets/ORG/NAME`.
-        data_root: The folder of the videos on this machine, to compare published clips with. None for the overlay itself where
-            it holds videos; otherwise clips are decoded.
+        data_root: The folder of the videos on this machine, to compare published clips with. None stands for the overlay, or for
+            the source that the overlay records. If neither has the videos on this machine, clips are decoded instead.
         options: The options of the publication.
         execution: Scheduler, workers and progress of the verification.
-        repository: The client of the repository, for example with other retries; None for a client of `target`. The published
-            revision is read as everybody reads it, with the Hub and the token of the environment.
+        repository: The client of the repository, for example with other retries; None for a standard client of `target`. The
+            published revision is always read as everybody reads it, with the Hub's URL and the token of the environment.
 
     Raises:
         DestinationError: `target` is not a dataset repository, or does not fit the options; or `overlay` is not on this machine.
-        RefusedPublicationError: The overlay has errors; or the published files differ from those sent.
+        RefusedPublicationError: The overlay has errors, or the published files differ from the files that were sent.
         UnpublishableError, TargetMismatchError, UnusableCardError: The changes cannot be published; nothing was sent.
         ConflictError: Somebody else has changed the same files.
-        ForeignChangesError: Somebody has pushed to the pull request of a publication in parts just before it was merged.
-        EpiseekError: The Hub, the token or the network does not allow it.
+        ForeignChangesError: The changes were sent in several commits to a pull request, and somebody else pushed to it just before
+            it was merged.
+        EpiseekError: The Hub, the token or the network does not allow the publication.
     """
     started = time.perf_counter()
     if not is_local(overlay):
-        raise DestinationError(overlay, "an overlay in a store", "the output of `episeek prepare` on this machine")
+        raise DestinationError(overlay, "the URL of a store", "the output of `episeek prepare` on this machine")
     root = Root(overlay)
     if not root.is_dir():
-        # found before anything is asked of the Hub
+        # This is checked before the first request to the Hub.
         raise DestinationError(overlay, "no such directory", "the output of `episeek prepare`")
     hub = repository if repository is not None else HubClient(repository_id_of(target))
     is_missing = not hub.exists()
@@ -94,7 +95,7 @@ def publish(
         verification = verify_overlay(root, videos, execution)
     with _scratch() as work:
         job = Publisher(root, hub, options, data_root, work)
-        # planned first, so that no repository is created for changes that are refused
+        # The changes are planned first, so that no repository is created for changes that are refused.
         planned = job.plan_attempt(is_missing=True) if is_missing else None
         if planned is not None and options.dry_run:
             result = _result(job, planned, "")
@@ -108,39 +109,39 @@ def publish(
 
 
 def repository_id_of(target: str) -> str:
-    """Return `ORG/NAME` of a target.
+    """Return the name `ORG/NAME` of the dataset repository that a target is.
 
     Raises:
         DestinationError: The target is not a dataset repository.
     """
-    expected = "ORG/NAME or hf://datasets/ORG/NAME, a dataset repository; or the URL of a store: s3://, hf://buckets/, file:///"
+    expected = "a dataset repository (ORG/NAME or hf://datasets/ORG/NAME), or the URL of a store (s3://, hf://buckets/, file:///)"
     if kind_of(target) is HUB_BUCKET:
         raise DestinationError(target, "a bucket", expected)
     if is_hub(target):
         location = parse_hub_url(target)
         if location.kind != "datasets" or location.revision or location.prefix:
-            raise DestinationError(target, "something else on the Hub, or a revision or folder of it", expected)
+            raise DestinationError(target, "no dataset repository, or a revision or folder of one", expected)
         return location.repo_id
     if "://" in target:
         scheme = target.partition("://")[0]
-        raise DestinationError(target, f"a store, {scheme}", expected)
+        raise DestinationError(target, f"the URL of a store with the scheme {scheme}", expected)
     if target.count("/") != 1 or not all(target.split("/")):
-        raise DestinationError(target, "no name of a repository, and no URL", expected)
+        raise DestinationError(target, "neither the name of a repository nor a URL", expected)
     return target
 
 
 def _require_fitting(hub: HubClient, options: PublishOptions, *, is_missing: bool) -> None:
-    """Require that the branch and the base of the options exist, and that the repository is as private as they say."""
+    """Raise an error if the branch or the base in the options does not exist, or if `private` is given for a public repository."""
     branch, base = options.branch, options.base
     if branch.startswith("refs/"):
-        raise DestinationError(hub.url(), f"branch {branch!r}", "the name of a branch, not a ref")
+        raise DestinationError(hub.url(), f"branch {branch!r}", "the name of a branch, without refs/")
     if branch != MAIN and (is_missing or branch not in hub.refs().branches):
         raise DestinationError(hub.url(), f"no branch {branch!r}", "an existing branch")
     if base is not None and not (is_missing and base):
         hub.head(base)
     if options.private and not is_missing and not hub.is_private():
         hint = "make it private in its settings, or omit --private"
-        raise DestinationError(hub.url(), "a public repository", "a private one, as --private says", hint)
+        raise DestinationError(hub.url(), "a public repository", "a private repository, because of --private", hint)
 
 
 def _publish(job: Publisher) -> PublishResult:
@@ -165,17 +166,20 @@ def _publish(job: Publisher) -> PublishResult:
 
 
 def _require_apart(before: Attempt, now: Attempt, conflict: ConflictError) -> None:
-    """Require that somebody else's commit changes none of the files that are still to be changed, but the card."""
+    """Raise ConflictError if somebody else's commit changes a file that this publication still has to change.
+
+    The card is an exception, because a publication only extends it.
+    """
     theirs = (differing_paths(before.files, now.files) & now.changes.paths) - {layout.CARD_PATH}
     if theirs:
-        found = f"commit {now.parent} of somebody else, which changes {shown_paths(theirs)}, as this publication does"
-        expected = f"these files as they were at {before.parent}"
-        hint = "prepare the dataset again, or run this again"
+        found = f"commit {now.parent} of somebody else, which also changes {shown_paths(theirs)}"
+        expected = f"these files as they were at commit {before.parent}"
+        hint = "prepare the dataset again, or run this command again"
         raise ConflictError(conflict.where, found, expected, now.parent, hint)
 
 
 def _send(job: Publisher, attempt: Attempt, number: int) -> PublishResult:
-    """Commit the changes, and require that they arrived as sent."""
+    """Commit the changes, compare the files that arrived, and raise RefusedPublicationError if they differ."""
     options, hub, changes = job.options, job.repository, attempt.changes
     parent, message = attempt.parent, options.title
     if options.create_pr:
@@ -193,7 +197,10 @@ def _send(job: Publisher, attempt: Attempt, number: int) -> PublishResult:
 
 
 def _send_in_parts(job: Publisher, attempt: Attempt) -> CommitOutcome:
-    """Send the changes through a pull request, which is compared before it is merged: main changes once."""
+    """Send the changes in several commits to a pull request, compare it with what was sent, and merge it.
+
+    Readers of main see all changes at once.
+    """
     options, hub = job.options, job.repository
     if options.branch != MAIN:
         found = f"{attempt.changes.operation_count} files for branch {options.branch}"
@@ -201,13 +208,13 @@ def _send_in_parts(job: Publisher, attempt: Attempt) -> CommitOutcome:
     request = commit_in_parts(hub, attempt.changes, parent=attempt.parent, message=options.title)
     if request is None:
         return CommitOutcome(attempt.parent, False, 0)
-    _as_sent(job.check_arrival(request.head, attempt), request.url, "what was sent; nothing of it is visible on main")
+    _as_sent(job.check_arrival(request.head, attempt), request.url, "the files that were sent; main is unchanged")
     try:
         _require_same_dataset(hub, attempt)
         return merges.merge(hub, request.ref, expected_base=attempt.parent, head=request.head)
-    # the next attempt has a pull request of its own
+    # The next attempt opens another pull request, so this one is closed.
     except ConflictError as conflict:
-        # a draft that stays open does no harm; one that somebody has pushed to stays open
+        # A pull request that somebody else has pushed to stays open. A draft that cannot be closed does no harm.
         with suppress(EpiseekError):
             if hub.head(request.ref) == request.head:
                 pull_requests.close(hub, request.ref, comment=f"Not merged: {conflict}")
@@ -215,17 +222,20 @@ def _send_in_parts(job: Publisher, attempt: Attempt) -> CommitOutcome:
 
 
 def _require_same_dataset(hub: HubClient, attempt: Attempt) -> None:
-    """Require that nobody has changed the dataset on main since it was compared: a merge would take such changes as they are."""
+    """Raise ConflictError if somebody has changed the dataset on main since it was compared.
+
+    A merge would combine such changes with ours without any check.
+    """
     head = hub.head(MAIN)
     changed = () if head == attempt.parent else differing_paths(attempt.files, hub.files(head))
     first = min((path for path in changed if path.startswith(_DATASET_FOLDERS)), default=None)
     if first is not None:
-        found, expected = f"commit {head}, which changes {first}", f"the dataset as it was at {attempt.parent}"
+        found, expected = f"commit {head}, which changes {first}", f"the dataset as it was at commit {attempt.parent}"
         raise ConflictError(hub.url(MAIN), found, expected, head)
 
 
 def _tagged(job: Publisher, result: PublishResult) -> PublishResult:
-    """Move the tag where the options say so."""
+    """Move the tag to the published commit if the options ask for it, and return the result with `tag_moved`."""
     options = job.options
     if options.tag is None or options.branch != MAIN or options.create_pr:
         return result
@@ -234,7 +244,7 @@ def _tagged(job: Publisher, result: PublishResult) -> PublishResult:
     except ConflictError as conflict:
         if conflict.head != result.commit:
             raise
-        # somebody who publishes the same was faster
+        # Another publication of the same content has moved the tag already.
         is_moved = False
     return replace(result, tag_moved=is_moved)
 

@@ -1,13 +1,13 @@
-"""The client of one dataset repository on the Hub: what the repository holds, and calls that read or change it.
+"""Read and change one dataset repository on the Hub, with retries, time limits and masked tokens.
 
-No other module of the pipelines imports huggingface_hub. That client is used unchanged. It repeats
-listings and uploads six times, with waits of 1 to 8 s or as long as the Hub asks; it tries commits, tags, refs and pull requests
-once. None of its requests has a time limit. So every call here runs within the time of the retry policy, in a thread that is
-abandoned after it, and the policy repeats the call.
+No other module of the pipelines imports huggingface_hub. Its client is used unchanged. That client repeats listings and uploads six
+times, and waits 1 to 8 s in between or as long as the Hub asks. It tries commits, tags, refs and pull requests once. None of its
+requests has a time limit. Therefore every call here runs in a thread that is abandoned when the time of the retry policy is up, and
+the retry policy decides whether the call is repeated.
 
-A change is made once. Where it is open whether a change was made (no response, a timeout, a failure of the server), the repository
-is read before another try. A commit names its parent, so the Hub refuses a second commit of the same call, however late the first
-one arrived.
+A change is made only once. If it is uncertain whether a change was made (no response, a timeout or a failure of the server), the
+repository is read before the next try. A commit refers to its parent, so the Hub refuses a second commit of the same call, even if
+the first one arrives late.
 """
 
 from collections.abc import Callable, Iterable
@@ -36,20 +36,20 @@ from episeek_pipelines.publish.overlay.changes import RemoteFile
 T = TypeVar("T")
 
 _SLOWEST_BYTES_PER_SECOND = 100_000
-"""The slowest rate of an upload before it is given up."""
+"""The lowest rate of an upload: it is given up if it takes longer than at this rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class HubClient:
-    """The client of one dataset repository.
+    """The client of one dataset repository on the Hub.
 
-    A copy that is unpickled in another process has no `token` of its own: it uses the token of that process.
+    The token is not pickled. A client that is unpickled in another process uses the token in that process's environment.
 
     Args:
-        repository_id: `ORGANIZATION/NAME`.
+        repository_id: The name of the repository, `ORGANIZATION/NAME`.
         token: A token of the Hub; None for the token of the environment, as huggingface_hub finds it.
-        retry: How long to try, for each request; uploads get more time by their size.
-        endpoint: The URL of a Hub; None for the Hub of the environment.
+        retry: The time limit and the retries of each request. Uploads get more time in proportion to their size.
+        endpoint: The URL of the Hub; None for the URL in the environment, or the public Hub.
 
     Raises:
         ReadError: `repository_id` is not the name of a repository.
@@ -61,27 +61,27 @@ class HubClient:
     endpoint: str | None = field(default=None, kw_only=True)
     _counter: TransferCounter = field(default_factory=TransferCounter, repr=False, compare=False, init=False)
     _users: list[str] = field(default_factory=list, repr=False, compare=False, init=False)
-    """The user of the token, once the Hub has answered."""
+    """Contains the name of the token's user after the Hub has been asked for it, and is empty before."""
 
     def __post_init__(self) -> None:
         location = parse_hub_url(f"hf://datasets/{self.repository_id}")
         if location.repo_id != self.repository_id or location.revision or location.prefix:
-            raise ReadError(f"hf://datasets/{self.repository_id}", "more than a name", "ORGANIZATION/NAME")
+            raise ReadError(f"hf://datasets/{self.repository_id}", "a revision or a folder", "ORGANIZATION/NAME")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickled, (self.repository_id, self.retry, self.endpoint)
 
     def url(self, revision: str | None = None) -> str:
-        """Return `hf://datasets/ORGANIZATION/NAME@REVISION`, as messages show it."""
+        """Return the URL of the repository, `hf://datasets/ORGANIZATION/NAME`, with `@REVISION` if a revision is given."""
         return f"hf://datasets/{self.repository_id}" + (f"@{revision}" if revision else "")
 
     # --- contents ---
 
     def exists(self) -> bool:
-        """Return whether there is such a repository that the token may see.
+        """Return whether the repository exists and the token may see it.
 
         Raises:
-            AccessError: The Hub does not say, because it does not know the token.
+            AccessError: The Hub does not accept the token, and does not tell whether the repository exists.
         """
         try:
             self._information(None)
@@ -90,19 +90,19 @@ class HubClient:
         return True
 
     def is_private(self) -> bool:
-        """Return whether only its owners see the repository.
+        """Return whether the repository is private: only its owners can see it.
 
         Raises:
-            MissingFileError: There is no such repository.
+            MissingFileError: The repository does not exist.
         """
         return bool(self._information(None).private)
 
     def create(self, private: bool) -> None:
-        """Create the repository, with the Hub's `.gitattributes` and nothing else.
+        """Create the repository. It contains only the `.gitattributes` that the Hub adds.
 
         Raises:
-            RefusedError: It exists already.
-            AccessError: The token may not create it.
+            RefusedError: The repository exists already.
+            AccessError: The token does not have the right to create it.
         """
 
         def landed() -> bool | None:
@@ -120,10 +120,11 @@ class HubClient:
         )
 
     def head(self, revision: str = MAIN) -> str:
-        """Return the commit of a branch, a tag, `refs/pr/N` or a commit.
+        """Return the commit id (40 hex digits) of a revision: a branch, a tag, `refs/pr/N` or a commit.
 
         Raises:
-            MissingFileError: There is no such repository or revision; or `revision` is empty, which the Hub would take for main.
+            MissingFileError: The repository or the revision does not exist, or `revision` is empty. The Hub would take an empty
+                revision for main.
         """
         if not revision:
             raise MissingFileError(self.url(), "an empty revision", "a branch, tag, refs/pr/N or commit")
@@ -133,7 +134,7 @@ class HubClient:
         return commit
 
     def files(self, commit: str) -> dict[str, RemoteFile]:
-        """Return every file at a commit, by path, in the order of the listing."""
+        """Return all files of the repository at a commit, by path, in the order of the Hub's listing."""
 
         def listed(api: Any) -> dict[str, RemoteFile]:
             entries = api.list_repo_tree(self.repository_id, recursive=True, revision=commit, repo_type=KIND)
@@ -142,7 +143,7 @@ class HubClient:
         return self.read(listed, where=self.url(commit), expected="a listing of the files")
 
     def refs(self) -> Refs:
-        """Return all branches and tags."""
+        """Return all branches and tags of the repository with their commits."""
         found = self.read(
             lambda api: api.list_repo_refs(self.repository_id, repo_type=KIND),
             where=self.url(),
@@ -153,13 +154,13 @@ class HubClient:
     # --- for the modules of this folder ---
 
     def user(self) -> str:
-        """Return the user of the token; empty where the Hub does not say. The Hub is asked once."""
+        """Return the name of the token's user, or an empty string if the Hub does not tell it. The Hub is asked only once."""
         if not self._users:
             self._users.append(self._user())
         return self._users[0]
 
     def commit_ids(self, revision: str) -> list[str]:
-        """Return the commits of a revision's history, its own first."""
+        """Return the ids of all commits in the history of a revision, the newest first."""
         return self.read(
             lambda api: [
                 commit.commit_id
@@ -170,14 +171,20 @@ class HubClient:
         )
 
     def read(self, call: Callable[[Any], T], *, where: str, expected: str) -> T:
-        """Return the result of a call of the client that changes nothing."""
+        """Call huggingface_hub's client to read something, with retries, and return the result.
+
+        Args:
+            call: A function that gets huggingface_hub's client.
+            where: The repository or revision, for messages.
+            expected: The expected result, for messages.
+        """
 
         def attempt() -> T:
             try:
                 return call_within(lambda: call(self._api()), self.retry.max_seconds)
             except Exception as error:
                 failure = self._translated(error, where, expected)
-            # outside of the handler: the client's error has the token, and would be pickled as the context of this one
+            # Raised outside of the handler, so that the client's error, which contains the token, does not become its context.
             raise failure
 
         return with_retries(attempt, policy=self.retry, counter=self._counter, where=where, expected=expected)
@@ -192,16 +199,17 @@ class HubClient:
         is_one_request: bool = True,
         byte_count: int = 0,
     ) -> T:
-        """Return the result of a call of the client that changes something; the change is made once.
+        """Call huggingface_hub's client to change something, make the change only once, and return the result.
 
         Args:
-            call: Takes the client.
-            where: The place, for messages.
+            call: A function that gets huggingface_hub's client and makes the change.
+            where: The repository or revision, for messages.
             expected: The expected result, for messages.
-            landed: Returns what `call` would have returned had its response not been lost; None where the change was not made.
-                It is called whenever that is open. None for a change that may be made twice.
-            is_one_request: The call is one request, or the last of several: only then a refusal means that nothing was changed.
-            byte_count: How many bytes are sent.
+            landed: A function that finds out whether the change was made. It returns the result that `call` would have returned,
+                or None if the change was not made. It is called when a response was lost. None for a change that may be made twice.
+            is_one_request: Whether only the last request of the call changes something. Then a refusal proves that nothing was
+                changed.
+            byte_count: Number of bytes that the call sends.
         """
         is_open = False
         seconds = self.retry.max_seconds + byte_count / _SLOWEST_BYTES_PER_SECOND
@@ -224,7 +232,7 @@ class HubClient:
             return with_retries(attempt, policy=policy, counter=self._counter, where=where, expected=expected)
         except ReadError as error:
             found = error.found + (
-                "; the change may have been made all the same" if is_open and landed is not None else ""
+                "; it is unknown whether the change was made" if is_open and landed is not None else ""
             )
             leaf = WriteError if type(error) is ReadError else type(error)
             raise leaf(error.where, found, error.expected, error.hint) from None
@@ -250,7 +258,7 @@ class HubClient:
             return ""
         try:
             return self.read(lambda api: str(api.whoami()["name"]), where=self.url(), expected="the user of the token")
-        # not every kind of token may ask
+        # Some kinds of tokens do not have the right to ask for their user.
         except EpiseekError:
             return ""
 
@@ -262,7 +270,7 @@ class HubClient:
         )
 
     def files_at(self, commit: str, paths: Iterable[str]) -> dict[str, RemoteFile]:
-        """Return those of the files that exist at a commit, by path."""
+        """Return the files with the given paths at a commit, by path; paths that do not exist are left out."""
         paths = sorted(paths)
         if not paths:
             return {}
@@ -282,7 +290,7 @@ def _unpickled(repository_id: str, retry: RetryPolicy, endpoint: str | None) -> 
 def _remote_files(entries: Any) -> dict[str, RemoteFile]:
     files = {}
     for entry in entries:
-        # folders have none
+        # Entries of folders have no blob id.
         if hasattr(entry, "blob_id"):
             lfs = entry.lfs
             size, sha256 = (entry.size, None) if lfs is None else (lfs.size, lfs.sha256)
@@ -291,10 +299,10 @@ def _remote_files(entries: Any) -> dict[str, RemoteFile]:
 
 
 def hub_library() -> Any:
-    """Import huggingface_hub.
+    """Import and return the module huggingface_hub.
 
     Raises:
-        BackendUnavailableError: It is not installed.
+        BackendUnavailableError: huggingface_hub is not installed.
     """
     try:
         import huggingface_hub

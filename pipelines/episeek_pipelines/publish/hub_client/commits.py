@@ -1,4 +1,4 @@
-"""Commits to a repository on the Hub: one commit makes all of the changes, or none is made."""
+"""Commit changes to a repository on the Hub: one commit makes all changes, or no commit is made."""
 
 from episeek_pipelines.publish.errors import ConflictError, RefusedError
 from episeek_pipelines.publish.hub_client import uploads
@@ -18,24 +18,25 @@ def commit(
     message: str,
     description: str = "",
 ) -> CommitOutcome:
-    """Make the changes in one commit: readers of the branch see all of them, or none.
+    """Make all changes in one commit, so that readers of the branch see either all of them or none.
 
-    Content is sent first; content that the Hub has already is not sent again, so a run that was stopped continues where it was.
-    One request then commits, and the Hub refuses it unless the branch is still at `parent`.
+    The content is sent first. Content that the Hub has already is not sent again, so a run that was stopped can be started again.
+    Then one request makes the commit. The Hub refuses it unless the branch is still at `parent`.
 
     Args:
         repository: The client of the repository.
-        changes: At most `MAX_OPERATIONS_PER_COMMIT` operations; `commit_in_parts` takes more.
-        revision: A branch, or `refs/pr/N`.
-        parent: The commit that the branch is at.
+        changes: The changes, of at most `MAX_OPERATIONS_PER_COMMIT` files. `commit_in_parts` accepts more.
+        revision: The branch, or `refs/pr/N` for a pull request.
+        parent: The commit that the branch has to be at.
         message: The title of the commit.
-        description: The text after the title.
+        description: The text of the commit message after the title.
 
     Returns:
-        The commit, also one whose response was lost; `parent`, marked as not new, where it has all changes already.
+        The new commit, even if the Hub's response was lost. If `parent` contains all changes already, `parent`, with `is_new`
+        False.
 
     Raises:
-        ConflictError: The branch is at another commit, which is in the error.
+        ConflictError: The branch is at another commit; the error's `head` is that commit.
         ChangedFileError: A local file has changed since the changes were planned.
         MissingFileError: A local file, the repository or the branch does not exist.
         AccessError, RefusedError, WriteError: The token, the Hub or the network does not allow the commit.
@@ -49,7 +50,7 @@ def commit(
         return CommitOutcome(parent, False, 0)
     operations = uploads.upload(repository, changes.additions, revision)
     head = repository.head(revision)
-    # the client compares with the branch, and may find nothing to commit
+    # The client itself compares the changes with the branch, and makes no commit if it finds no difference.
     if head != parent:
         raise _conflict(repository, revision, parent, head)
     hub = hub_library()
@@ -80,10 +81,10 @@ def commit(
 
 
 def _landed(repository: HubClient, changes: Changes, revision: str, parent: str) -> str | None:
-    """Return the commit on top of `parent` where it makes exactly the changes; None where `parent` is still the head.
+    """Return the commit on top of `parent` if it made the changes; return None if `parent` is still the head of the branch.
 
     Raises:
-        ConflictError: Another commit is on top of `parent`.
+        ConflictError: Somebody else's commit is on top of `parent`.
     """
     head = repository.head(revision)
     if head == parent:
@@ -97,5 +98,5 @@ def _landed(repository: HubClient, changes: Changes, revision: str, parent: str)
 
 
 def _conflict(repository: HubClient, revision: str, parent: str, head: str) -> ConflictError:
-    expected = f"{parent}, which the changes were planned for: nothing was changed"
+    expected = f"{parent}, which the changes were planned for; nothing was changed"
     return ConflictError(repository.url(revision), f"commit {head}", expected, head)

@@ -1,7 +1,7 @@
-"""Errors of this package for the errors of the Hub's client, and whether a refused change may have been made all the same.
+"""Translate errors of the Hub's client into errors of this package, and find out whether a failed change was certainly not made.
 
-The client's own errors hold the request, and with it the token: they are never passed on. Where a server's text repeats the
-token, the token is masked.
+The client's own errors contain the request, and the request contains the token, so they are never passed on. A token that a server
+repeats in its message is masked.
 """
 
 import json
@@ -25,19 +25,19 @@ from episeek_pipelines.publish.errors import ConflictError, RefusedError, masked
 TOKEN_HINT = "set HF_TOKEN or run `hf auth login`"
 
 _MAX_FOUND_LENGTH = 500
-"""Characters of a server's message in an error."""
+"""Largest number of characters of a server's message that an error contains."""
 
 _QUOTA_WORDS = ("quota", "storage limit", "storage capacity", "usage limit", "payment")
 
 
 def translated(error: Exception, *, where: str, expected: str, secrets: Iterable[str] = ()) -> EpiseekError | Transient:
-    """Return the error of this package for an error of the client: `Transient` where another try may succeed.
+    """Return the error of this package that stands for an error of the client, or `Transient` if another try may succeed.
 
     Args:
         error: The error that a call of the client raised.
-        where: The repository, and the revision or path.
+        where: The repository, with the revision or path.
         expected: The result that the call should have had.
-        secrets: Texts that no message may contain.
+        secrets: Texts that no message may contain, such as the token.
     """
     if isinstance(error, EpiseekError | Transient):
         return error
@@ -56,7 +56,7 @@ def translated(error: Exception, *, where: str, expected: str, secrets: Iterable
         return Transient(found, error=WaitLimitError)
     if isinstance(error, FileNotFoundError) and error.filename is not None:
         return MissingFileError(where, found, "the local file to send")
-    # the page of a proxy, where the client does not look at the status
+    # The body is no JSON, but for instance a proxy's error page: in some calls the client does not look at the status.
     if isinstance(error, json.JSONDecodeError):
         return Transient(found)
     if isinstance(error, ValueError | TypeError | NotImplementedError):
@@ -72,7 +72,7 @@ def _of_status(status: int, found: str, cause: BaseException, where: str, expect
     if status in (404, 410):
         return MissingFileError(where, found, expected, f"check the name; for a private repository, {TOKEN_HINT}")
     if status == 409:
-        return RefusedError(where, found, expected, "check whether something of this name exists already")
+        return RefusedError(where, found, expected, "check whether this name is in use already")
     if status == 412:
         return ConflictError(where, found, expected)
     if status == 413:
@@ -83,18 +83,18 @@ def _of_status(status: int, found: str, cause: BaseException, where: str, expect
 
 
 def is_settled(error: Exception) -> bool:
-    """Return whether a change was certainly not made, because the Hub refused it.
+    """Return whether an error proves that a change was not made, because the Hub refused it.
 
-    After a lost response, a timeout or a failure of the server it may have been made.
+    A lost response, a timeout or a failure of the server proves nothing.
     """
     status = status_of(_cause_with_status(error))
     return status is not None and status < 500 and status != 408
 
 
 def _cause_with_status(error: BaseException) -> BaseException:
-    """Return the first of the error and its causes that has an HTTP status.
+    """Return the error, or the first error in its chain of causes, that has an HTTP status.
 
-    Without one, return the error that the client's RuntimeErrors wrap: it wraps the errors of uploads.
+    If none has a status, return the cause of the outermost RuntimeErrors: the client wraps errors of uploads in them.
     """
     cause: BaseException | None = error
     while cause is not None:

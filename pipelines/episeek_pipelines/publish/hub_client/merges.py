@@ -1,4 +1,4 @@
-"""The merge of a pull request, and the proof that it changed exactly what was verified."""
+"""Merge a pull request of the Hub, and check that the merge changed exactly the files that were verified in the pull request."""
 
 from typing import Any
 
@@ -12,26 +12,27 @@ from episeek_pipelines.publish.overlay.file_comparison import differing_paths
 
 
 def merge(repository: HubClient, ref: str, *, expected_base: str, head: str | None = None) -> CommitOutcome:
-    """Merge a pull request: main shows all of its changes in one step.
+    """Merge a pull request into main, so that readers of main see all of its changes at once.
 
-    The Hub's merge has no precondition, neither of main nor of the pull request. When others commit to main just before the merge,
-    the Hub refuses only what Git cannot merge; and when somebody pushes to the pull request just before the merge, that is merged
-    as well. This cannot be prevented, but it is found: the changes of the merge are compared with the pull request at `head` before
-    the function returns.
+    A merge on the Hub cannot be made conditional on the commit of main or of the pull request. If others commit to main just before
+    the merge, the Hub refuses only conflicts that Git cannot resolve. If somebody pushes to the pull request just before the merge,
+    that push is merged as well. This function cannot prevent either, but it detects both: before it returns, it compares the
+    changes of the merge with the pull request at `head`.
 
     Args:
         repository: The client of the repository.
-        ref: `refs/pr/N`.
-        expected_base: The commit that the pull request was made on top of.
+        ref: The ref of the pull request, `refs/pr/N`.
+        expected_base: The commit of main that the pull request was made on top of.
         head: The commit of the pull request that was verified; None for its present head.
 
     Returns:
-        The merge's commit; for a pull request that was merged before, the commit that holds it, marked as not new.
+        The commit of the merge. If the pull request was merged before, the commit of that merge, with `is_new` False.
 
     Raises:
-        ConflictError: Main has changed in files that the pull request touches; or the pull request has another head, or is
+        ConflictError: Others have changed files on main that the pull request changes; or the pull request has another head, or is
             closed.
-        ForeignChangesError: It is merged, and main has files of it that differ from those at `head`.
+        ForeignChangesError: The pull request is merged, but the merge changed other files, or files to other content than at
+            `head`.
     """
     where = repository.url(ref)
     number = number_of(ref, where)
@@ -55,9 +56,9 @@ def merge(repository: HubClient, ref: str, *, expected_base: str, head: str | No
     already = _in_main(repository, ref, expected_base, base, proposed)
     now = repository.head(ref)
     if now != verified:
-        raise ConflictError(where, f"commit {now}", f"{verified}, which was verified: nothing was merged", now)
+        raise ConflictError(where, f"commit {now}", f"{verified}, which was verified; nothing was merged", now)
     if already is not None:
-        try_to_close(repository, ref, f"Main has all of it at {already}")
+        try_to_close(repository, ref, f"Main contains all of these changes at {already}")
         return CommitOutcome(already, False, 0)
     expected = f"the pull request to be merged on top of {expected_base}"
     commit, is_new = None, True
@@ -67,22 +68,26 @@ def merge(repository: HubClient, ref: str, *, expected_base: str, head: str | No
         except (RefusedError, ConflictError, AccessError) as refusal:
             if isinstance(refusal, ConflictError) and refusal.head:
                 raise
-            # another run of the same publication may have merged it a moment ago
+            # Another run of the same publication may have merged the pull request a moment ago.
             commit, is_new = _merged(repository, number), False
             if commit is None:
                 _make_ready(repository, number, where, refusal)
                 is_new = True
     commit = commit or _merged(repository, number) or ""
     if not commit:
-        raise ConflictError(where, "a pull request that is not merged", "a merged one, as the Hub's response says")
-    # otherwise somebody else has committed the same
+        raise ConflictError(where, "a pull request that is not merged", "a merged one, according to the Hub's response")
+    # If the pull request is not merged, somebody else has committed the same content to main.
     if details_of(repository, number).status == "merged":
         _require_verified(repository, ref, commit, expected_base, verified, base, proposed)
     return CommitOutcome(commit, is_new, len(touched) if is_new else 0)
 
 
 def _merged(repository: HubClient, number: int) -> str | None:
-    """Return the commit that merged a pull request; None where it can be merged. Raise ConflictError where it is closed."""
+    """Return the commit that merged a pull request, or None if the pull request is still open.
+
+    Raises:
+        ConflictError: The pull request is closed.
+    """
     details = details_of(repository, number)
     if details.status == "merged":
         return str(details.merge_commit_oid or repository.head(MAIN))
@@ -96,10 +101,10 @@ def _merged(repository: HubClient, number: int) -> str | None:
 def _in_main(
     repository: HubClient, ref: str, expected_base: str, base: RemoteFiles, proposed: RemoteFiles
 ) -> str | None:
-    """Return the head of main where main has all changes of the pull request; None where it is to be merged.
+    """Return the head of main if main contains all changes of the pull request already; otherwise return None.
 
     Raises:
-        ConflictError: Somebody else has changed one of the same files.
+        ConflictError: Somebody else has changed a file on main that the pull request changes as well.
     """
     head = repository.head(MAIN)
     if head == expected_base:
@@ -112,7 +117,7 @@ def _in_main(
     if changed:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         found = f"commit {head}, in which {changed[0]}{more} changed"
-        expected = f"the files that {ref} touches as they were at {expected_base}: nothing was merged"
+        expected = f"the files that {ref} changes, as they were at commit {expected_base}; nothing was merged"
         raise ConflictError(repository.url(MAIN), found, expected, head)
     return None
 
@@ -126,29 +131,29 @@ def _require_verified(
     base: RemoteFiles,
     proposed: RemoteFiles,
 ) -> None:
-    """Require that a merge has changed exactly what the pull request changes at the verified commit.
+    """Raise an error unless a merge made exactly the changes that the pull request contained at the verified commit.
 
     Raises:
-        ForeignChangesError: It has changed more files, or to other content.
+        ForeignChangesError: The merge has changed other files as well, or files to other content.
     """
     merged = repository.files(commit)
     touched = differing_paths(base, proposed)
     foreign = touched & differing_paths(proposed, merged)
     more = differing_paths(base, merged) - touched
-    # others may have committed these to main
+    # Others may have committed these files to main before the merge. Such changes are no part of the merge.
     if more:
         pushed = {*repository.commit_ids(verified), *repository.commit_ids(ref)}
         history = repository.commit_ids(commit)[1:]
         before = next((older for older in history if older not in pushed), expected_base)
         foreign |= more & differing_paths(repository.files(before), merged)
     if foreign:
-        found = f"{shown_paths(foreign)}, pushed to {ref} after it was verified, or committed to main meanwhile"
-        expected = f"the changes verified at {verified} alone: no tag was moved"
-        raise ForeignChangesError(repository.url(commit), found, expected, "look at these files, and revert them")
+        found = f"{shown_paths(foreign)}, which somebody pushed to {ref} after it was verified, or committed to main meanwhile"
+        expected = f"only the changes that were verified at {verified}; no tag was moved"
+        raise ForeignChangesError(repository.url(commit), found, expected, "review these files, and revert the changes")
 
 
 def _make_ready(repository: HubClient, number: int, where: str, refusal: Exception) -> None:
-    """Make a draft ready to be merged; raise the Hub's refusal to merge where it is not a draft."""
+    """Turn a draft into a pull request that can be merged; raise `refusal`, the Hub's refusal to merge, if it is no draft."""
     details = details_of(repository, number)
     if details.conflicting_files:
         files = details.conflicting_files

@@ -1,4 +1,4 @@
-"""Changes of more than one commit, collected in a draft pull request, so that its merge shows them in one step."""
+"""Collect changes that need several commits in a draft pull request, so that its merge shows all of them at once."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,25 +21,27 @@ _DIGITS = 16
 def commit_in_parts(
     repository: HubClient, changes: Changes, *, parent: str, message: str, description: str = ""
 ) -> PullRequest | None:
-    """Commit any number of changes to a draft pull request, in commits of at most `MAX_OPERATIONS_PER_COMMIT`.
+    """Commit any number of changes to a draft pull request, in commits of at most `MAX_OPERATIONS_PER_COMMIT` files.
 
-    Readers of the branches see nothing of it. Run again after a stop, it finds its own pull request by the author, by the parent
-    and a digest of the changes in the title, and by its contents, and makes the commits that are missing. Where the Hub does not
-    say who the user of the token is, it opens another one.
+    Readers of the branches do not see the changes until the pull request is merged. When the function is called again after a stop,
+    it finds the earlier pull request and makes the commits that are missing. It recognizes the pull request by its author, by its
+    title, which contains the parent and a digest of the changes, and by its contents. If the Hub does not tell the user of the
+    token, a new pull request is opened.
 
     Args:
         repository: The client of the repository.
         changes: Any number of changes.
-        parent: The commit that main is at.
+        parent: The commit that main has to be at.
         message: The title of the pull request and of its commits.
         description: The description of the pull request.
 
     Returns:
-        The pull request, to verify at its `ref` and then to `merge`; None where `parent` has all changes already.
+        The pull request, which can be verified at its `ref` and then merged. None if `parent` contains all changes already.
 
     Raises:
         ConflictError: Main is at another commit, or somebody else commits to the pull request.
-        ChangedFileError, MissingFileError, AccessError, RefusedError, WriteError: See `commit`.
+        ChangedFileError, MissingFileError, AccessError, RefusedError, WriteError: A commit failed for the reason that `commit`
+            describes.
     """
     base = repository.files(parent)
     changes = remaining_changes(changes, base)
@@ -52,9 +54,9 @@ def commit_in_parts(
         made = _open(repository, title, description, parent)
         first = _find(repository, marker, base, changes)
         found = made if first is None or first.number == made.number else first
-        # somebody who publishes the same was faster: both continue with the first one
+        # Another run of the same publication was faster. Both continue with the pull request that was opened first.
         if found is not made:
-            try_to_close(repository, made.ref, f"The same as #{found.number}")
+            try_to_close(repository, made.ref, f"Duplicate of #{found.number}")
     remaining = changes if found.head == parent else remaining_changes(changes, repository.files(found.head))
     parts = split_changes(remaining, MAX_OPERATIONS_PER_COMMIT)
     head = found.head
@@ -65,17 +67,19 @@ def commit_in_parts(
 
 
 def upload_marker(parent: str, changes: Changes) -> str:
-    """Return the part of a pull request's title that identifies its parent and content, so that a later run finds it."""
+    """Return the end of a pull request's title: it identifies the parent and the changes, so that a later run finds it."""
     return f"[episeek {parent[:_DIGITS]}-{changes_digest(changes)[:_DIGITS]}]"
 
 
 def close(repository: HubClient, ref: str, *, comment: str) -> None:
-    """Close a pull request that will not be merged, unless it is merged or closed already, or of another user than the token's.
+    """Close a pull request that will not be merged.
+
+    Nothing happens if the pull request is merged or closed already, or if another user than the token's has opened it.
 
     Args:
         repository: The client of the repository.
-        ref: `refs/pr/N`.
-        comment: The reason, for people who look at it.
+        ref: The ref of the pull request, `refs/pr/N`.
+        comment: The reason, as a comment for people who read the pull request.
     """
     where = repository.url(ref)
     number = number_of(ref, where)
@@ -94,7 +98,7 @@ def close(repository: HubClient, ref: str, *, comment: str) -> None:
 
 
 def try_to_close(repository: HubClient, ref: str, comment: str) -> None:
-    """Close a pull request if that is possible; one that stays open does no harm."""
+    """Close a pull request, and ignore errors: a pull request that stays open does no harm."""
     with suppress(EpiseekError):
         close(repository, ref, comment=comment)
 
@@ -115,7 +119,7 @@ def _open(repository: HubClient, title: str, description: str, parent: str) -> P
         made = api.create_pull_request(repository.repository_id, title, description=description or None, repo_type=KIND)
         return int(made.num)
 
-    # two requests: the client reads the pull request that it has created
+    # The client makes two requests: it creates the pull request, and then reads it.
     number = repository.write(create, where=where, expected="a new pull request", landed=landed, is_one_request=False)
     made = _pull_request(repository, number, is_new=True)
     if made.head != parent:
@@ -125,7 +129,7 @@ def _open(repository: HubClient, title: str, description: str, parent: str) -> P
 
 
 def _find(repository: HubClient, marker: str, base: RemoteFiles, changes: Changes) -> PullRequest | None:
-    """Return the first pull request with this marker that makes some of the changes to the base, and no others."""
+    """Return the first pull request with this marker that contains some or none of the changes, and no other changes."""
     for number in _titled(repository, marker):
         found = _pull_request(repository, number, is_new=False)
         files = repository.files(found.head)
@@ -136,9 +140,9 @@ def _find(repository: HubClient, marker: str, base: RemoteFiles, changes: Change
 
 
 def _titled(repository: HubClient, end: str) -> Iterator[int]:
-    """Yield the numbers of the open pull requests of the token's user whose titles end with `end`.
+    """Return an iterator over the sorted numbers of open pull requests whose titles end with `end`.
 
-    Those of other users are skipped: anybody can write such a title.
+    Only pull requests of the token's user are returned, because anybody could choose such a title.
     """
     found = repository.read(
         lambda api: [
@@ -166,7 +170,7 @@ def _pull_request(repository: HubClient, number: int, *, is_new: bool) -> PullRe
 
 
 def details_of(repository: HubClient, number: int) -> Any:
-    """Return the Hub's description of a pull request."""
+    """Return the Hub's details of a pull request, such as its status and author, in the client's form."""
     return repository.read(
         lambda api: api.get_discussion_details(repository.repository_id, number, repo_type=KIND),
         where=repository.url(f"{REF_PREFIX}{number}"),
@@ -175,10 +179,10 @@ def details_of(repository: HubClient, number: int) -> Any:
 
 
 def number_of(ref: str, where: str) -> int:
-    """Return N of `refs/pr/N`.
+    """Return the number of a pull request from its ref `refs/pr/N`.
 
     Raises:
-        RefusedError: The text is another ref.
+        RefusedError: `ref` is not the ref of a pull request.
     """
     number = ref.removeprefix(REF_PREFIX)
     if not (ref.startswith(REF_PREFIX) and number.isascii() and number.isdigit()):

@@ -1,4 +1,4 @@
-"""Moving a tag of a repository: the Hub can only delete a tag and create it."""
+"""Move a tag of a repository by deleting and creating it, since the Hub has no request that moves a tag."""
 
 from typing import Any
 
@@ -8,27 +8,27 @@ from episeek_pipelines.publish.hub_client.client import HubClient
 from episeek_pipelines.publish.hub_client.values import KIND
 
 _MAX_CREATIONS = 5
-"""Tries to create the tag while somebody else creates and deletes it, too."""
+"""Largest number of tries to create the tag if somebody else creates and deletes it at the same time."""
 
 
 def move_tag(repository: HubClient, tag: str, commit: str) -> bool:
-    """Move a tag to a commit, and return whether that changed anything.
+    """Move a tag to a commit, and return whether that changed anything; False means that the tag was at the commit already.
 
-    The client can only delete a tag and create it, so for the one request that creates it there is no tag. A reader that asks for
-    the tag in this moment learns that there is no such revision (LeRobot raises RevisionNotFoundError, or takes the tag of the next
-    lower version where there is one). A reader that has resolved the tag before keeps reading that commit, and main is not
-    affected. A run that was stopped in this moment leaves no tag; run again, it creates the tag.
+    The Hub can only delete a tag and create it, so the tag does not exist between these two requests. A reader that asks for the
+    tag in this moment gets an error (LeRobot raises RevisionNotFoundError, or takes the tag of the next lower version if there is
+    one). A reader that has resolved the tag before keeps reading that commit, and main is not affected. A run that is stopped in
+    this moment leaves no tag. When it is started again, it creates the tag.
 
     Raises:
-        MissingFileError: There is no such commit; the tag was not moved.
+        MissingFileError: The commit does not exist; the tag was not moved.
         ConflictError: Somebody else has moved the tag in the meantime.
-        WriteError: The Hub does not answer any more; the message says whether the tag may be missing now.
+        WriteError: The Hub does not answer any more; the tag may be missing now.
     """
     where = repository.url(tag)
     before = repository.refs().tags.get(tag)
     if before == commit:
         return False
-    # before anything is deleted
+    # The commit is checked before the tag is deleted.
     found = repository.head(commit)
     if found != commit:
         raise MissingFileError(repository.url(commit), f"commit {found}", "a whole commit id of 40 digits")
@@ -39,9 +39,9 @@ def move_tag(repository: HubClient, tag: str, commit: str) -> bool:
     except ConflictError:
         raise
     except EpiseekError as error:
-        was = f"it was at {before}" if before is not None else "there was none before"
+        was = f"it was at {before}" if before is not None else "it did not exist before"
         found = f"{error.found}; the tag may be missing now ({was})"
-        raise WriteError(where, found, f"a tag at {commit}", "run it again to create the tag") from None
+        raise WriteError(where, found, f"a tag at {commit}", "run the command again to create the tag") from None
     return True
 
 
@@ -58,7 +58,7 @@ def _delete(repository: HubClient, tag: str, before: str, where: str) -> None:
 
     try:
         repository.write(delete, where=where, expected="the tag to be deleted", landed=landed)
-    # somebody else has deleted it
+    # Somebody else has deleted the tag at the same time.
     except MissingFileError:
         if not landed():
             raise
@@ -78,7 +78,7 @@ def _create(repository: HubClient, tag: str, commit: str, where: str) -> None:
     for attempt in range(_MAX_CREATIONS):
         try:
             repository.write(create, where=where, expected="the tag to be created", landed=landed)
-        # somebody else has created it
+        # Somebody else has created the tag at the same time.
         except RefusedError:
             if landed():
                 return
@@ -89,4 +89,4 @@ def _create(repository: HubClient, tag: str, commit: str, where: str) -> None:
 
 
 def _moved(where: str, now: str | None, expected: str) -> ConflictError:
-    return ConflictError(where, f"the tag at {now}: somebody else has moved it", expected, now or "")
+    return ConflictError(where, f"the tag at {now}, since somebody else has moved it", expected, now or "")

@@ -1,4 +1,7 @@
-"""Uploads of content to LFS or Xet before the commit that refers to it; content that the Hub has is not sent again."""
+"""Upload the content of files to LFS or Xet, before the commit that refers to it.
+
+Content that the Hub has already is not sent again.
+"""
 
 from collections.abc import Iterator
 from functools import partial
@@ -12,22 +15,22 @@ from episeek_pipelines.publish.overlay.changes import Addition
 from episeek_schemas import layout
 
 GROUP_BYTES = 1 << 30
-"""Bytes that one call uploads; a failed call is repeated as a whole."""
+"""Number of bytes that one call uploads at most, unless a single file is larger. A failed call is repeated as a whole."""
 
 _IGNORE_NOTHING = "# nothing is left out\n"
-"""Sent as .gitignore: the Hub silently drops files from a commit that the repository's own ignores."""
+"""Content sent as .gitignore: without it, the Hub silently drops files that the repository's own .gitignore ignores."""
 
 
 def upload(repository: HubClient, additions: tuple[Addition, ...], revision: str) -> list[Any]:
-    """Send the content of the files that the repository does not keep in Git itself.
+    """Upload the content of those files that the repository keeps in LFS or Xet, and return the operations of the commit.
 
     Args:
         repository: The client of the repository.
         additions: The files to commit.
-        revision: The revision to commit to; its `.gitattributes` decide which files are in Git.
+        revision: The revision to commit to. Its `.gitattributes` decide which files are in LFS or Xet, and which in Git itself.
 
     Returns:
-        The client's operations, which commit all of the files.
+        One operation of huggingface_hub's client for each addition, for the commit that follows.
 
     Raises:
         ChangedFileError: A file has changed since its addition was planned.
@@ -38,8 +41,8 @@ def upload(repository: HubClient, additions: tuple[Addition, ...], revision: str
         repository.write(
             partial(_preupload, repository, operations=[operation for _, operation in made], revision=revision),
             where=repository.url(revision),
-            expected=f"an upload of {len(group)} files, from {group[0].path} on",
-            # content that has arrived is not sent again
+            expected=f"an upload of {len(group)} files, the first of them {group[0].path}",
+            # The upload may be repeated: content that has arrived is not sent again.
             landed=None,
             byte_count=sum(addition.size for addition in group),
         )
@@ -50,10 +53,12 @@ def upload(repository: HubClient, additions: tuple[Addition, ...], revision: str
 
 
 def require_writable(repository: HubClient, revision: str = MAIN) -> None:
-    """Require that the token may commit to a branch: one request, the first one of a commit, which changes nothing.
+    """Raise an error if the token does not have the right to commit to a branch.
+
+    This makes the first request of a commit, which changes nothing.
 
     Raises:
-        AccessError: The token may not commit.
+        AccessError: The token does not have the right to commit.
     """
     content = b"never sent\n"
     addition = Addition(layout.CARD_PATH, content, len(content), "")
@@ -62,11 +67,11 @@ def require_writable(repository: HubClient, revision: str = MAIN) -> None:
         repository.write(
             partial(_preupload, repository, operations=[operation], revision=revision),
             where=repository.url(revision),
-            expected="a repository that may be written to",
+            expected="a token with the right to write to the repository",
             landed=None,
         )
     except AccessError as error:
-        hint = f"{error.hint}; or leave a pull request with --create-pr"
+        hint = f"{error.hint}; or open a pull request with --create-pr"
         raise AccessError(error.where, error.found, error.expected, hint) from None
 
 
@@ -89,11 +94,11 @@ def _operation(repository: HubClient, addition: Addition) -> Any:
     except ValueError as error:
         if "is not a file on the local file system" in str(error):
             raise MissingFileError(str(addition.source), "no such file", f"the content of {where}") from None
-        raise RefusedError(where, first_line(error), "a path that the Hub takes") from None
+        raise RefusedError(where, first_line(error), "a path that the Hub accepts") from None
 
 
 def _require_unchanged(addition: Addition, operation: Any) -> None:
-    """Compare with the size and the hash of the content that the client has sent."""
+    """Raise ChangedFileError if the content that the client has sent differs from the planned content."""
     info = operation.upload_info
     if (info.size, info.sha256.hex()) != (addition.size, addition.sha256):
         source = addition.path if isinstance(addition.source, bytes) else addition.source

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Final
 
 KIND: Final = "dataset"
-"""The type of the repositories, as the Hub's client calls it."""
+"""The repository type of datasets, in the words of the Hub's client."""
 
 MAIN: Final = "main"
 
 REF_PREFIX: Final = "refs/pr/"
-"""Beginning of the refs of pull requests; their number follows."""
+"""Beginning of the ref of a pull request; the number of the pull request follows."""
 
 OPEN_STATUSES: Final = ("draft", "open")
 """Statuses of pull requests that are neither merged nor closed."""
@@ -18,7 +18,7 @@ OPEN_STATUSES: Final = ("draft", "open")
 
 @dataclass(frozen=True, slots=True)
 class Refs:
-    """The commits of branches and tags, by name."""
+    """All branches and tags of a repository: the commit of each, by name."""
 
     branches: Mapping[str, str]
     tags: Mapping[str, str]
@@ -29,22 +29,23 @@ class CommitOutcome:
     """The result of a commit or a merge."""
 
     commit: str
-    """The commit that holds the changes."""
+    """The commit that contains the changes."""
     is_new: bool
-    """False where the repository had the changes already, and nothing was committed."""
+    """Whether this call committed something; False if the repository contained the changes already."""
     operation_count: int
-    """Files added, replaced and deleted."""
+    """Number of files that the commit added, replaced and deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class PullRequest:
-    """A pull request or a draft of one."""
+    """A pull request of a repository on the Hub, open or draft."""
 
     number: int
     ref: str
-    """`refs/pr/N`: a revision that can be read like any other."""
+    """The ref `refs/pr/N`, which can be read like any other revision."""
     head: str
-    """The commit of `ref`."""
+    """The newest commit of the pull request."""
     url: str
+    """URL of the web page."""
     is_new: bool
-    """False where a previous run opened it."""
+    """Whether this run opened the pull request; False if a previous run did."""

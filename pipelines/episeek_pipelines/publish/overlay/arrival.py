@@ -1,7 +1,8 @@
-"""Checking that a publication arrived as it was sent.
+"""Check that the published revision of a dataset is what was sent.
 
-Files are compared by size and content identity, the index is opened as a reader opens it, and clips are compared byte by byte.
-Problems are collected, not raised: the caller decides what happens to a revision that differs from what was sent.
+Files are compared by size and content identity. The index is opened as a reader opens it, and clips (short frame ranges of videos,
+each read as an MP4) are compared byte by byte. Problems are collected, not raised: the caller decides what to do with a revision
+that differs.
 """
 
 import hashlib
@@ -26,46 +27,46 @@ from episeek_pipelines.publish.overlay.file_comparison import sha256_in, stored_
 from episeek_schemas import layout, sidecars
 
 MAX_CLIP_FRAMES = 8
-"""Frames of a clip that is compared."""
+"""Largest number of frames in a clip that is compared."""
 
 _NOTHING_SENT = Changes((), (), 0)
 
 
 @dataclass(frozen=True, slots=True)
 class ArrivalReport:
-    """The result of comparing a published revision with what was sent."""
+    """The result of comparing a published revision with the files that were sent."""
 
     url: str
     build_id: str
-    """Build id of the published sidecars; empty where they could not be opened."""
+    """Build id of the published sidecars; empty if they could not be opened."""
     file_count: int
-    """Files that arrived with the content that was sent."""
+    """Number of files that arrived with the content that was sent."""
     size_only_count: int
-    """Large files among these that were compared by size alone, since the store gives no digest of them."""
+    """Number of files in `file_count` that were compared by size alone: large files of which the store gives no digest."""
     deleted_count: int
-    """Files that are deleted, as they should be."""
+    """Number of files that the publication deleted and that no longer exist."""
     compared_clips: int
-    """Clips with the same bytes as in the source."""
+    """Number of clips whose bytes are the same as those of the source video."""
     decoded_clips: int
-    """Clips with the frames and times that the index says, where there was no source to compare with."""
+    """Number of clips that decode to the frames and times in the index; they had no source video to be compared with."""
     clip_bytes: int
-    """Bytes fetched for the clips."""
+    """Number of bytes fetched for the clips."""
     problems: tuple[ArrivalProblem, ...]
 
     @property
     def is_as_sent(self) -> bool:
-        """Return whether nothing differs."""
+        """Return whether no difference was found."""
         return not self.problems
 
     @property
     def summary(self) -> str:
-        """One line for people."""
+        """Return the result in one line: the first problem, or the numbers of files and clips that were compared."""
         if self.problems:
             more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
-            return f"{self.url} is not as it was sent: {self.problems[0]}{more}"
+            return f"{self.url} differs from what was sent: {self.problems[0]}{more}"
         parts = [f"{self.file_count} files as sent"]
         if self.size_only_count:
-            parts[0] += f" ({self.size_only_count} by size alone)"
+            parts[0] += f" ({self.size_only_count} compared by size alone)"
         if self.compared_clips:
             parts.append(f"{self.compared_clips} clips equal to the source's")
         if self.decoded_clips:
@@ -75,7 +76,7 @@ class ArrivalReport:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """The result for one clip or file: the difference, and how it was compared."""
+    """The result of comparing one clip or file: the difference, if any, and the way of comparing."""
 
     problem: ArrivalProblem | None = None
     byte_count: int = 0
@@ -93,21 +94,21 @@ def check_arrival(
     seed: int = 0,
     storage_options: dict[str, Any] | None = None,
 ) -> ArrivalReport:
-    """Open a published revision and compare it with what was sent.
+    """Open a published revision, compare it with the files that were sent, and return the differences.
 
     Args:
         url: The dataset at the new revision: `hf://datasets/ORG/NAME@COMMIT`, or any other root.
         overlay: The overlay that was published.
-        data_root: Root of the videos that were indexed. None stands for the overlay where it has videos; otherwise clips
-            are decoded with PyAV.
-        sent: The changes whose files are compared; the sidecars among them are those that the revision must have.
-        clip_count: Number of clips to fetch: the first, the last, and random ones.
-        seed: Seed of the random clips.
+        data_root: Root of the videos that were indexed. With None, clips are compared with the overlay's videos; if the overlay
+            has no videos, clips are decoded with PyAV instead.
+        sent: The changes that were sent. Their files are compared, and their sidecars give the build id to expect.
+        clip_count: Number of clips to compare: the first one, the last one, and random ones.
+        seed: Seed of the choice of random clips.
         storage_options: Options of the store, for `episeek.open`.
 
     Raises:
         BackendUnavailableError: PyAV is needed and not installed.
-        EpiseekError: The overlay's own sidecars or videos cannot be read. Problems of the revision are in the report instead.
+        EpiseekError: The overlay's own sidecars or videos cannot be read. Problems of the revision are reported, not raised.
     """
     local = episeek.open(overlay.url, data_root=(overlay if data_root is None else data_root).url, on_stale="ignore")
     expected_build = _build_sent(sent) or local.build_id
@@ -145,9 +146,10 @@ def check_arrival(
 
 
 def sample_clips(index: ByteIndex, clip_count: int, *, seed: int) -> list[Clip]:
-    """Return clips of up to `MAX_CLIP_FRAMES` frames: the first frames, the last ones, and random ones of any episode and camera.
+    """Return clips of up to `MAX_CLIP_FRAMES` frames, without reading them.
 
-    A dataset without videos has none.
+    They are the first frames of the first episode, the last frames of the last episode, and random frames of random episodes and
+    cameras. The list is empty for a dataset without videos.
     """
     if not index.cameras or not index.episode_count:
         return []
@@ -166,7 +168,7 @@ def sample_clips(index: ByteIndex, clip_count: int, *, seed: int) -> list[Clip]:
 
 
 def _build_sent(sent: Changes) -> str:
-    """Return the build id of the sidecars that were sent; empty where none were sent."""
+    """Return the build id of the sidecars that were sent, or an empty string if no sidecars were sent."""
     content = next((addition.source for addition in sent.additions if addition.path == layout.FILES_PATH), None)
     if content is None:
         return ""
@@ -226,7 +228,7 @@ def _compare_indexes(published: ByteIndex, local: ByteIndex, build_id: str) -> l
 
 
 def _compare_clip(published: ByteIndex, local: ByteIndex, wanted: Clip, *, has_source: bool) -> _Outcome:
-    """Compare a clip of the revision with the same clip of the source, or else with the frames and times in the index."""
+    """Compare a published clip with the same clip of the source video, or with the index if there is no source video."""
     where = f"episode {wanted.episode_index} of {wanted.camera_key!r}, frames [{wanted.start}, {wanted.stop})"
     mine = _source_bytes(wanted, has_source=has_source)
     try:
@@ -248,7 +250,7 @@ def _compare_clip(published: ByteIndex, local: ByteIndex, wanted: Clip, *, has_s
 
 
 def _source_bytes(clip: Clip, *, has_source: bool) -> bytes | None:
-    """Return the clip of the video that was indexed; None where that is not on this machine."""
+    """Return the bytes of a clip of the video that was indexed, or None if that video is not on this machine."""
     try:
         return clip.read()
     except MissingFileError:

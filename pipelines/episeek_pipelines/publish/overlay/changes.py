@@ -1,4 +1,7 @@
-"""The values that planning, sending and checking a publication pass on: files of the target, and changes to them."""
+"""Values that the plan of a publication, its sending and its check share: the files of the target, and the changes to them.
+
+The target is the repository or the store that the dataset is published into.
+"""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -8,31 +11,36 @@ from episeek.stores.identity import FileIdentity
 from episeek_schemas import layout
 
 MAX_READ_BYTES: Final = 1 << 26
-"""Largest file that is read to compare its content, where the store gives no SHA-256 of it."""
+"""Largest file, in bytes, that is read to compare its content if the store gives no SHA-256 of it."""
 
 STAGED_PREFIX: Final = f"{layout.BYTE_INDEX_PARTIAL_DIR}/"
-"""Beginning of the paths below which publications into a store stage their files."""
+"""Beginning of the paths of files that a publication into a store has written but not yet put in place."""
 
 _SHOWN_PATHS: Final = 5
 
 Listing = Mapping[str, FileIdentity | None]
-"""The files that a store lists, by path; None where the listing has no size."""
+"""The size and identity of each file that a store lists, by path; None for a file whose size the listing does not contain."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """One file of a repository at a commit, or of a store, as listed."""
+    """One file of a repository at a commit, or of a store, as the listing describes it."""
 
     path: str
     size: int
     sha256: str | None
-    """SHA-256 of the content, hex: of files in LFS or Xet, and of a store's files that were compared; None where it is unknown."""
+    """SHA-256 of the content in hex. None if it is unknown: it is known of files in LFS or Xet, and of a store's files that were
+    compared.
+    """
     blob_id: str
-    """Git's id of the blob, hex: the content's for a file in Git itself, the pointer's for one in LFS; empty in a store."""
+    """Git's blob id in hex. It is the id of the content for a file in Git itself, and the id of the LFS pointer for a file in LFS.
+    Empty for a file of a store.
+    """
     xet_hash: str | None = None
+    """The Hub's hash of the content in hex, if the file is in Xet."""
     store_ids: tuple[str, ...] | None = None
-    """The identities that a store gives its readers, as `FileIdentity.store_ids`; None for the Hub, whose identities follow from
-    the other fields.
+    """The identities that readers of a store get, as in `FileIdentity.store_ids`. None for a file of the Hub, whose identities
+    follow from the other fields.
     """
 
 
@@ -42,14 +50,16 @@ RemoteFiles = Mapping[str, RemoteFile]
 
 @dataclass(frozen=True, slots=True)
 class Addition:
-    """One file that is added or replaced."""
+    """One file that a publication adds or replaces."""
 
     path: str
+    """Path in the dataset."""
     source: str | bytes
-    """A local path, or the content."""
+    """The path of the local file, or the content itself."""
     size: int
+    """Size of the content in bytes."""
     sha256: str
-    """SHA-256 of the content, hex."""
+    """SHA-256 of the content in hex."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +71,25 @@ class Changes:
     deletions: tuple[str, ...]
     """Paths of deleted files, sorted."""
     unchanged_count: int
-    """Files that have the wanted content already."""
+    """Number of files of the overlay that have the same content in the target already."""
 
     @property
     def operation_count(self) -> int:
-        """Number of files added, replaced and deleted."""
+        """Return the number of files that are added, replaced and deleted."""
         return len(self.additions) + len(self.deletions)
 
     @property
     def byte_count(self) -> int:
-        """Bytes of the additions."""
+        """Return the total size of the additions in bytes."""
         return sum(addition.size for addition in self.additions)
 
     @property
     def paths(self) -> frozenset[str]:
-        """Paths of all additions and deletions."""
+        """Return the paths of all additions and deletions."""
         return frozenset({*(addition.path for addition in self.additions), *self.deletions})
 
 
 def shown_paths(paths: Collection[str]) -> str:
-    """Return the first few paths in words, for a message."""
+    """Return the first few of the sorted paths and the number of the others, as text for a message."""
     more = f" and {len(paths) - _SHOWN_PATHS} more" if len(paths) > _SHOWN_PATHS else ""
     return ", ".join(sorted(paths)[:_SHOWN_PATHS]) + more

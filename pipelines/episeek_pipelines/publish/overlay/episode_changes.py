@@ -1,4 +1,4 @@
-"""The episodes of an overlay and those of its target, for a dry run: what readers will find changed, as far as metadata tells."""
+"""Find out for a dry run how the episodes of an overlay differ from those of the target that it would be published into."""
 
 from contextlib import suppress
 
@@ -9,9 +9,9 @@ from episeek_pipelines.jobs.comparison.compare import diff
 
 
 def compare_with_target(overlay: Root, target: str) -> Comparison | None:
-    """Return what the overlay changes in the dataset of its target, by `meta/` and listings alone.
+    """Return the differences between an overlay and the dataset in its target, from `meta/` and listings alone.
 
-    None where the target holds no dataset that can be read: the publication may well be what repairs it.
+    Return None if the target contains no readable dataset. That is no error, because the publication may repair the target.
     """
     with suppress(EpiseekError):
         return diff(target, overlay.url, level="meta")

@@ -1,4 +1,4 @@
-"""Comparing the files of a repository or a store with the content to be published, and two trees with each other."""
+"""Functions that compare the files of a repository or store with the content to be published, or two listings with each other."""
 
 import hashlib
 import os
@@ -12,18 +12,18 @@ from episeek_pipelines.dataset.digests import Digests
 from episeek_pipelines.publish.overlay.changes import Addition, Changes, RemoteFile, RemoteFiles
 
 SHA256: Final = "sha256:"
-"""Beginning of an identity that is the SHA-256 of the content, as in `FileIdentity.store_ids`."""
+"""Prefix of those identities in `FileIdentity.store_ids` that are the SHA-256 of the content."""
 
 _BLOCK_BYTES: Final = 1 << 20
 _RANGE_BYTES: Final = 1 << 23
 
 
 def remaining_changes(changes: Changes, files: RemoteFiles) -> Changes:
-    """Return the part of the changes that is not in a tree yet.
+    """Return the changes that are still to be made to a repository or store; changes that it contains already are left out.
 
     Args:
         changes: The changes of one publication.
-        files: The tree; the paths that the changes touch are enough.
+        files: The present files of the repository or store. Only the paths that the changes touch are used.
     """
     additions = tuple(addition for addition in changes.additions if not has_content(files.get(addition.path), addition))
     deletions = tuple(path for path in changes.deletions if path in files)
@@ -32,26 +32,26 @@ def remaining_changes(changes: Changes, files: RemoteFiles) -> Changes:
 
 
 def has_content(remote: RemoteFile | None, addition: Addition) -> bool:
-    """Return whether a file of a repository has the content of an addition."""
+    """Return whether a file of a repository has the content that an addition would give it; False for no file."""
     return _matches(remote, addition.size, addition.sha256, lambda: git_blob_id(addition.source))
 
 
 def has_digests(remote: RemoteFile | None, digests: Digests) -> bool:
-    """Return whether a file of a repository or a store is known to have the content with these digests."""
+    """Return whether the listing proves that a file of a repository or store has the content with these digests."""
     return _matches(remote, digests.size, digests.sha256, lambda: digests.blob_id)
 
 
 def sha256_in(identity: FileIdentity | None) -> str:
-    """Return the SHA-256 among the identities of a file, hex; empty where there is none."""
+    """Return the SHA-256 among the identities of a file, in hex, or an empty string if there is none."""
     ids = () if identity is None else identity.store_ids
     return next((store_id.removeprefix(SHA256) for store_id in ids if store_id.startswith(SHA256)), "")
 
 
 def stored_sha256(source: ByteSource, path: str, size: int) -> str:
-    """Read a file of a store and return its SHA-256, hex.
+    """Read a file of a store and return the SHA-256 of its content in hex.
 
     Raises:
-        MissingFileError, ReadError: It cannot be read.
+        MissingFileError, ReadError: The file cannot be read.
     """
     digest = hashlib.sha256()
     for start in range(0, size, _RANGE_BYTES):
@@ -60,12 +60,12 @@ def stored_sha256(source: ByteSource, path: str, size: int) -> str:
 
 
 def differing_paths(one: RemoteFiles, other: RemoteFiles) -> frozenset[str]:
-    """Return the paths at which two trees differ."""
+    """Return the paths whose files differ between two listings, or that only one of the listings contains."""
     return frozenset(path for path in one.keys() | other.keys() if not _is_same(one.get(path), other.get(path)))
 
 
 def git_blob_id(source: str | bytes) -> str:
-    """Return the Git blob id, in hex, of a local file or of the given content.
+    """Return the Git blob id in hex of a local file, or of content given as bytes.
 
     Raises:
         MissingFileError, ReadError: The file cannot be read.
@@ -88,7 +88,10 @@ def git_blob_id(source: str | bytes) -> str:
 
 
 def changes_digest(changes: Changes) -> str:
-    """Return a digest of the wanted content of each path, hex; it does not depend on where the local files are."""
+    """Return a digest in hex of all changes: the path, size and SHA-256 of each addition, and the path of each deletion.
+
+    The digest does not depend on the place of the local files.
+    """
     digest = hashlib.sha256()
     for addition in sorted(changes.additions, key=lambda addition: addition.path):
         digest.update(f"+{addition.path}\0{addition.size}\0{addition.sha256}\0".encode())

@@ -1,4 +1,4 @@
-"""The files of an overlay that a publication may send."""
+"""Find the files of an overlay (the output of `episeek prepare`) that a publication may send."""
 
 import os
 from pathlib import Path
@@ -8,17 +8,17 @@ from episeek_pipelines.dataset.root import Root
 from episeek_schemas import layout, sidecars
 
 PARTIAL_SUFFIX = ".partial"
-"""End of the name of a directory that holds the unfinished work of a run."""
+"""End of the name of a directory that contains the unfinished work of a run."""
 
 SIDECAR_PATHS = frozenset(path for path, _ in sidecars.TABLES.values())
 """Paths of the four sidecar tables."""
 
 
 def sendable_files(overlay: Root) -> dict[str, str]:
-    """Return the files below a local root that a publication may send: their full paths, by relative path.
+    """Return the full path of each file of a local overlay that a publication may send, by its path in the dataset.
 
-    Hidden files and folders (`.git`, `.cache`) are not sent, nor temporary files and `*.partial` of stopped runs, links that lead
-    out of the root or nowhere, and files in `meta/byte_index` other than its four tables.
+    These are not sent: hidden files and folders (such as `.git` and `.cache`), temporary files and `*.partial` folders of stopped
+    runs, links whose target is missing or outside of the root, and files in `meta/byte_index` other than the four tables.
 
     Raises:
         ReadError: A folder cannot be listed.

@@ -1,7 +1,8 @@
-"""A memory of what was last published from this machine into each repository and store, in the cache directory.
+"""Record in the cache directory what this machine last published into each repository and each store.
 
-Files that have not changed since then can be replaced: nobody else has edited them, even if an overlay that was prepared anew has
-no record of them. The directory may be removed at any time. Then a publication may need `--base` or `--overwrite`.
+Files that have not changed since the last publication may be replaced, because nobody else has edited them. The overlay itself may
+not have this record, for instance after it was prepared anew. The records may be removed at any time. A publication may then need
+`--base` or `--overwrite`.
 """
 
 import hashlib
@@ -18,26 +19,26 @@ from episeek_pipelines.dataset.root import Root
 
 
 def last_commit(repository_id: str) -> str | None:
-    """Return the commit last published into a repository; None where there is none."""
+    """Return the commit that this machine last published into a repository, or None if no commit is recorded."""
     with suppress(ValueError, TypeError, KeyError):
         return str(_read(repository_id)["commit"])
     return None
 
 
 def remember_commit(repository_id: str, commit: str) -> None:
-    """Remember the commit published into a repository, if the cache directory can be written."""
+    """Record the commit that was published into a repository; do nothing if the cache directory cannot be written."""
     _write(repository_id, {"commit": commit})
 
 
 def last_files(url: str) -> dict[str, FileIdentity]:
-    """Return the files last published into a store, by path; empty where there are none."""
+    """Return the identities of the files that this machine last published into a store, by path; empty without a record."""
     with suppress(ValueError, TypeError, KeyError, AttributeError):
         return {path: FileIdentity(size, tuple(ids)) for path, (size, *ids) in _read(url)["files"].items()}
     return {}
 
 
 def remember_files(url: str, files: Mapping[str, FileIdentity]) -> None:
-    """Remember the files published into a store, if the cache directory can be written."""
+    """Record the files that were published into a store; do nothing if the cache directory cannot be written."""
     _write(url, {"files": {path: [identity.size, *identity.store_ids] for path, identity in files.items()}})
 
 

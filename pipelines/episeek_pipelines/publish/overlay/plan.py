@@ -1,9 +1,9 @@
-"""The plan of a publication: the files that it adds, replaces and deletes, and how they are divided into commits.
+"""Plan a publication: find the files that it adds, replaces and deletes, and divide them into commits.
 
-Files are compared by size and by the identity in the repository's listing: the SHA-256 of LFS, or Git's id of the blob. Only
-Parquet files that the rewrite replaced and unfinished sidecars of stopped runs are deleted; videos, the card and other metadata
-never are. Files that a repository cannot hold are refused here, before anything is sent. Whether the resulting files belong
-together is checked by `episeek_pipelines.publish.overlay.target_check`.
+Files are compared by size and by the identity in the repository's listing: the SHA-256 of LFS, or Git's blob id. A publication
+deletes only Parquet files that the rewrite replaced, and unfinished sidecars of stopped runs. It never deletes videos, the card or
+other metadata. Files that a repository cannot contain are refused here, before anything is sent. The module
+`episeek_pipelines.publish.overlay.target_check` checks whether the resulting files belong together.
 """
 
 import unicodedata
@@ -23,7 +23,7 @@ from episeek_schemas import layout
 
 MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 4095
-"""Longest name and path in a clone on Linux (NAME_MAX, PATH_MAX)."""
+"""Longest name and longest path, in bytes, that a clone on Linux can contain (NAME_MAX, PATH_MAX)."""
 
 _FORBIDDEN_PARTS = frozenset({"", ".", "..", ".git", ".cache"})
 
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class UnpublishableError(EpiseekError, ValueError):
-    """A repository, or a clone of it, could not hold the files to be published."""
+    """The Hub's repository, or a clone of it on some file system, cannot contain the files to be published."""
 
 
 def plan_changes(
@@ -45,27 +45,27 @@ def plan_changes(
     digests: LocalDigests | None = None,
     is_repository: bool = True,
 ) -> Changes:
-    """Compare an overlay with the files of a repository at a commit, or of a store, and return the changes.
+    """Compare an overlay with the files of a repository or store, and return the changes that publish the overlay.
 
     Args:
         overlay: The output of `episeek prepare`; with `sidecars_only`, it may be the output of `episeek index --output`.
-        remote: The files of the repository or store.
-        card: The new README.md. None keeps the existing one; where there is none, the overlay's is sent.
+        remote: The files of the repository at a commit, or of the store.
+        card: The content of the new README.md. None keeps the existing README.md, or sends the overlay's if none exists.
         sidecars_only: Send only `meta/byte_index/` and the card, and delete nothing.
-        replaced_files: Contents, or local paths, that are sent instead of the overlay's files of the same paths.
-        digests: Digests of files that were hashed before.
+        replaced_files: Contents or local paths, by path in the dataset, that are sent instead of the overlay's files.
+        digests: Digests of local files that were computed before. They are reused, so that no file is read twice.
         is_repository: Whether the limits of the Hub's repositories and of their clones apply.
 
     Raises:
         NotADatasetError: There is no `meta/info.json`, or the overlay has no Parquet files in data/ or meta/episodes/.
-        MissingSidecarError, MixedBuildError, SidecarLayoutError, FormatVersionError: The overlay has no complete build of sidecars.
-        UnpublishableError: A repository cannot hold a path, or that many files.
+        MissingSidecarError, MixedBuildError, SidecarLayoutError, FormatVersionError: The overlay has no complete set of sidecars.
+        UnpublishableError: A repository cannot contain a file with this path, or so many files.
         ReadError: A file cannot be read, or is being written.
     """
     contents: dict[str, str | bytes] = {**sendable_files(overlay), **replaced_files}
     if layout.INFO_PATH not in (remote if sidecars_only else contents):
         where = "the repository" if sidecars_only else str(overlay)
-        raise NotADatasetError(where, f"no {layout.INFO_PATH}", "the root of a LeRobot v3.0 dataset, as prepared")
+        raise NotADatasetError(where, f"no {layout.INFO_PATH}", "the root of a prepared LeRobot v3.0 dataset")
     for folder in () if sidecars_only else (layout.DATA_DIR, layout.EPISODES_DIR):
         if not any(_is_rewritten(path, folder) for path in contents):
             raise NotADatasetError(
@@ -79,7 +79,7 @@ def plan_changes(
     if card is not None:
         contents[layout.CARD_PATH] = card
     elif layout.CARD_PATH in remote:
-        # Somebody may have edited it since.
+        # Somebody may have edited the target's card since the overlay was prepared.
         contents.pop(layout.CARD_PATH, None)
     paths = sorted(contents)
     for path in paths:
@@ -97,14 +97,15 @@ def plan_changes(
 
 
 def split_changes(changes: Changes, max_operations: int = MAX_OPERATIONS_PER_COMMIT) -> list[Changes]:
-    """Divide changes into several commits, where a single commit would be too large.
+    """Divide changes into parts that are small enough for one commit each, in the order in which the commits have to be made.
 
-    Videos and data come first, then metadata, sidecars and the card. `meta/episodes` and `meta/info.json`, by which readers see the
-    new data, are in the last part that adds files, which is filled up with other files. Deletions come last.
+    Videos and data come first, then metadata, sidecars and the card, and deletions come last. Readers find new data through
+    `meta/episodes` and `meta/info.json`. These two are in the last part that adds files. That part has as many files as allowed,
+    so that files that belong together arrive together.
 
     Args:
         changes: The changes of one publication.
-        max_operations: Most files added, replaced and deleted by one part.
+        max_operations: Largest number of files that one part adds, replaces and deletes.
 
     Raises:
         ValueError: `max_operations` is less than 1.
@@ -112,7 +113,7 @@ def split_changes(changes: Changes, max_operations: int = MAX_OPERATIONS_PER_COM
     if max_operations < 1:
         raise ValueError(f"max_operations: found {max_operations}; expected 1 or more")
     additions = sorted(changes.additions, key=lambda addition: (_rank(addition.path), addition.path))
-    # The last part is a full one: it holds the files that belong together.
+    # The first part takes the remainder, so that the last part is full: it contains the files that belong together.
     first = len(additions) % max_operations or max_operations
     added = [additions[:first], *_chunks(additions[first:], max_operations)]
     room = max_operations - len(added[-1])
@@ -148,7 +149,7 @@ def _rank(path: str) -> int:
 
 
 def _is_replaced(path: str, contents: Mapping[str, object]) -> bool:
-    """Return whether the files of an overlay replace a file of the repository, so that it is deleted."""
+    """Return whether a file of the repository has to be deleted because the files of the overlay take its place."""
     if path.startswith(f"{layout.BYTE_INDEX_PARTIAL_DIR}/"):
         return True
     is_rewritten = _is_rewritten(path, layout.DATA_DIR) or _is_rewritten(path, layout.EPISODES_DIR)
@@ -159,7 +160,7 @@ def _is_rewritten(path: str, folder: str) -> bool:
     return path.startswith(f"{folder}/") and path.endswith(".parquet")
 
 
-# --- what a repository can hold -------------------------------------------------------------------------------------------------
+# --- limits of a repository -----------------------------------------------------------------------------------------------------
 
 
 def _require_path(path: str) -> None:
@@ -170,13 +171,13 @@ def _require_path(path: str) -> None:
     elif any(unicodedata.category(character) in ("Cc", "Cs") for character in path) or "\\" in path:
         problem = "a control character, a backslash or bytes that are not UTF-8 in it"
     elif max(len(part.encode()) for part in parts) > MAX_NAME_BYTES or len(path.encode()) > MAX_PATH_BYTES:
-        problem = f"a name of more than {MAX_NAME_BYTES} bytes, or {MAX_PATH_BYTES} in all"
+        problem = f"a name of more than {MAX_NAME_BYTES} bytes, or a path of more than {MAX_PATH_BYTES} bytes"
     if problem:
-        raise UnpublishableError(repr(path), problem, "a path that a repository and its clones can hold")
+        raise UnpublishableError(repr(path), problem, "a path that a repository and its clones can contain")
 
 
 def _require_room(before: frozenset[str], added: list[str], deletions: Iterable[str]) -> None:
-    """Raise UnpublishableError where the repository cannot hold the files. Folders without new files are not checked."""
+    """Raise UnpublishableError if the repository, or one of the folders that get new files, would have too many files."""
     after = (before - frozenset(deletions)).union(added)
     if len(after) > MAX_REPOSITORY_FILES:
         raise UnpublishableError(
@@ -196,29 +197,32 @@ def _require_room(before: frozenset[str], added: list[str], deletions: Iterable[
 
 
 def _require_names(entries: Mapping[str, set[str]], after: frozenset[str], new: list[str]) -> None:
-    """Raise UnpublishableError where a new name differs from another in case alone, or a file and a folder have the same name."""
+    """Raise UnpublishableError for a new name that differs from another in case alone, or that both a file and a folder have."""
     same_folded: dict[tuple[str, str], list[str]] = {}
     for folder in {folder for path in new for folder, _ in _entries(path)}:
         for name in sorted(entries[folder]):
             same_folded.setdefault((folder, name.casefold()), []).append(name)
     for path in new:
         if path in entries:
-            raise UnpublishableError(path, "a folder of that name in the repository", "a name that is free")
+            raise UnpublishableError(path, "a folder of the same name in the repository", "a name that is not in use")
         for folder, name in _entries(path):
             if folder in after:
                 raise UnpublishableError(
-                    path, f"{folder!r}, which is a file in the repository", "a folder, or nothing there"
+                    path, f"{folder!r}, which is a file in the repository", "a folder, or no file of this name"
                 )
             names = same_folded[folder, name.casefold()]
             if len(names) > 1:
                 other = next(other for other in names if other != name)
                 found = f"{other!r} in the same folder after the change"
-                expected = "names that differ in more than case, since some file systems take them for one"
+                expected = "names that differ in more than case, since some file systems ignore case"
                 raise UnpublishableError(path, found, expected)
 
 
 def _entries(path: str) -> Iterator[tuple[str, str]]:
-    """Yield each folder of a path, from the root "", with the name of the path's next part in it."""
+    """Yield each folder of a path, from the root (the empty string), with the name that the path continues with.
+
+    For `a/b/c`: ("", "a"), ("a", "b") and ("a/b", "c").
+    """
     parts = path.split("/")
     for depth, name in enumerate(parts):
         yield "/".join(parts[:depth]), name

@@ -1,8 +1,8 @@
-"""Sidecars with the identities that the target gives its videos, as indexing the target itself would write them.
+"""Write the sidecars again, with the identities that the videos have in the target (the repository or store of a publication).
 
-Sidecars made from local files have no identities, so that each reader would have to read the header of a file before it trusts
-the index. The build id covers the identities. Therefore the index step writes all four tables again, from the existing rows. No
-video is read. The result is byte for byte what `episeek index hf://...` writes.
+Sidecars that were made from local files contain no identities. A reader of the target would then have to read the header of each
+video before it trusts the index. The build id depends on the identities, so the index step writes all four tables again, from the
+existing rows. No video is read. The result is byte for byte what `episeek index` writes for the target itself.
 """
 
 import os
@@ -31,16 +31,16 @@ _AGAIN = "prepare or index the dataset again"
 
 
 def write_identified_sidecars(overlay: Root, target_check: TargetCheck, work: Root) -> dict[str, str]:
-    """Write the sidecars with the column `store_id` filled in, below another root.
+    """Write the sidecars below another root, with the column `store_id` filled in from the target.
 
     Args:
         overlay: The overlay with the existing sidecars.
-        target_check: The files that were compared with the target, with their identities.
+        target_check: The result of `check_target`, which contains the videos with their identities in the target.
         work: A local root; `meta/byte_index/` below it is replaced.
 
     Returns:
-        The local path of each table by its path in the dataset, for `replaced_files` of `plan_changes`; empty where the overlay's
-        sidecars have these identities already.
+        The local path of each table by its path in the dataset, as `replaced_files` of `plan_changes` takes it. Empty if the
+        overlay's sidecars contain these identities already.
 
     Raises:
         SidecarLayoutError: The sidecars have another format version or index version, are damaged, or cannot be mapped.
@@ -73,7 +73,7 @@ def write_identified_sidecars(overlay: Root, target_check: TargetCheck, work: Ro
 
 
 def _identified_properties(record: FileRecord, unit: IndexUnit) -> FileProperties:
-    """Return the row of a file, without its number, with the identity that the target gives the file."""
+    """Return the sidecar row of a file, without its row number, with the file's identity in the target as `store_id`."""
     kept = properties_of(record)
     return kept if unit.identity is None else replace(kept, store_id=unit.identity.store_id)
 
@@ -86,13 +86,13 @@ def _fragment(
     build: ExistingBuild,
     item: tuple[str, IndexUnit, FileProperties],
 ) -> tuple[str, FragmentSummary]:
-    """Return the digest of a file's existing rows, and a fragment with the new ones."""
+    """Return the digest of a video's existing rows, and the fragment (the rows of one video) with its new rows."""
     fragment, unit, properties = item
     arrays = existing.arrays(np.asarray(unit.episodes.episode_index), unit.camera_index)
     if arrays is None:
         where = overlay.join(layout.BYTE_INDEX_DIR)
         raise SidecarLayoutError(
-            where, f"tables that do not give the rows of {unit.path}", "tables that can be mapped", _AGAIN
+            where, f"tables that do not contain the rows of {unit.path}", "tables that can be mapped", _AGAIN
         )
     digest = fragment_digest(build.files[unit.path], arrays)
     return digest, index_to_fragment(
@@ -101,7 +101,7 @@ def _fragment(
 
 
 def _require_whole(build: ExistingBuild, digests: Sequence[str], where: str) -> None:
-    """Raise SidecarLayoutError where the build id does not follow from the rows: damaged rows must not get a new id."""
+    """Raise SidecarLayoutError if the rows do not have the build id in the footers: damaged rows must not get a new build id."""
     found = build_id_of(build.description, digests)
     if found != build.build_id:
         raise SidecarLayoutError(

@@ -1,8 +1,8 @@
-"""Checking that an overlay belongs to its target: the repository at the parent commit, or the store, that it is published into.
+"""Check that an overlay belongs to its target: the repository at a commit, or the store, that it is to be published into.
 
 The videos of the target must be those that the sidecars describe, and every file in the metadata must exist after the publication.
-Videos are compared by size and content identity. Sidecars that were made from local files have no identities; then the header of
-each video is read, by ranges, and its digest is compared. Nothing else of a video is read, and nothing is sent.
+Videos are compared by size and content identity. Sidecars that were made from local files contain no identities. In that case the
+header of each video is read, by range requests, and its digest is compared. Nothing else of a video is read, and nothing is sent.
 """
 
 import tempfile
@@ -36,7 +36,7 @@ _PREPARE_AGAIN = "prepare the dataset again from this revision"
 
 @dataclass(frozen=True, slots=True)
 class TargetProblem:
-    """One file of the target that the overlay does not fit."""
+    """One file of the target that differs from what the overlay's sidecars or metadata describe."""
 
     path: str
     found: str
@@ -47,7 +47,10 @@ class TargetProblem:
 
 
 class TargetMismatchError(EpiseekError, ValueError):
-    """The sidecars or the metadata do not belong to the files of the target; `problems` has one entry for each, by path."""
+    """The sidecars or the metadata do not belong to the files of the target.
+
+    `problems` lists the files, sorted by path.
+    """
 
     def __init__(
         self, where: str, found: str, expected: str, hint: str = "", problems: tuple[TargetProblem, ...] = ()
@@ -60,7 +63,7 @@ class TargetMismatchError(EpiseekError, ValueError):
 
     @classmethod
     def of(cls, problems: list[TargetProblem], *, where: str) -> "TargetMismatchError":
-        """Return the error for some problems; its message has the first of them."""
+        """Return the error for a list of problems; its message contains the first few of them."""
         ordered = tuple(sorted(problems, key=lambda problem: (problem.path, problem.found)))
         shown = " | ".join(map(str, ordered[:_SHOWN_PROBLEMS]))
         more = f" | and {len(ordered) - _SHOWN_PROBLEMS} more" if len(ordered) > _SHOWN_PROBLEMS else ""
@@ -70,7 +73,7 @@ class TargetMismatchError(EpiseekError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class TargetCheck:
-    """The dataset as it will be after the publication; all of it fits the target."""
+    """The dataset that readers will see after the publication; the check has found no problem in it."""
 
     info: DatasetInfo
     episode_count: int
@@ -78,16 +81,16 @@ class TargetCheck:
     units: tuple[IndexUnit, ...]
     """The MP4 files, sorted by path, with the identities that they have in the target."""
     headers_read: int = 0
-    """Headers read, of files without an identity to compare."""
+    """Number of video headers that were read because there was no identity to compare."""
     request_count: int = 0
-    """Requests to the target for headers; a file that is on this machine as well is read here."""
+    """Number of requests to the target for headers. The header of a file that is on this machine as well is read here instead."""
     bytes_read: int = 0
-    """Bytes of these requests."""
+    """Number of bytes that these requests returned."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """A file whose header has to be compared with its row."""
+    """A video whose header has to be read and compared with the video's row in the sidecars."""
 
     source: CountingSource
     record: FileRecord
@@ -96,14 +99,14 @@ class _Pending:
 def check_target(
     overlay: Root, remote: RemoteFiles, videos: ByteSource, *, changes: Changes, sidecars_only: bool
 ) -> TargetCheck:
-    """Compare an overlay with the target that it is to be published into.
+    """Compare an overlay with its target, and return the dataset that readers will see after the publication.
 
     Args:
-        overlay: The overlay; see `episeek_pipelines.publish.overlay.plan.plan_changes`.
-        remote: The files of the target.
-        videos: The source that reads them.
-        changes: The changes planned from the two; the sidecars among them may have identities or not.
-        sidecars_only: Check the sidecars against the metadata of the target instead of the overlay's.
+        overlay: The overlay, as for `episeek_pipelines.publish.overlay.plan.plan_changes`.
+        remote: The files of the target, by path.
+        videos: The source that reads files of the target.
+        changes: The changes that were planned from the overlay and the target.
+        sidecars_only: Compare the sidecars with the metadata of the target instead of the overlay's metadata.
 
     Raises:
         TargetMismatchError: The sidecars describe other files, or a file in the metadata will not exist.
@@ -138,7 +141,7 @@ def check_target(
         if is_same is False:
             problems.append(_identity_problem(identity, record))
         elif is_same is None:
-            # A file that is on this machine as well has the same content: that is why it is not sent.
+            # A file that is on this machine as well has the same content: otherwise it would be sent.
             source = local if unit.path in kept_here else videos
             pending.append(_Pending(CountingSource(source), record))
     compared = map_in_threads(_header_problem, pending, max_in_flight=STORE_IN_FLIGHT)
@@ -158,25 +161,26 @@ def check_target(
 
 
 def require_no_loss(info: bytes, target_check: TargetCheck, *, where: str) -> None:
-    """Refuse an overlay that was prepared before the target grew, and a target of version 2.x.
+    """Raise an error if the publication would take episodes or files away from the readers of the target.
 
-    Publishing would remove the new episodes; and who reads version 2.x would find its data files gone.
+    That is so if the target got episodes after the overlay was prepared, or if the target has version 2.x: a publication deletes
+    the data files of version 2.x.
 
     Args:
-        info: The target's meta/info.json.
+        info: The content of the target's meta/info.json.
         target_check: The result of `check_target`.
         where: The target, for messages.
 
     Raises:
-        TargetMismatchError: The target has more episodes or frames than the overlay, or is of version 2.x.
+        TargetMismatchError: The target has more episodes or frames than the overlay, or it has version 2.x.
     """
     try:
         document = lerobot.parse_document(info)
     except DocumentError:
-        # Nothing that a reader could lose.
+        # No reader can open this dataset, so no reader can lose anything.
         return
     if lerobot_v2.is_v2(document):
-        hint = "prepare it with --videos copy or pack, and publish the result as a repository or folder of its own"
+        hint = "prepare it with --videos copy or --videos pack, and publish the result into a new repository or folder"
         found = f"codebase_version {document['codebase_version']!r} in the target"
         raise TargetMismatchError(where, found, "version 3.0", hint)
     counts = {"total_episodes": target_check.episode_count, "total_frames": target_check.frame_count}
@@ -184,13 +188,14 @@ def require_no_loss(info: bytes, target_check: TargetCheck, *, where: str) -> No
         count = document.get(key)
         if isinstance(count, int) and count > here:
             found = f"{key} {count} in the target, {here} in the overlay"
-            raise TargetMismatchError(where, found, "no fewer in the overlay", _PREPARE_AGAIN)
+            raise TargetMismatchError(where, found, f"{key} at least as high in the overlay", _PREPARE_AGAIN)
 
 
 def identity_in_target(file: RemoteFile) -> FileIdentity:
-    """Return the identity that readers of the target get for a file.
+    """Return the identity that the target reports to its readers for a file.
 
-    The Hub gives the SHA-256 of LFS and the hash of Xet, or Git's id of the blob as the ETag.
+    For a file in LFS, the Hub reports its SHA-256, and its Xet hash if there is one. For a file in Git itself, it reports Git's
+    blob id as the ETag.
     """
     if file.store_ids is not None:
         return FileIdentity(file.size, file.store_ids)
@@ -202,7 +207,10 @@ def identity_in_target(file: RemoteFile) -> FileIdentity:
 
 @contextmanager
 def _metadata(overlay: Root, remote: RemoteFiles, source: ByteSource, sidecars_only: bool) -> Iterator[Root]:
-    """Yield a root with the `meta/` that readers see after the publication."""
+    """Yield a root whose `meta/` is the one that readers will see after the publication.
+
+    It is the overlay, or with `sidecars_only` a temporary folder with the target's info.json and meta/episodes.
+    """
     if not sidecars_only:
         yield overlay
         return
@@ -233,11 +241,14 @@ def _description_problems(dataset: Dataset, build: ExistingBuild) -> Iterator[Ta
 def _data_problems(dataset: Dataset, after: set[str]) -> Iterator[TargetProblem]:
     for path, rows in dataset.data_rows().items():
         if path not in after:
-            yield TargetProblem(path, "no such file after the change", f"the rows of episode {rows[0]}")
+            yield TargetProblem(path, "no such file after the publication", f"the rows of episode {rows[0]}")
 
 
 def _row_problems(units: list[IndexUnit], build: ExistingBuild, *, fps: float) -> Iterator[TargetProblem]:
-    """Yield files without a row, rows without a file of the episodes, and files that hold other episodes by now."""
+    """Yield the differences between the videos that the metadata declares and the videos that the sidecars describe.
+
+    A video can lack a row, a row can lack its video, and a video can have other episodes than when it was indexed.
+    """
     for unit in units:
         record = build.files.get(unit.path)
         if record is None:
@@ -254,14 +265,14 @@ def _row_problems(units: list[IndexUnit], build: ExistingBuild, *, fps: float) -
 
 
 def _published_identity(addition: Addition | None, file: RemoteFile | None) -> FileIdentity | None:
-    """Return the identity of a file after the publication, sent or not; None where it will not exist."""
+    """Return the identity that a file will have after the publication, or None if the file will not exist."""
     if addition is not None:
         return FileIdentity(addition.size, (f"{SHA256}{addition.sha256}",))
     return None if file is None else identity_in_target(file)
 
 
 def _identity_problem(identity: FileIdentity, record: FileRecord) -> TargetProblem:
-    """Return how a file with another size or identity differs from its row."""
+    """Return the problem of a file whose size or identity in the target differs from its row in the sidecars."""
     if identity.size != record.file_size:
         found, expected = f"{identity.size} bytes", f"{record.file_size}"
     else:
@@ -270,17 +281,20 @@ def _identity_problem(identity: FileIdentity, record: FileRecord) -> TargetProbl
 
 
 def _is_content(identity: FileIdentity, store_id: str) -> bool | None:
-    """Return `FileIdentity.is_content`, but None for ETags that differ: those of another store are not comparable."""
+    """Return whether a file has the recorded identity, or None if the identities cannot be compared.
+
+    ETags that differ prove nothing, because another store may give the same content another ETag.
+    """
     is_same = identity.is_content(store_id)
     return None if is_same is False and store_id.startswith("etag:") else is_same
 
 
 def _header_problem(item: _Pending) -> TargetProblem | None:
-    """Return how the header of a file differs from its row; None where it does not."""
+    """Read the header of a video and return how it differs from the video's row; return None if it is the same."""
     path, record = item.record.file_path, item.record
     expected = f"the header that was indexed, with digest {record.moov_sha256[:12]}..."
     try:
         digest = recorded_header_digest(item.source, record)
     except (Mp4Error, MissingFileError) as error:
         return TargetProblem(path, error.found, expected)
-    return None if digest == record.moov_sha256 else TargetProblem(path, f"one with digest {digest[:12]}...", expected)
+    return None if digest == record.moov_sha256 else TargetProblem(path, f"digest {digest[:12]}...", expected)

@@ -1,4 +1,4 @@
-"""The verification that an overlay has to pass before it is published."""
+"""Verify an overlay (the output of `episeek prepare`) before it is published, and find the videos that this needs."""
 
 from episeek.errors import DestinationError, MissingFileError
 from episeek_pipelines.dataset.metadata import read_info
@@ -13,12 +13,15 @@ from episeek_schemas import layout
 
 
 def is_verifiable(root: Root) -> bool:
-    """Return whether an overlay has metadata to verify; sidecars alone, as `episeek index --output` writes them, have none."""
+    """Return whether an overlay contains metadata to verify: the output of `episeek index --output` contains only sidecars."""
     return root.exists(layout.INFO_PATH)
 
 
 def local_videos(root: Root) -> str | None:
-    """Return the root on this machine that has an overlay's videos: the overlay or its recorded source; None for neither."""
+    """Return the root on this machine that contains an overlay's videos: the overlay itself, or its recorded source.
+
+    Return None if neither contains them on this machine.
+    """
     if root.list(layout.VIDEOS_DIR):
         return root.url
     try:
@@ -29,7 +32,7 @@ def local_videos(root: Root) -> str | None:
 
 
 def require_videos(root: Root, *, where: str) -> None:
-    """Require that an overlay that is to become a new dataset holds its videos.
+    """Raise an error if an overlay does not contain its videos, because a new dataset needs them.
 
     Args:
         root: The overlay.
@@ -39,7 +42,7 @@ def require_videos(root: Root, *, where: str) -> None:
         DestinationError: The videos are not in the overlay.
     """
     if read_info(root).video_keys and not root.list(layout.VIDEOS_DIR):
-        found = f"no dataset there, and no {layout.VIDEOS_DIR}/ in {root}"
+        found = f"no dataset yet, and no {layout.VIDEOS_DIR}/ in the overlay {root}"
         hint = "prepare the overlay with --videos link or --videos copy"
         raise DestinationError(where, found, "an overlay with its videos", hint)
 
@@ -47,13 +50,13 @@ def require_videos(root: Root, *, where: str) -> None:
 def verify_overlay(root: Root, videos: str, execution: Execution) -> VerificationReport:
     """Verify an overlay before it is published, and return the report.
 
-    Rows are verified as well, as of every local dataset: nobody has verified those of `episeek rewrite`, and others may have been
-    edited since.
+    The rows of its data files are verified as well. `episeek rewrite` does not verify the rows that it writes, and files may have
+    been edited since.
 
     Args:
         root: The overlay.
         videos: Root of the videos.
-        execution: Scheduler, workers, progress.
+        execution: Scheduler, workers and progress.
 
     Raises:
         RefusedPublicationError: The overlay has errors.

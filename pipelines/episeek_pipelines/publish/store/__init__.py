@@ -1,1 +1,1 @@
-"""Publishing into a store or a directory."""
+"""Publishing into a store or a directory: content is staged first, and a switch then gives the files their final names."""

@@ -1,4 +1,7 @@
-"""The attempts of one run to publish an overlay into a store: plan, send and switch, again where the store changes meanwhile."""
+"""Plan, send and switch a publication into a store, and try again if the store changes in the meantime.
+
+The switch is the step that gives the staged files their final names (see `publish_to_store`).
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -17,13 +20,13 @@ from episeek_pipelines.publish.store.switch_order import data_order, moves_rows
 from episeek_schemas import layout
 
 MAX_ATTEMPTS: Final = 6
-"""Attempts of one run; each after somebody else has edited the card."""
+"""Largest number of attempts of one run. A new attempt is made after somebody else has edited the card."""
 
 _WATCHED: Final = (
     *(f"{folder}/" for folder in (layout.DATA_DIR, layout.META_DIR, layout.VIDEOS_DIR)),
     layout.CARD_PATH,
 )
-"""Folders and files that nobody else may change during the publication."""
+"""Beginnings of the paths of files that nobody else may change during the publication."""
 
 _NO_CHANGES: Final = Changes((), (), 0)
 _AS_BEFORE: Final = "these files as they were when the publication began"
@@ -32,16 +35,18 @@ _PREPARE_AGAIN: Final = "prepare the dataset again"
 
 @dataclass(slots=True)
 class StorePublisher:
-    """Publishes one overlay into one store."""
+    """One run that publishes an overlay into a store, in one or more attempts."""
 
     overlay: Root
     run: PublicationRun
     options: StoreOptions
     work: Root
-    """A local root for sidecars with the identities of the store."""
+    """A local root for new sidecars that contain the identities of the videos in the store."""
 
     def publish(self, listing: Listing) -> tuple[StorePublication, StorePlan]:
-        """Plan, send and switch. Begin again where only the card was edited meanwhile, or a file while it was read.
+        """Plan the changes, send the content and switch to it, and return the result with the last plan.
+
+        All of this is repeated if somebody else edits the card in the meantime, or changes a file while it is being read.
 
         Raises:
             ConflictError: Others change the same files.
@@ -51,7 +56,7 @@ class StorePublisher:
             try:
                 plan = self._plan(listing)
             except ChangedFileError:
-                # Another publication has changed the file while it was read.
+                # Another publication has changed the file while it was being read.
                 if attempt == MAX_ATTEMPTS:
                     raise
                 listing = run.writer.files()
@@ -81,16 +86,16 @@ class StorePublisher:
             run.switch(plan.changes, now)
             run.finish(now)
             return self._result(plan, videos, listing, attempt), plan
-        raise self._conflict([layout.CARD_PATH], "a card that nobody edits meanwhile", "run this again")
+        raise self._conflict([layout.CARD_PATH], "a card that nobody edits meanwhile", "run this command again")
 
     def remember(self, plan: StorePlan) -> None:
-        """Remember the published files, so that the next publication from this machine may replace them."""
+        """Record the published files on this machine, so that its next publication may replace them."""
         remember_files(self.run.writer.root.url, identities_of(plan.wanted, self.run.writer.files()))
 
     def _require_known_origin(self, plan: StorePlan) -> None:
-        """Raise ConflictError where a file that is replaced may be somebody else's.
+        """Raise ConflictError if the publication would replace a file that somebody else may have changed.
 
-        The files of a switch that was stopped are this publication's own.
+        There is no check if this run continues an earlier one: its files are in the store already.
         """
         if self.options.overwrite or self.run.is_resumed:
             return
@@ -104,16 +109,19 @@ class StorePublisher:
             published=last_files(url),
         )
         if paths:
-            found = f"{shown_paths(paths)} neither as in the source of DST, nor as last published from here"
-            hint = "prepare the dataset again from it, or replace the files with --overwrite"
-            raise ConflictError(url, found, "these files as they were", hint=hint)
+            found = f"{shown_paths(paths)}, neither as in the source of DST nor as last published from this machine"
+            hint = "prepare the dataset again from this URL, or replace the files with --overwrite"
+            raise ConflictError(url, found, "these files unchanged", hint=hint)
 
     def _plan(self, listing: Listing) -> StorePlan:
         options, contents = self.options, self.run.contents
         return plan_for_store(self.overlay, listing, contents, sidecars_only=options.sidecars_only, work=self.work)
 
     def _send_videos(self, plan: StorePlan, listing: Listing) -> Listing:
-        """Send videos before all else, since sidecars need the identities that the store gives them; return the new listing."""
+        """Publish the videos first, and return the new listing of the store.
+
+        The sidecars that are published later contain the identities that the store gives the videos.
+        """
         run, videos = self.run, _videos(plan.changes)
         direct = [video for video in videos if run.writer.has_whole_puts and video.path not in listing]
         if direct:
@@ -133,7 +141,10 @@ class StorePublisher:
         return run.writer.files()
 
     def _changed_by_others(self, plan: StorePlan, now: Listing) -> set[str]:
-        """Return the files of the dataset that have changed since the plan, but not by another run of the same publication."""
+        """Return the paths of files of the dataset that others have changed since the plan was made.
+
+        Changes that another run of the same publication has made are left out.
+        """
         changed = differing_files(plan.listing, now, _WATCHED)
         wanted = [(addition, addition.path) for addition in plan.wanted if addition.path in changed]
         same = self.run.contents.compare(now, wanted)
@@ -141,7 +152,7 @@ class StorePublisher:
         return changed - deleted - {path for path, is_same in same.items() if is_same}
 
     def _conflict(self, paths: set[str] | list[str], expected: str, hint: str = "") -> ConflictError:
-        found = f"{shown_paths(paths)} changed by somebody else in the meantime"
+        found = f"{shown_paths(paths)}, changed by somebody else in the meantime"
         return ConflictError(self.run.writer.root.url, found, expected, hint=hint)
 
     def _result(self, plan: StorePlan, videos: Changes, before: Listing, attempts: int) -> StorePublication:

@@ -1,7 +1,7 @@
-"""Comparing the files of a store with the content that a publication wants them to have.
+"""Compare the files of a store with the content that a publication gives them.
 
-Files are compared by size and by the store's identity, where that can be computed here. Otherwise they are read, up to a size of
-`MAX_READ_BYTES`.
+Files are compared by size and by the identity in the store's listing. If that identity cannot be computed here, files of up to
+`MAX_READ_BYTES` are read.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ _HASHING_THREADS = 4
 
 @dataclass(slots=True)
 class StoreContents:
-    """Compares the files of a store with local content, and remembers what the identities have proved."""
+    """The contents of a store, compared with local content; identities that were computed once are not computed again."""
 
     root: Root
     digests: LocalDigests
@@ -38,11 +38,14 @@ class StoreContents:
     _sent: set[tuple[str, str]] = field(default_factory=set)
 
     def note_sent(self, addition: Addition, path: str) -> None:
-        """Note that this run has sent the content to a path: from now on its size is enough where there is no better evidence."""
+        """Record that this run has sent the content to a path.
+
+        From now on, a comparison that neither an identity nor reading can decide is decided by the size.
+        """
         self._sent.add((path, addition.sha256))
 
     def additions_of(self, contents: Mapping[str, str | bytes]) -> list[Addition]:
-        """Return contents as additions with their digests, sorted by path."""
+        """Return an addition, with size and SHA-256, for each local file or content, sorted by path."""
         paths = sorted(contents)
         found = self.digests.of_all([contents[path] for path in paths])
         return [
@@ -51,11 +54,13 @@ class StoreContents:
         ]
 
     def remote_files(self, listing: Listing, wanted: Sequence[Addition]) -> RemoteFiles:
-        """Return the files of a store for a plan; files that have the wanted content carry its digest.
+        """Return the files of a store, by path, as the plan of a publication needs them.
+
+        A file that has the wanted content already gets the SHA-256 of that content. All other files have none.
 
         Args:
-            listing: The listing of the root; staged files in it are skipped.
-            wanted: The additions with the wanted content.
+            listing: The listing of the root. Staged files in it are skipped.
+            wanted: The additions with the content that the store should have.
         """
         pairs = [(addition, addition.path) for addition in wanted if addition.path in listing]
         same = self.compare(listing, pairs)
@@ -73,14 +78,14 @@ class StoreContents:
         }
 
     def compare(self, listing: Listing, pairs: Sequence[tuple[Addition, str]]) -> dict[str, bool | None]:
-        """Return whether files of the store have the content of additions, by their path in the store.
+        """Return for each path whether the file in the store has the content of an addition.
 
-        The value is False for a file that does not exist, and None where it cannot be decided: the size is right or unknown, there
+        The value is False for a file that does not exist. It is None if it cannot be decided: the size is right or unknown, there
         is no identity to compare, and the file is too large to be read.
 
         Args:
             listing: The listing of the root.
-            pairs: Additions, each with the path in the store to compare it with.
+            pairs: The additions, each with the path of the file in the store that it is compared with.
         """
         decided: dict[str, bool | None] = {}
         alike: list[tuple[Addition, str]] = []
@@ -93,7 +98,7 @@ class StoreContents:
         by_id = map_in_threads(
             lambda pair: self._by_id(listing[pair[1]], pair[0]), alike, max_in_flight=_HASHING_THREADS
         )
-        # Where one identity is a digest of the content, all are, so that one that differs is of another content.
+        # If one identity in this store is a digest of its content, all are. An identity that differs then proves other content.
         has_digests = any(by_id)
         unknown = []
         for pair, is_same in zip(alike, by_id, strict=True):
@@ -127,5 +132,5 @@ class StoreContents:
         try:
             return stored_sha256(self.root.source(), path, addition.size) == addition.sha256
         except MissingFileError:
-            # It was removed since it was listed.
+            # The file was removed after the listing.
             return False

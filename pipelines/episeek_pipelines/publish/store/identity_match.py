@@ -1,9 +1,9 @@
-"""Matching local content with the identity that a store gives a file, without reading the file.
+"""Compare local content with the identity that a store gives a file, without reading the file in the store.
 
-An ETag of S3 is the MD5 of the content if it was sent by one request. After an upload in parts it is the MD5 of the parts' MD5s,
-with their number. Neither holds if the store encrypts with keys of its own. An ETag does not say the size of the parts, so the
-usual sizes are tried. An ETag that matches proves the content. One that does not match proves nothing, since other stores, and
-encryption, give other ETags.
+An ETag of S3 is the MD5 of the content if the content was sent in one request. After an upload in parts, it is the MD5 of the
+parts' MD5s, followed by the number of parts. Neither is true if the store encrypts with its own keys. An ETag does not contain the
+size of the parts, so the usual sizes are tried. An ETag that matches proves the content. An ETag that does not match proves
+nothing, since other stores, and stores that encrypt, compute ETags in another way.
 """
 
 import hashlib
@@ -18,22 +18,22 @@ from episeek.errors import ReadError, described
 _ETAG: Final = re.compile(r"etag:([0-9a-f]{32})(?:-(\d+))?")
 
 PART_SIZES_BYTES: Final = tuple(count << 20 for count in (5, 8, 10, 15, 16, 25, 32, 50, 64, 100, 128, 250, 500, 512))
-"""Part sizes that clients choose: 8 MiB the AWS command line, 50 MiB s3fs, 5 MiB rclone and the SDKs."""
+"""Part sizes that are tried, because clients choose them: the AWS command line 8 MiB, s3fs 50 MiB, rclone and the SDKs 5 MiB."""
 
 _BLOCK_BYTES: Final = 1 << 20
 
 
 def matches_identity(content: str | bytes, *, size: int, sha256: str, store_id: str) -> bool | None:
-    """Return whether content matches the identity that a store gives a file.
+    """Return whether local content has the identity that a store gives a file of the same size.
 
     Args:
-        content: A local path, or the bytes.
-        size: Bytes of the content, and of the file in the store.
-        sha256: SHA-256 of the content, hex.
-        store_id: One of `episeek.stores.identity.FileIdentity.store_ids`.
+        content: The path of a local file, or the content itself.
+        size: Size in bytes of the content and of the file in the store.
+        sha256: SHA-256 of the content in hex.
+        store_id: The identity, one of `episeek.stores.identity.FileIdentity.store_ids`.
 
     Returns:
-        None where the identity proves nothing: its kind cannot be computed here, or the ETag may be of another kind.
+        True or False if the identity proves it. None if this kind of identity cannot be computed here, or if an ETag differs.
 
     Raises:
         ReadError: The local file cannot be read.
@@ -52,7 +52,11 @@ def matches_identity(content: str | bytes, *, size: int, sha256: str, store_id: 
 
 
 def _md5s(content: str | bytes, size: int, part_count: int | None) -> Iterator[str]:
-    """Yield the MD5 of the content, or the MD5 in the ETag after an upload in that many parts, for each usual part size."""
+    """Yield the MD5s in hex that an S3 ETag of the content can contain.
+
+    That is the MD5 of the content if `part_count` is None. Otherwise it is the MD5 of the parts' MD5s, for each usual part size
+    that gives this number of parts.
+    """
     if part_count is None:
         yield _digests(content, max(size, 1))[0].hex() if size else hashlib.md5(b"", usedforsecurity=False).hexdigest()
         return
@@ -62,7 +66,7 @@ def _md5s(content: str | bytes, size: int, part_count: int | None) -> Iterator[s
 
 
 def _digests(content: str | bytes, part_bytes: int) -> list[bytes]:
-    """Return the MD5 of each part."""
+    """Return the MD5 of each part of the content; every part has `part_bytes` bytes, and the last one the remainder."""
     digests, digest, room = [], hashlib.md5(usedforsecurity=False), part_bytes
     for block in _blocks(content):
         view = memoryview(block)
@@ -89,7 +93,7 @@ def _blocks(content: str | bytes) -> Iterator[bytes]:
 
 
 def _xet_hash(content: str | bytes) -> str | None:
-    """Return the hash that the Hub's Xet storage gives the content; None without the package hf_xet."""
+    """Return the hash that the Hub's Xet storage gives the content, or None if the package hf_xet is not installed."""
     try:
         from hf_xet import hash_files
     except ImportError:

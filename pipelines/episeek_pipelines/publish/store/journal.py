@@ -1,8 +1,9 @@
-"""The journal of a publication whose switch is in progress: `meta/byte_index.partial/publication.json`.
+"""The journal of a publication whose switch is in progress: `meta/byte_index.partial/publication.json` in the store.
 
-It is written right before the first file gets its final name, and removed last. Meanwhile readers may see half of the publication,
-so that no other publication may switch. The journal identifies the publication by the content that it wants in the store: the same
-publication, run again or twice at once, continues. It also identifies the run that wrote it: only that run may withdraw it.
+The switch gives the staged files their final names. The journal is written before the first file gets its name, and removed at the
+end. In between, readers may see half of the publication, so no other publication may begin its switch. The journal identifies the
+publication by the content of its files. The same publication may continue, when it is run again or twice at the same time. The
+journal also identifies the run that wrote it: only that run may remove it after a conflict.
 """
 
 import hashlib
@@ -24,14 +25,14 @@ _VERSION: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A publication, identified by the content that it wants in the store."""
+    """A publication, identified by the content of the files that it publishes."""
 
     digest: str
-    """Digest of the overlay's files, hex."""
+    """SHA-256 in hex of the paths, sizes and digests of the overlay's files."""
 
     @classmethod
     def of(cls, wanted: Sequence[Addition], *, sidecars_only: bool) -> "Publication":
-        """Return the publication of all files of an overlay, whether the store has some of them already or not."""
+        """Return the publication of all files of an overlay, including those that the store contains already."""
         digest = hashlib.sha256(b"sidecars" if sidecars_only else b"dataset")
         for addition in sorted(wanted, key=lambda addition: addition.path):
             digest.update(f"\0{addition.path}\0{addition.size}\0{addition.sha256}".encode())
@@ -39,31 +40,32 @@ class Publication:
 
     @property
     def staged_prefix(self) -> str:
-        """Beginning of the paths below which its files are staged."""
+        """Return the beginning of the staged paths of this publication's files."""
         return f"{STAGED_PREFIX}{self.digest[:16]}/"
 
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """The content of the journal."""
+    """The content of a journal, as far as another run needs it."""
 
     publication: str
-    """Digest of the publication."""
+    """`Publication.digest` of the publication."""
     run: str
-    """The run of the publication that wrote it."""
+    """Random id of the run that wrote the journal."""
     order: DataOrder
-    """The order in which data files change. Once some have changed, it cannot be computed any more."""
+    """The order in which data files change. It is recorded because it cannot be computed after some of them have changed."""
 
 
 def claim(
     writer: StoreWriter, publication: Publication, changes: Changes, *, run: str, order: DataOrder = "any"
 ) -> Journal | None:
-    """Write the journal, and return the journal that the store has then: this one, or that of another run of the publication.
+    """Write the journal unless another run of the same publication has written one, and return the journal in the store.
 
-    None means that another run had a journal and has removed it since. That run has finished or given up; claim again.
+    Return None if another run has removed its journal in the meantime, because it has finished or given up. The caller then calls
+    this function again.
 
     Raises:
-        ConflictError: Another publication has begun to switch.
+        ConflictError: The store contains the journal of another publication.
     """
     document = {
         "version": _VERSION,
@@ -82,19 +84,19 @@ def claim(
 
 
 def has_journal(root: Root, publication: Publication) -> bool:
-    """Return whether the store has a journal of this publication.
+    """Return whether the store contains a journal of this publication.
 
     Raises:
-        ConflictError: It has a journal of another publication.
+        ConflictError: The store contains the journal of another publication.
     """
     return journal_of(root, publication) is not None
 
 
 def journal_of(root: Root, publication: Publication) -> Journal | None:
-    """Return the journal of this publication; None where there is none.
+    """Return the journal of this publication, or None if the store contains no journal.
 
     Raises:
-        ConflictError: The store has a journal of another publication.
+        ConflictError: The store contains the journal of another publication.
     """
     found = _read(root)
     if found is not None and found.publication != publication.digest:
@@ -103,10 +105,10 @@ def journal_of(root: Root, publication: Publication) -> Journal | None:
 
 
 def require_ours(root: Root, publication: Publication) -> Journal:
-    """Return the journal of this publication, which must exist.
+    """Return the journal of this publication; raise an error if the store contains none.
 
     Raises:
-        ConflictError: Another publication has replaced it, or another run has finished this publication.
+        ConflictError: Another publication has replaced the journal, or another run has finished this publication and removed it.
     """
     found = journal_of(root, publication)
     if found is None:
@@ -133,7 +135,10 @@ def _read(root: Root) -> Journal | None:
 def _taken(root: Root, found: str) -> ConflictError:
     hint = (
         "run that publication again to complete it, or remove this file and publish with --overwrite, which replaces the files "
-        "of both"
+        "of both publications"
     )
-    where, what = root.join(JOURNAL_PATH), f"publication {found[:16]}, in progress or stopped"
+    where, what = (
+        root.join(JOURNAL_PATH),
+        f"the journal of publication {found[:16]}, which is in progress or was stopped",
+    )
     return ConflictError(where, what, "no other publication in progress", hint=hint)

@@ -1,4 +1,4 @@
-"""Options and result of a publication into a store."""
+"""The options and the result of a publication into a store."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -15,17 +15,17 @@ class StoreOptions:
     """The options of a publication into a store."""
 
     create: bool = False
-    """Make a dataset where there is none; the bucket must exist."""
+    """Create a new dataset if the root contains none. A bucket must exist already."""
     dry_run: bool = False
-    """Compute the changes, and send nothing."""
+    """Plan the changes and send nothing."""
     sidecars_only: bool = False
-    """Publish only the sidecars and the card."""
+    """Send only the sidecars and the card."""
     is_verified: bool = True
-    """Verify the overlay first, and refuse it where it has errors."""
+    """Verify the overlay first, and send nothing if the verification finds errors."""
     overwrite: bool = False
-    """Replace also files that others may have changed since the overlay was prepared."""
+    """Replace even files that others may have changed since the overlay was prepared."""
     clip_count: int = 16
-    """Clips that are fetched after the publication and compared."""
+    """Number of clips to fetch from the published dataset and compare with the source."""
 
 
 DEFAULT_OPTIONS: Final = StoreOptions()
@@ -33,29 +33,36 @@ DEFAULT_OPTIONS: Final = StoreOptions()
 
 @dataclass(frozen=True, slots=True)
 class StorePublication:
-    """The result of a publication into a store. For a dry run, the result that the publication would have."""
+    """The result of a publication into a store. A dry run returns the result that a publication would have."""
 
     url: str
+    """URL of the published dataset."""
     is_new: bool
-    """False where the store had all of the files already."""
+    """Whether something was changed; False if the store contained all files already."""
     is_resumed: bool
-    """Whether another run of the same publication, before this one or at the same time, had begun to switch."""
+    """Whether another run of the same publication, earlier or at the same time, has written the journal."""
     changes: Changes
     replaced: frozenset[str]
-    """Paths of the additions that replace a file."""
+    """Paths of the additions that replace an existing file."""
     sent_count: int
-    """Files that this run has sent."""
+    """Number of files that this run has sent."""
     sent_bytes: int
+    """Number of bytes that this run has sent."""
     staged_count: int
-    """Files that an earlier run had staged already."""
+    """Number of files that an earlier run had staged already."""
     moves_rows: bool
-    """Whether rows move to other data files: a reader that lists them during the switch may see rows twice or not at all."""
+    """Whether rows move to other data files. A reader that lists the files during the switch may then see rows twice or not at all.
+    """
     target_check: TargetCheck
     verification: VerificationReport | None
-    """None where the overlay was not verified."""
+    """The report of the verification before the publication; None if the overlay was not verified."""
     arrival: ArrivalReport | None
-    """None for a dry run."""
+    """The comparison of the published dataset with what was sent; None in a dry run."""
     attempts: int
+    """Number of attempts: one, and one more for each change of somebody else in the meantime."""
     seconds: float
+    """Duration of the whole publication."""
     comparison: Comparison | None = None
-    """The changes of the dataset, by its metadata; None unless this is a dry run and the target holds a dataset."""
+    """The differences between the dataset in the store and the overlay, from their metadata. None unless this is a dry run and the
+    store contains a dataset.
+    """

@@ -1,7 +1,8 @@
-"""The origin of the files of a store that a publication would replace or delete: they may be somebody else's.
+"""Find the files of a store that a publication would replace or delete although somebody else may have changed them.
 
-A file may be replaced where it is the file of the source that the overlay was prepared from, or the file last published from here.
-A store has no history that could say more. `episeek_pipelines.publish.hub.origin` does the same for repositories.
+A file may be replaced in two cases: it is the same as in the source that the overlay was prepared from, or it is the file that this
+machine published last. A store has no history that could prove more. For repositories, `episeek_pipelines.publish.hub.origin` does
+the same.
 """
 
 from collections.abc import Mapping
@@ -28,17 +29,18 @@ def paths_of_unknown_origin(
     source_files: Mapping[str, FileIdentity],
     published: Mapping[str, FileIdentity],
 ) -> tuple[str, ...]:
-    """Return the sorted paths of files that would be replaced or deleted, and may be somebody else's.
+    """Return the sorted paths of files that would be replaced or deleted and that somebody else may have changed.
 
-    The card is not among them, since it is only added to, nor are the sidecars, which are compared with the videos.
+    Two kinds of files are never returned: the card, because a publication only extends it, and the sidecars, because they are
+    compared with the videos.
 
     Args:
-        listing: The store's files.
-        changes: The changes to be published; files that are the same already are not in them.
-        contents: The contents of the store.
-        source: Root of the dataset that the overlay was prepared from; empty where it is unknown.
-        source_files: Its files at that time, as `episeek_pipelines.dataset.provenance` records them.
-        published: The files last published into the store from here, as `identities_of` returns them.
+        listing: The files of the store.
+        changes: The changes to be published. They do not contain files that are the same already.
+        contents: Compares files of the store with local content.
+        source: Root of the dataset that the overlay was prepared from; empty if it is unknown.
+        source_files: The files of that dataset when it was prepared, as `episeek_pipelines.dataset.provenance` records them.
+        published: The files that this machine last published into the store, as `identities_of` returns them.
     """
     is_read = contents.root.is_local
     replaced = {path for path in changes.paths & listing.keys() if not path.startswith((*_DERIVED, layout.CARD_PATH))}
@@ -52,7 +54,8 @@ def paths_of_unknown_origin(
         lambda path: _in_source(source, path, source_files.get(path), contents), unknown, max_in_flight=STORE_IN_FLIGHT
     )
     candidates = [addition for addition in (*published_here, *in_source) if addition is not None]
-    # One by one: a differing identity is evidence only beside other identities of the same files.
+    # The files are compared one by one. In one comparison of several files, a match of one file would make the differing
+    # identities of the others count as evidence.
     compared = map_in_threads(
         lambda addition: contents.compare(listing, [(addition, addition.path)]),
         candidates,
@@ -63,7 +66,7 @@ def paths_of_unknown_origin(
 
 
 def identities_of(wanted: tuple[Addition, ...], listing: Listing) -> dict[str, FileIdentity]:
-    """Return the identities of published files: the digests of what was sent, and the identities that the store gives them."""
+    """Return the identities of published files, by path: the SHA-256 of the content, and the identities in the store's listing."""
     found = {}
     for addition in wanted:
         identity = listing.get(addition.path)
@@ -73,7 +76,10 @@ def identities_of(wanted: tuple[Addition, ...], listing: Listing) -> dict[str, F
 
 
 def _shares_id(stored: FileIdentity | None, *candidates: FileIdentity | None) -> bool:
-    """Return whether a file of the store has the size and an identity of a candidate; without identities, the size is enough."""
+    """Return whether a file of the store has the size and an identity of one of the candidates.
+
+    If the store gives the file no identity, the size is enough.
+    """
     if stored is None:
         return False
     alike = [candidate for candidate in candidates if candidate is not None and candidate.size == stored.size]
@@ -82,13 +88,16 @@ def _shares_id(stored: FileIdentity | None, *candidates: FileIdentity | None) ->
 
 
 def _as_published(path: str, identity: FileIdentity | None) -> Addition | None:
-    """Return the file as last published; the file of a store is read to compare the two."""
+    """Return the content that was last published at a path, as an addition to compare with; None if its SHA-256 is unknown."""
     sha256 = sha256_in(identity)
     return None if identity is None or not sha256 else Addition(path, b"", identity.size, sha256)
 
 
 def _in_source(source: str, path: str, identity: FileIdentity | None, contents: StoreContents) -> Addition | None:
-    """Return the file of the source, if it is on this machine and unchanged."""
+    """Return the source's file at a path, as an addition to compare with.
+
+    Return None if the file is not on this machine, or has changed since the overlay was prepared.
+    """
     file = Path(source, path)
     if identity is None or not source or not is_local(source) or not file.is_file():
         return None

@@ -1,4 +1,4 @@
-"""The plan of a publication into a store: what it changes in the files that the store has now."""
+"""Plan a publication into a store: find the changes to the files that the store contains now."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,31 +20,33 @@ from episeek_schemas import layout
 
 @dataclass(frozen=True, slots=True)
 class StorePlan:
-    """A plan made from one listing of the store."""
+    """The plan of a publication, made from one listing of the store."""
 
     listing: Listing
+    """The files that the store contained when the plan was made."""
     target_check: TargetCheck
     changes: Changes
     wanted: tuple[Addition, ...]
-    """All files that the publication wants in the store, sorted by path, whether they are there or not."""
+    """All files that the store has to contain after the publication, sorted by path, including those that it contains already."""
     sidecars: Root
-    """Root of the sidecars that are published: the overlay, or a root with sidecars that have the store's identities."""
+    """Root of the sidecars that are published: the overlay, or a local folder of sidecars with the store's identities."""
 
 
 def plan_for_store(
     overlay: Root, listing: Listing, contents: StoreContents, *, sidecars_only: bool, work: Root
 ) -> StorePlan:
-    """Compare an overlay with a store, and return the plan.
+    """Compare an overlay with a store, and return the plan of its publication.
 
     Args:
-        overlay: The overlay; see `plan_changes`.
-        listing: The store's files, staged ones included.
-        contents: The contents of the store.
+        overlay: The overlay, as for `plan_changes`.
+        listing: The files of the store, including staged files.
+        contents: Compares files of the store with local content.
         sidecars_only: Publish only the sidecars and the card.
-        work: A local root for sidecars with the store's identities.
+        work: A local root for new sidecars that contain the identities of the videos in the store.
 
     Raises:
-        EpiseekError: The overlay cannot be published; see `plan_changes`, `check_target`, `write_identified_sidecars` and the card.
+        EpiseekError: The overlay cannot be published. The errors are those of `plan_changes`, `check_target`,
+            `write_identified_sidecars` and `overlay_card`.
     """
     root = contents.root
     local: dict[str, str | bytes] = dict(wanted_files(overlay, sidecars_only=sidecars_only))
@@ -77,31 +79,33 @@ def plan_for_store(
 
 
 def wanted_files(overlay: Root, *, sidecars_only: bool) -> dict[str, str]:
-    """Return the local paths of the files of an overlay that are published, by path."""
+    """Return the local path of each file of an overlay that is published, by its path in the dataset."""
     files = sendable_files(overlay)
     return {path: file for path, file in files.items() if not sidecars_only or path in SIDECAR_PATHS}
 
 
 def require_room(root: Root, listing: Listing, wanted: Mapping[str, object], *, create: bool) -> None:
-    """Require that the root holds a dataset, or has room for a new one. Files that this publication sent before are no obstacle.
+    """Raise an error unless the root contains a dataset, or `create` is given and the root has no files of others.
+
+    Files that an earlier run of this publication has sent are allowed.
 
     Raises:
-        DestinationError: The root holds no dataset, and either none is to be made or other files are in the way.
+        DestinationError: The root contains no dataset. Either `create` is False, or the root contains other files.
     """
     if layout.INFO_PATH in listing:
         return
     where = root.url
     if not create:
         found = f"no {layout.INFO_PATH}" if listing else "no files"
-        raise DestinationError(where, found, "a dataset", "make one in an existing bucket with --create")
+        raise DestinationError(where, found, "a dataset", "create a new dataset here with --create")
     kept = {layout.CARD_PATH, ".gitattributes"}
     foreign = min(
         (p for p in listing if p not in wanted and p not in kept and not p.startswith(STAGED_PREFIX)), default=""
     )
     if foreign:
-        raise DestinationError(where, f"{foreign}, which belongs to no dataset", "an empty place for a new dataset")
+        raise DestinationError(where, f"{foreign}, which belongs to no dataset", "an empty root for the new dataset")
 
 
 def _name_of(root: Root) -> str:
-    """Return a name of the dataset for the title of its card."""
+    """Return the dataset's name for the title of its card: the last part of the root's path, without special characters."""
     return "".join(letter if letter.isalnum() else "-" for letter in Path(urlsplit(root.url).path).name) or "dataset"

@@ -1,7 +1,7 @@
-"""One run of a publication into a store: stage the content beside the existing files, then switch to it.
+"""One run of a publication into a store: send the content to staged files, then switch to it by giving the files their final names.
 
-Several runs of one publication may do this, one after the other or at once. Each step finds by its content what is done already,
-and skips it.
+Several runs may work on the same publication, one after the other or at the same time. Each step compares the content that is in
+the store, and skips the part that is done already.
 """
 
 import re
@@ -27,39 +27,45 @@ from episeek_pipelines.publish.store.switch_order import DataOrder, switch_waves
 from episeek_pipelines.publish.store.writers.writer import Move, StoreWriter
 
 _STAGE_ATTEMPTS: Final = 3
-"""Attempts to stage; each after another run of the same publication has finished and removed the staged files."""
+"""Largest number of attempts to stage. A new attempt is made after another run of the same publication has finished and removed the
+staged files.
+"""
 
 _CLAIM_ATTEMPTS: Final = 32
-"""Attempts to claim; each after another run of the same publication has removed its journal. So many never run at once."""
+"""Largest number of attempts to write the journal. A new attempt is made after another run of the same publication has removed its
+journal. The number is higher than the number of runs that can be expected at the same time.
+"""
 
 _IS_STAGED: Final = re.compile(f"{re.escape(STAGED_PREFIX)}[0-9a-f]{{16}}/")
-"""Files that publications stage; `episeek index` writes other files beside them."""
+"""Pattern of the paths of staged files. `episeek index` writes files with other names into the same folder."""
 
 
 @dataclass(slots=True)
 class PublicationRun:
-    """One run of one publication, and counts of what it has done."""
+    """One run of a publication into a store: its state, and the numbers of files that it has sent or found."""
 
     writer: StoreWriter
     contents: StoreContents
     publication: Publication
     sent_count: int = 0
+    """Number of files that this run has sent."""
     sent_bytes: int = 0
+    """Number of bytes that this run has sent."""
     found_count: int = 0
-    """Files that were found staged by an earlier run."""
+    """Number of files that an earlier run had staged already."""
     is_resumed: bool = False
-    """Whether another run, before this one or at the same time, had begun to switch."""
+    """Whether another run of the same publication, earlier or at the same time, has written the journal."""
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
-    """Identifies this run in the journal."""
+    """Random id of this run, which the journal contains."""
     _order: DataOrder = field(default="any", init=False)
     _is_claimed: bool = field(default=False, init=False)
     _has_switched: bool = field(default=False, init=False)
 
     def put(self, additions: Sequence[Addition]) -> Listing:
-        """Send files to their final names, at which nobody reads them yet, and return the new listing of the store.
+        """Send new files to their final names directly, and return the new listing of the store.
 
         Raises:
-            WriteError: The store has other content there afterwards.
+            WriteError: Afterwards, the store has other content at one of these names.
         """
         self._put([(addition, addition.path) for addition in additions])
         listing = self.writer.files()
@@ -67,10 +73,10 @@ class PublicationRun:
         return listing
 
     def stage(self, additions: Sequence[Addition], listing: Listing) -> None:
-        """Send the files that are not staged yet.
+        """Send all files that are not staged yet to their staged names.
 
         Raises:
-            WriteError: The store has other content there afterwards.
+            WriteError: Afterwards, the store has other content at one of these names.
             ChangedFileError: A local file has changed since the changes were planned.
         """
         pairs = [(addition, self._staged(addition.path)) for addition in additions]
@@ -87,7 +93,7 @@ class PublicationRun:
                 self._require(listing, missing)
             except WriteError:
                 done = self.contents.compare(listing, [(addition, addition.path) for addition in additions])
-                # Another run may have switched to all of them, and removed the staged files.
+                # Another run may have finished the switch and removed the staged files.
                 if all(done.values()):
                     return
                 if attempt == _STAGE_ATTEMPTS:
@@ -96,15 +102,15 @@ class PublicationRun:
                 return
 
     def take_over(self) -> None:
-        """Continue from an existing journal of this publication."""
+        """Continue a publication whose journal another run has written: this run may then switch and remove the journal."""
         self.is_resumed = self._is_claimed = self._has_switched = True
 
     def claim(self, changes: Changes, *, order: DataOrder) -> None:
-        """Keep other publications from switching.
+        """Write the journal, which keeps other publications from switching, or join a run that has written it already.
 
         Args:
-            changes: The changes to switch to.
-            order: The order of the data files; the order in the journal of an earlier run takes precedence.
+            changes: The changes that the switch will make.
+            order: The order in which the data files change. If an earlier run has written the journal, its order is used instead.
 
         Raises:
             ConflictError: Another publication has begun to switch.
@@ -118,24 +124,26 @@ class PublicationRun:
                 return
             self.is_resumed = True
             self.writer.put([(self._runs + self.run, self.run.encode())])
-            # The run that wrote it may have withdrawn it before it saw this run.
+            # The run that wrote the journal may have removed it before it saw the file of this run.
             if has_journal(self.writer.root, self.publication):
                 return
         raise ConflictError(
-            self.writer.root.join(JOURNAL_PATH), "a file that other runs write and remove", "one run after the other"
+            self.writer.root.join(JOURNAL_PATH),
+            "a journal that other runs keep writing and removing",
+            "one run at a time",
         )
 
     def switch(self, changes: Changes, listing: Listing) -> None:
-        """Give staged files their final names, and delete the files that they replace.
+        """Give the staged files their final names, and delete the files that are no longer part of the dataset.
 
         Args:
-            changes: All changes; those that are done already are skipped.
-            listing: The store's files, listed since the claim.
+            changes: All changes. Changes that are done already are skipped.
+            listing: The files of the store, listed after the journal was written.
 
         Raises:
             ConflictError: Another publication has replaced the journal in the meantime.
             MissingFileError: A staged file was removed.
-            WriteError: The store refuses it; another run continues from there.
+            WriteError: The store refuses a change. The next run of the same publication continues the switch.
         """
         self._has_switched = True
         remaining_additions = self.remaining(changes, listing)
@@ -155,15 +163,15 @@ class PublicationRun:
             self.contents.note_sent(addition, addition.path)
 
     def remaining(self, changes: Changes, listing: Listing) -> tuple[Addition, ...]:
-        """Return the additions whose paths do not have their content yet."""
+        """Return the additions that the store does not contain yet at their final names."""
         done = self.contents.compare(listing, [(addition, addition.path) for addition in changes.additions])
         return tuple(addition for addition in changes.additions if done[addition.path] is not True)
 
     def finish(self, listing: Listing) -> None:
-        """Remove the staged files of this publication, and the journal last.
+        """Remove the staged files of this publication, and then its journal.
 
-        After a switch, files are removed that other publications staged before they were refused. A journal of another publication
-        is kept.
+        After a switch, the staged files of other publications are removed as well, because those publications were refused. The
+        journal of another publication is kept.
         """
         prefix = STAGED_PREFIX if self._has_switched and self._holds_journal() else self.publication.staged_prefix
         self.writer.delete([path for path in listing if path.startswith(prefix) and _IS_STAGED.match(path)])
@@ -171,9 +179,9 @@ class PublicationRun:
             self.writer.delete([JOURNAL_PATH])
 
     def give_up(self) -> None:
-        """Remove all that this run has made, after a conflict.
+        """Remove the staged files and the journal of this run after a conflict.
 
-        Files stay where this run, or another one that continues from its journal, has begun to switch.
+        They are kept if this run has begun to switch, or if another run continues from its journal.
         """
         with suppress(EpiseekError):
             listing = self.writer.files()
@@ -186,9 +194,9 @@ class PublicationRun:
                 self.finish(listing)
 
     def _withdraw(self, listing: Listing) -> bool:
-        """Remove the journal unless another run continues from it; return whether it was removed.
+        """Remove the journal unless another run continues from it, and return whether the journal was removed.
 
-        A run that continues from it writes a file of its own before it reads the journal again.
+        A run that continues from the journal first writes a file of its own, and then reads the journal again.
         """
         journal = journal_of(self.writer.root, self.publication)
         if self._has_others(listing) or (journal is not None and journal.run != self.run):
@@ -231,7 +239,7 @@ class PublicationRun:
                 found = (
                     "no such file"
                     if identity is None
-                    else f"{identity.size} bytes, {identity.store_id or 'other ones'}"
+                    else f"{identity.size} bytes, {identity.store_id or 'with other content'}"
                 )
                 expected = f"{addition.size} bytes with SHA-256 {addition.sha256[:12]}..., as sent"
                 raise WriteError(self.writer.root.join(path), found, expected)
@@ -241,7 +249,7 @@ class PublicationRun:
 
     @property
     def _runs(self) -> str:
-        """Beginning of the paths of a file for each run that continues from the journal of another."""
+        """Return the folder in which each run that continues from another run's journal writes a file."""
         return f"{self.publication.staged_prefix}runs/"
 
     def _staged(self, path: str) -> str:
@@ -249,7 +257,10 @@ class PublicationRun:
 
 
 def differing_files(before: Listing, now: Listing, folders: Iterable[str]) -> set[str]:
-    """Return the files below these folders, or with these names, whose listing differs from before."""
+    """Return the paths below `folders` whose entries differ between two listings; staged files are left out.
+
+    `folders` may also contain whole paths of single files.
+    """
     prefixes = tuple(folders)
     return {
         path
@@ -261,4 +272,4 @@ def differing_files(before: Listing, now: Listing, folders: Iterable[str]) -> se
 
 
 def _nothing() -> None:
-    """Check nothing: there are no deletions."""
+    """Do nothing. This stands for the check before deletions if there are no deletions."""

@@ -1,20 +1,24 @@
-"""Publishing into a store that is not a repository: S3 and other object stores, buckets of the Hub, directories.
+"""Publish into a store that is not a repository: S3 and other object stores, buckets of the Hub, and directories.
 
 A store has no commits. A publication has these parts instead:
 
-- Content is first staged: it is sent to names below `meta/byte_index.partial/`, which nobody reads, and compared there. New videos
-  are sent to their final names, since nothing refers to them yet, and sidecars need the identities that the store gives them.
-- Then comes the switch: server-side copies (one request in a bucket, renames in a directory), in the order of `switch_order`, and
-  deletions after them. Until it ends, a journal keeps other publications out, and lets the same publication continue when it is
-  run again. S3, Google Cloud Storage and directories create the journal exclusively. In other stores it is written and read back;
-  there, two different publications that begin within the same moment may both continue.
-- A store cannot change several objects at once. During the switch, which takes seconds, readers of episeek see the old index, the
-  new one, or an error (MixedBuildError, MissingSidecarError; ChangedFileError where a video is replaced), never wrong frames.
-  Whoever copies or lists the dataset meanwhile may get files of both versions. That is harmless where the rewrite kept the rows of
-  each file, which is the rule. Where it moved episodes to other files, rows may be seen twice, or, where some moved to earlier
-  files and others to later ones, not at all (`switch_order`). A dataset that is published to a new prefix is not affected:
-  `meta/info.json` and the sidecars come last.
-- A switch that was stopped remains as it is until the publication is run again. The journal, which refuses others, names it.
+- Staging: the content is sent to names below `meta/byte_index.partial/`, which nobody reads, and compared there. New videos are
+sent
+  to their final names directly: no file refers to them yet, and the sidecars need the identities that the store gives them.
+- The switch: server-side copies (one request in a bucket, renames in a directory) give the staged files their final names, in the
+  order of `switch_order`. Deletions come last. Until the switch ends, a journal in the store keeps other publications out, and lets
+  the same publication continue when it is run again. S3, Google Cloud Storage and directories create the journal exclusively. In
+  other stores the journal is written and read back, so two publications that begin in the same moment may both continue.
+
+A store cannot change several objects at once. During the switch, which takes seconds, readers of episeek get the old index, the new
+index or an error (MixedBuildError, MissingSidecarError, or ChangedFileError if a video is replaced), but never wrong frames.
+Somebody who copies or lists the dataset in this time may get files of both versions. In general that is harmless, because the
+rewrite keeps each row in its file. If the rewrite moved episodes to other files, rows may be seen twice or not at all;
+`switch_order` explains when. A dataset that is published to a new prefix is not affected: `meta/info.json` and the sidecars come
+last.
+
+A switch that was stopped stays unfinished until the publication is run again. Other publications are refused until then. The error
+shows the journal, which identifies the unfinished publication.
 """
 
 import tempfile
@@ -55,22 +59,22 @@ def publish_to_store(
     Args:
         overlay: The output of `episeek prepare`, on this machine.
         url: Root of the dataset: `s3://...`, `hf://buckets/NAMESPACE/NAME[/DIR]`, or any other URL that fsspec can write to.
-        data_root: Root of the videos on this machine, to compare published clips with. None stands for the overlay or its recorded
-            source, whichever has the videos here; otherwise clips are decoded.
+        data_root: Root of the videos on this machine, to compare published clips with. None stands for the overlay, or for the
+            source that the overlay records. If neither has the videos on this machine, clips are decoded instead.
         options: Options of the publication.
         execution: Scheduler, workers and progress of the verification.
-        retry: How long each request is tried; uploads get more time by their size.
+        retry: The time limit and the retries of each request. Uploads get more time in proportion to their size.
 
     Raises:
-        DestinationError: There is no dataset and `create` is not given, there is no such bucket, or `overlay` is in a store.
-        RefusedPublicationError: The overlay has errors, or the files that arrived differ from those sent.
+        DestinationError: The store has no dataset and `create` is not given, the bucket does not exist, or `overlay` is in a store.
+        RefusedPublicationError: The overlay has errors, or the files that arrived differ from the files that were sent.
         UnpublishableError, TargetMismatchError, UnusableCardError: The overlay cannot be published; nothing was sent.
         ConflictError: Another publication is in progress, or somebody has changed the same files.
         EpiseekError: The store, the credentials or the network failed.
     """
     started = time.perf_counter()
     if not is_local(overlay):
-        raise DestinationError(overlay, "an overlay in a store", "the output of `episeek prepare` on this machine")
+        raise DestinationError(overlay, "the URL of a store", "the output of `episeek prepare` on this machine")
     root, writer = Root(overlay), open_writer(url, retry)
     contents = StoreContents(writer.root, LocalDigests())
     files = wanted_files(root, sidecars_only=options.sidecars_only)
@@ -100,7 +104,9 @@ def publish_to_store(
             where, count = writer.root.url, options.clip_count
             arrival = check_arrival(where, plan.sidecars, videos, sent=result.changes, clip_count=count)
             if not arrival.is_as_sent:
-                raise RefusedPublicationError(where, arrival.summary, "what was sent", problems=arrival.problems)
+                raise RefusedPublicationError(
+                    where, arrival.summary, "the files that were sent", problems=arrival.problems
+                )
             publisher.remember(plan)
             result = replace(result, arrival=arrival)
     if options.dry_run and layout.INFO_PATH in listing and not options.sidecars_only:

@@ -1,7 +1,7 @@
-"""The order in which the files of a publication get their names, where that cannot be one step.
+"""Find the order in which the staged files of a publication get their final names, since a store cannot rename them in one step.
 
-Files change in waves. Each wave is complete before the next begins; the files of one wave change at about the same time. Deletions
-come after all waves.
+Files change in waves. Each wave is complete before the next one begins. The files of one wave change at about the same time.
+Deletions come after all waves.
 """
 
 from collections.abc import Collection, Mapping
@@ -12,22 +12,24 @@ from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS
 from episeek_schemas import layout
 
 DataOrder = Literal["any", "last first", "first first"]
-"""Order in which existing data files change; `any` where they keep their rows."""
+"""The order in which existing data files change: `any` if each file keeps its rows, otherwise the last or the first file first."""
 
 
 def switch_waves(changes: Changes, present: Collection[str], *, order: DataOrder | None = None) -> list[list[str]]:
-    """Return the paths of the additions, wave by wave.
+    """Return the waves of a switch, each as a list of the paths that get their final content in it.
 
-    The order is videos, data, metadata other than `meta/episodes`, `meta/episodes`, `meta/info.json`, the card, three tables of the
-    sidecars, the fourth table. Readers refuse tables of two builds. So a new dataset becomes one only after its data is there, and
-    becomes seekable last of all.
+    The order is: videos, data, metadata other than `meta/episodes`, `meta/episodes`, `meta/info.json`, the card, three tables of
+    the sidecars, the fourth table. So readers see a new dataset only after its data has arrived, and can seek in it last of all.
+    Readers refuse sidecar tables of two different builds.
 
-    Data files change in the order of `data_order`: new files first, then existing ones, one by one where the order matters.
+    New data files come before existing ones. Existing data files change in the order of `data_order`, one by one unless it is
+    `any`.
 
     Args:
-        changes: The files that get their names.
-        present: Paths that exist.
-        order: The order of the data files, as it was before some of them changed; None computes it with `data_order`.
+        changes: The changes of the switch.
+        present: The paths that exist in the store.
+        order: The order of the data files. An interrupted switch gives the order from its beginning; None computes it with
+            `data_order`.
     """
     order = data_order(changes, present) if order is None else order
     ranked: dict[int, list[str]] = {}
@@ -45,18 +47,18 @@ def switch_waves(changes: Changes, present: Collection[str], *, order: DataOrder
 
 
 def data_order(changes: Changes, present: Collection[str]) -> DataOrder:
-    """Return the order in which existing data files change, from the number of files before and after.
+    """Return the order in which existing data files have to change, computed from the number of files before and after.
 
-    If there are more files afterwards, each holds fewer rows, and rows move to later files. The last file changes first: then rows
-    may be seen twice, but never not at all. If there are fewer files, the first file changes first.
+    If there are more files afterwards, each file contains fewer rows, and rows move to later files. Then the last file changes
+    first: a reader may see rows twice, but always sees each row. If there are fewer files afterwards, the first file changes first.
 
-    This holds where each file begins at no later row than before, or each at no earlier one, as after a rewrite that has split the
-    same source into larger or smaller files. Where some rows move to later files and others to earlier ones, or the number of files
-    stays the same, rows may be in no file for a moment.
+    This is exact if all rows that move go to later files, or all go to earlier files, as after a rewrite that splits the same
+    source into smaller or larger files. If some rows move to later files and others to earlier ones, or if the number of files
+    stays the same, some rows may be in no file for a moment.
 
     Args:
-        changes: The files that get their names, and those that are deleted.
-        present: Paths that existed before anything changed.
+        changes: The additions and deletions of the switch.
+        present: The paths that existed before the first change.
     """
     if not moves_rows(changes, present):
         return "any"
@@ -67,7 +69,7 @@ def data_order(changes: Changes, present: Collection[str]) -> DataOrder:
 
 
 def moves_rows(changes: Changes, present: Collection[str]) -> bool:
-    """Return whether an existing dataset gets other data files than it had, so that rows move to other files."""
+    """Return whether the data files of an existing dataset get other paths, so that rows move from one file to another."""
     folder = f"{layout.DATA_DIR}/"
     before = any(path.startswith(folder) for path in present)
     added = any(addition.path.startswith(folder) and addition.path not in present for addition in changes.additions)

@@ -104,7 +104,7 @@ def test_a_file_that_both_change_is_a_conflict(path, content, hub):
     with pytest.raises(ConflictError) as caught:
         hub.publish(prepared(SMALL).url, source=SMALL)
     assert caught.value.head == hub.head
-    assert f"of somebody else, which changes {path}, as this publication does" in str(caught.value)
+    assert f"of somebody else, which also changes {path}" in str(caught.value)
     assert len(hub.main_commits) == 3
     assert hub.tag == tag
 
@@ -136,6 +136,6 @@ def test_what_arrived_differs(hub):
         hub.hub.state.store.lfs_objects[entry.sha256] = damaged
 
     hub.before("HEAD", "byte_index", 1, damage)
-    with pytest.raises(RefusedPublicationError, match="is not as it was sent"):
+    with pytest.raises(RefusedPublicationError, match="differs from what was sent"):
         hub.publish(prepared(SMALL).url, source=SMALL)
     assert hub.tag == tag

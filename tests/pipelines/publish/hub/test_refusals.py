@@ -60,13 +60,13 @@ def test_a_card_that_cannot_be_kept(hub):
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("s3://bucket/x", "found a store, s3"),
-        ("gs://bucket/x", "found a store, gs"),
+        ("s3://bucket/x", "found the URL of a store with the scheme s3"),
+        ("gs://bucket/x", "found the URL of a store with the scheme gs"),
         ("hf://buckets/acme/b", "found a bucket"),
         ("hf://models/acme/b", "expected"),
         ("hf://datasets/acme/b@main", "a revision or folder"),
-        ("acme", "no name of a repository"),
-        ("a/b/c", "no name of a repository"),
+        ("acme", "neither the name of a repository nor a URL"),
+        ("a/b/c", "neither the name of a repository nor a URL"),
     ],
 )
 def test_other_targets(target, message):
@@ -80,7 +80,7 @@ def test_an_overlay_that_does_not_exist_is_refused_before_the_hub_is_asked(tmp_p
 
 
 def test_an_overlay_in_a_store(hub):
-    with pytest.raises(DestinationError, match="an overlay in a store"):
+    with pytest.raises(DestinationError, match="the URL of a store"):
         publish("s3://bucket/x", NAME)
 
 

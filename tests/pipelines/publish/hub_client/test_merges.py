@@ -63,7 +63,7 @@ def test_a_merge_over_changes_of_other_files(hub, repository):
 def test_a_merge_over_changes_of_the_same_files(hub, repository, moved):
     made = in_parts(repository, hub, CHANGES)
     head = hub.commit(NAME, **moved)
-    with pytest.raises(ConflictError, match="changed; expected the files that refs/pr/1 touches") as caught:
+    with pytest.raises(ConflictError, match="changed; expected the files that refs/pr/1 changes") as caught:
         merges.merge(repository, made.ref, expected_base=hub.base)
     assert caught.value.head == hub.head(NAME) == head
     assert not asked(hub, "POST", "/merge")
@@ -183,7 +183,7 @@ def test_what_is_pushed_in_the_moment_of_the_merge_is_named(hub, repository, fil
     if name:
         inject(hub, name, "POST", "/merge")
     before(hub, "POST", "/merge", 1, lambda: (hub.commit(NAME, {"theirs.txt": b"t"}), foreign(hub, made.ref, files)))
-    with pytest.raises(ForeignChangesError, match=f": found {shown}, pushed to refs/pr/1"):
+    with pytest.raises(ForeignChangesError, match=f": found {shown}, which somebody pushed to refs/pr/1"):
         merges.merge(repository, made.ref, expected_base=hub.base, head=made.head)
     with pytest.raises(ForeignChangesError, match=shown):  # also when it is merged already
         merges.merge(repository, made.ref, expected_base=hub.base, head=made.head)

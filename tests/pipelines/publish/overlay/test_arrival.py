@@ -130,7 +130,7 @@ def test_a_store_without_sha256_is_read(s3, published, monkeypatch):
     monkeypatch.setattr(arrival, "MAX_READ_BYTES", 10_000)
     report = arrived(url, changes)
     assert report.size_only_count == sum(a.size > 10_000 for a in changes.additions) > 0
-    assert f"({report.size_only_count} by size alone)" in report.summary
+    assert f"({report.size_only_count} compared by size alone)" in report.summary
 
 
 def test_nothing_sent_compares_the_overlays_own_sidecars(published):
@@ -174,7 +174,7 @@ def test_a_file_with_other_bytes_or_another_size(published):
     assert report.problems[1].found == "5 bytes"
     assert report.file_count == len(changes.additions) - 2
     assert not report.is_as_sent
-    assert "is not as it was sent: data/chunk-000/file-000.parquet: found SHA-256" in report.summary
+    assert "differs from what was sent: data/chunk-000/file-000.parquet: found SHA-256" in report.summary
     assert report.summary.endswith("(and 1 more)")
     assert "\n" not in report.summary
 

@@ -172,7 +172,7 @@ def test_tables_of_another_index_version_or_rewritten(case, tmp_path):
     overlay = Root(str(tmp_path / "overlay"))
     samples = overlay.join(layout.SAMPLES_PATH)
     pq.write_table(pq.read_table(samples), samples, compression="zstd")
-    with pytest.raises(SidecarLayoutError, match="do not give the rows"):
+    with pytest.raises(SidecarLayoutError, match="do not contain the rows"):
         write_identified_sidecars(overlay, made.target_check, Root(str(tmp_path / "work")))
     for path in TABLES.values():
         table = pq.read_table(overlay.join(path))

@@ -129,7 +129,7 @@ def test_a_file_that_somebody_changes_meanwhile(s3, path):
     before = files_of(DATA / NAME)
     url = s3.start(before)
     s3.before("PUT", JOURNAL_PATH, 1, lambda: s3.datasets.change(url, {path: b"other"}))
-    with pytest.raises(ConflictError, match=f"found {path} changed by somebody else"):
+    with pytest.raises(ConflictError, match=f"found {path}, changed by somebody else"):
         s3.publish(prepared(NAME).url, url, source=NAME)
     assert s3.files(url) == {**before, path: b"other"}
 

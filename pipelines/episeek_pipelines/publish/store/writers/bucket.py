@@ -1,7 +1,7 @@
-"""Writing into a bucket of the Hub, where many operations are one request.
+"""Write into a bucket of the Hub, which accepts many operations in one request.
 
-Content goes to Xet storage, which keeps each piece once whatever its names are, so that a copy adds a name and sends no bytes. The
-Hub applies the operations of a request one after the other. A bucket has no operation that is closer to an atomic change.
+The content of files is in Xet storage, which stores the same content only once. So a copy adds a name and sends no bytes. The Hub
+applies the operations of a request one after the other. A bucket has no operation that is closer to an atomic change.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,11 +21,11 @@ from episeek_pipelines.publish.store.writers.writer import Move
 from episeek_pipelines.words import counted
 
 MAX_OPERATIONS: Final = 1000
-"""Operations in one request: the limit of the Hub's client."""
+"""Largest number of operations in one request, a limit of the Hub's client."""
 
 MAX_SENT_FILES: Final = 100
 MAX_SENT_BYTES: Final = 1 << 30
-"""Files and bytes sent by one call. After a failure, what has arrived is not sent again."""
+"""Largest number of files, and of their bytes, that one call sends. After a failure, content that has arrived is not sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,14 @@ class BucketWriter:
 
     @property
     def has_whole_puts(self) -> bool:
-        """Return whether a name appears only with its content: always."""
+        """Return True: in a bucket, a name always appears together with its whole content."""
         return True
 
     def files(self) -> Listing:
-        """Return one listing as of now.
+        """Return a new listing of all files below the root.
 
         Raises:
-            DestinationError: There is no such bucket, or the token may not see it.
+            DestinationError: The bucket does not exist, or the token may not see it.
         """
         expected = "a listing of the files"
         found = call_store(self.root.files, where=self.root.url, expected=expected, policy=self.retry, is_write=False)
@@ -58,10 +58,10 @@ class BucketWriter:
         return found
 
     def require_inside(self, paths: Iterable[str]) -> None:
-        """Accept all paths: a bucket has no folders of its own."""
+        """Accept all paths: a bucket has no folders that could belong to something else."""
 
     def put(self, files: Sequence[tuple[str, str | bytes]]) -> None:
-        """Put files in groups."""
+        """Write files, in one call for each group of at most `MAX_SENT_FILES` files and `MAX_SENT_BYTES` bytes."""
         for group in _groups(files):
             added = [(content, self._full(path)) for path, content in group]
             size = sum(_size(content) for content, _ in added)
@@ -70,14 +70,14 @@ class BucketWriter:
             )
 
     def create(self, path: str, data: bytes) -> bool:
-        """Write the file; a bucket replaces an existing one, so that it has to be read back."""
+        """Write a small file, and return False: a bucket replaces an existing file, so the caller has to read the file back."""
         self._batch("a small file", byte_count=len(data), add=[(data, self._full(path))])
         return False
 
     def switch(
         self, waves: Sequence[Sequence[Move]], deletions: Sequence[str], *, before_deletions: Callable[[], None]
     ) -> None:
-        """Switch by one request, or by one for each thousand files, in order."""
+        """Copy the staged files to their final names and delete other files, with up to 1000 operations in one request."""
         copies = [self._copy(move) for wave in waves for move in wave]
         deleted = [self._full(path) for path in deletions]
         while len(copies) + len(deleted) > MAX_OPERATIONS and copies:
@@ -90,7 +90,7 @@ class BucketWriter:
             self._delete(deleted)
 
     def delete(self, paths: Sequence[str]) -> None:
-        """Delete many files by one request."""
+        """Delete files, up to 1000 in one request."""
         self._delete([self._full(path) for path in paths])
 
     def _delete(self, full_paths: list[str]) -> None:
@@ -103,21 +103,23 @@ class BucketWriter:
         xet = next((value.removeprefix("xet:") for value in ids if value.startswith("xet:")), "")
         if not xet:
             raise ReadError(
-                self.root.join(move.staged), "no Xet hash in the listing", "a Xet hash, by which the file is copied"
+                self.root.join(move.staged),
+                "no Xet hash in the listing",
+                "the Xet hash, which is needed to copy the file",
             )
         return ("bucket", self._bucket_id, xet, self._full(move.path))
 
     def _batch(self, expected: str, *, byte_count: int = 0, **operations: list[Any]) -> None:
         if not any(operations.values()):
             return
-        # only its library, its errors and its retries are used: a bucket is no repository
+        # A bucket is no repository: only the client's library, errors and retries are used.
         client = HubClient(self._bucket_id, retry=self.retry)
         try:
             client.write(
                 partial(_batched, bucket_id=self._bucket_id, operations=operations),
                 where=self.root.url,
                 expected=expected,
-                # every operation may be made twice
+                # Every operation may be made twice.
                 landed=None,
                 byte_count=byte_count,
             )
@@ -125,7 +127,7 @@ class BucketWriter:
             raise self._missing(error) from None
 
     def _missing(self, error: MissingFileError) -> DestinationError:
-        return DestinationError(self.root.url, error.found, "an existing bucket, and a token that may read it")
+        return DestinationError(self.root.url, error.found, "an existing bucket, and a token with the right to read it")
 
     def _full(self, path: str) -> str:
         return parse_hub_url(self.root.url).full_path(path)

@@ -1,4 +1,4 @@
-"""Writing into a directory of this machine, local or mounted: each file changes by a rename."""
+"""Write into a directory of this machine, local or mounted; each file changes by a rename."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ from episeek_pipelines.publish.overlay.changes import STAGED_PREFIX, Listing
 from episeek_pipelines.publish.store.writers.writer import Move
 
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})
-"""Errors of file systems without hard links."""
+"""Error numbers of file systems that have no hard links."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,11 @@ class DirectoryWriter:
 
     @property
     def has_whole_puts(self) -> bool:
-        """Return whether a file appears whole: always, by a rename."""
+        """Return True: a file is written under another name and renamed, so it appears as a whole."""
         return True
 
     def files(self) -> Listing:
-        """Return the files as of now; without hidden files, files being written, and staged files in a linked folder."""
+        """Return a new listing of the files, without hidden files, unfinished files, and staged files in a linked folder."""
         found = {path: identity for path, identity in self.root.files().items() if not _is_hidden(path)}
         linked = {folder for folder in _folders(found) if (self.root.local / folder).is_symlink()}
         return {
@@ -41,7 +41,11 @@ class DirectoryWriter:
         }
 
     def require_inside(self, paths: Iterable[str]) -> None:
-        """Require that all folders belong to this root alone and are on its file system, since a rename cannot leave it."""
+        """Raise an error unless the folders of all files are in this root and on its file system, because files are renamed.
+
+        Raises:
+            DestinationError: A folder is a link to another place, or is on another file system.
+        """
         folders = sorted(_folders((f"{STAGED_PREFIX}file", *paths)))
         if not self.root.local.is_dir():
             return
@@ -49,14 +53,14 @@ class DirectoryWriter:
         for folder in folders:
             here = self.root.local / folder
             if here.is_symlink():
-                expected = "a folder of this dataset alone, since publishing there would change another place"
+                expected = "a folder, not a link, since the publication would change the files in the link's target"
                 raise DestinationError(str(here), f"a link to {here.resolve()}", expected)
             if here.exists() and _device_of(here) != device:
-                expected = "a folder on the file system of the dataset, since files change by a rename"
+                expected = "a folder on the same file system as the dataset, since files are renamed into it"
                 raise DestinationError(str(here), "a folder on another file system", expected)
 
     def put(self, files: Sequence[tuple[str, str | bytes]]) -> None:
-        """Put one file after the other, since all wait for one disk."""
+        """Write files one after the other, since they all go to one disk."""
         self.require_inside([path for path, _ in files])
         for path, content in files:
             with self.root.output(path) as stream:
@@ -67,7 +71,10 @@ class DirectoryWriter:
                         shutil.copyfileobj(source, stream, 1 << 20)
 
     def create(self, path: str, data: bytes) -> bool:
-        """Write the whole file beside the name and link it, which fails where the name exists."""
+        """Create a small file unless it exists, and return whether it was certainly created.
+
+        The content is written under another name first. A hard link to the final name fails if that name exists.
+        """
         self.require_inside([path])
         target = self.root.local / path
         beside = f"{path}.{os.getpid()}.{id(data):x}"
@@ -88,7 +95,7 @@ class DirectoryWriter:
     def switch(
         self, waves: Sequence[Sequence[Move]], deletions: Sequence[str], *, before_deletions: Callable[[], None]
     ) -> None:
-        """Switch by one rename for each file."""
+        """Rename the staged files to their final names, one after the other, and delete other files last."""
         self.require_inside([move.path for wave in waves for move in wave])
         for wave in waves:
             for move in wave:
@@ -97,14 +104,14 @@ class DirectoryWriter:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     os.replace(self.root.local / move.staged, target)
                 except OSError as error:
-                    expected = f"the staged file {move.staged}, renamed to it"
+                    expected = f"the staged file {move.staged}, renamed to this name"
                     kind = MissingFileError if error.errno == errno.ENOENT else WriteError
                     raise kind(str(target), described(error), expected) from error
         before_deletions()
         self.delete(deletions)
 
     def delete(self, paths: Sequence[str]) -> None:
-        """Delete files, and the folders that are empty then."""
+        """Delete files, and the folders that are empty afterwards."""
         self.require_inside(paths)
         for path in paths:
             target = self.root.local / path
@@ -122,7 +129,7 @@ def _device_of(folder: Path) -> int:
 
 
 def _folders(paths: Iterable[str]) -> set[str]:
-    """Return all folders below the root that hold the files."""
+    """Return all folders on the way from the root to the files, without the root itself."""
     found: set[str] = set()
     for path in paths:
         folder = path.rpartition("/")[0]

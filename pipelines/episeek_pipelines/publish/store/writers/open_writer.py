@@ -1,4 +1,4 @@
-"""The writer for each kind of store."""
+"""Choose the writer for the kind of store that a URL belongs to."""
 
 from episeek.errors import DestinationError
 from episeek.stores.kinds import is_hub, kind_of
@@ -11,19 +11,19 @@ from episeek_pipelines.publish.store.writers.writer import FsspecWriter, StoreWr
 
 
 def is_store(target: str) -> bool:
-    """Return whether a target is a store: every URL but those of the Hub's repositories."""
+    """Return whether a target is the URL of a store: any URL except those of the Hub's repositories."""
     return "://" in target and not kind_of(target).has_history
 
 
 def open_writer(url: str, retry: RetryPolicy = DEFAULT_POLICY) -> StoreWriter:
-    """Return the writer for a root in a store.
+    """Return the writer for a root in a store or in a directory.
 
     Args:
-        url: The root.
-        retry: How long each request is tried.
+        url: The URL of the root.
+        retry: The time limit and the retries of each request.
 
     Raises:
-        DestinationError: The URL is not that of a store.
+        DestinationError: `url` is not the URL of a store.
     """
     if not is_store(url):
         expected = "s3://..., hf://buckets/NAMESPACE/NAME, file:///... or another URL that can be written to"

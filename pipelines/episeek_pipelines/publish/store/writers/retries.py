@@ -1,4 +1,4 @@
-"""Calling a store through fsspec: temporary errors are tried again, all others become errors of this package."""
+"""Call a store through fsspec: repeat a call after a temporary error, and translate other errors into errors of this package."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -13,27 +13,29 @@ from episeek_pipelines.publish.errors import masked
 T = TypeVar("T")
 
 _SLOWEST_BYTES_PER_SECOND = 100_000
-"""Slowest rate of an upload; one that takes longer is given up."""
+"""The lowest rate of an upload: it is given up if it takes longer than at this rate."""
 
 
 def call_store(
     call: Callable[[], T], *, where: str, expected: str, policy: RetryPolicy, byte_count: int = 0, is_write: bool = True
 ) -> T:
-    """Return the result of a call that may be made twice.
+    """Make a call of a file system, repeat it after temporary errors, and return its result.
 
     Args:
-        call: The call of a file system.
+        call: The call. It may be made twice.
         where: The file or root, for messages.
         expected: The expected outcome, for messages.
-        policy: How long to try.
-        byte_count: Bytes that are sent.
-        is_write: Whether the call changes something. A call that does not runs in this thread, since fsspec has a client for each.
+        policy: The time limit and the retries.
+        byte_count: Number of bytes that are sent; they extend the time limit.
+        is_write: Whether the call changes something. A call that changes nothing runs in this thread, because fsspec has a separate
+            client for each thread.
 
     Raises:
-        WriteError: The store does not do it; ReadError for a call that changes nothing.
-        MissingFileError: There is no such file, or no such bucket.
-        AccessError: The credentials do not allow it.
-        WaitLimitError: The time is up.
+        WriteError: The store refuses a change.
+        ReadError: The store refuses a call that changes nothing.
+        MissingFileError: The file or the bucket does not exist.
+        AccessError: The credentials do not allow the call.
+        WaitLimitError: The time limit is reached.
     """
     seconds = policy.max_seconds + byte_count / _SLOWEST_BYTES_PER_SECOND
 
@@ -51,7 +53,9 @@ def call_store(
         return with_retries(once, policy=policy, counter=TransferCounter(), where=where, expected=expected)
     except AccessError as error:
         raise AccessError(
-            where, masked(error.found, ()), f"credentials that may {'write' if is_write else 'list'} it"
+            where,
+            masked(error.found, ()),
+            f"credentials that allow to {'write to' if is_write else 'list'} this location",
         ) from None
     except ReadError as error:
         found = masked(error.found, ())

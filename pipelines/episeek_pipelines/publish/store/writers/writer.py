@@ -1,11 +1,12 @@
-"""Writing into a store: putting content beside the existing files, switching to it, deleting files.
+"""Write into a store: send content to staged files, switch to it by giving the files their final names, and delete files.
 
-Every operation may be made twice, and is tried again after a failure. Each kind of store does it in its own way:
+Every operation may be made twice, and is tried again after a failure. Each kind of store has its own way:
 
-- object stores, through fsspec: a file that is put appears whole, the store makes copies, several files change one after the other;
-- directories of this machine (`directory`): a file is written beside its name and renamed, a switch is one rename for each file;
-- buckets of the Hub (`bucket`): many operations are one request;
-- any other file system of fsspec: as object stores, but a half-written file may be seen under its name.
+- Object stores, through fsspec: a new file appears as a whole. A switch copies one file after the other within the store.
+- Directories of this machine (`directory`): a file is written under another name and renamed. A switch renames one file after the
+  other.
+- Buckets of the Hub (`bucket`): one request contains many operations.
+- Any other file system of fsspec: the same as object stores, but readers may see a half-written file.
 """
 
 import errno
@@ -33,109 +34,120 @@ from episeek_pipelines.publish.store.writers.retries import call_store
 T = TypeVar("T")
 
 PUTS_IN_FLIGHT: Final = 4
-"""Files sent at the same time: s3fs has up to 100 MB of each in memory."""
+"""Number of files that are sent at the same time. It is small because s3fs has up to 100 MB of each file in memory."""
 
 COPIES_IN_FLIGHT: Final = 16
+"""Number of files that are copied within the store at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A staged file, and the path that it is moved to."""
+    """A staged file, and the final path that a switch gives it."""
 
     staged: str
+    """Path of the staged file."""
     path: str
+    """Final path of the file in the dataset."""
     identity: FileIdentity | None
-    """Identity of the staged file."""
+    """Identity of the staged file in the store's listing."""
 
 
 class StoreWriter(Protocol):
-    """One root in a store."""
+    """A writer for the files below one root in a store. All paths are relative to the root."""
 
     @property
     def root(self) -> Root:
-        """The root that it writes to."""
+        """Return the root that this writer writes to."""
         ...
 
     @property
     def has_whole_puts(self) -> bool:
-        """Return whether a file that is put appears whole or not at all."""
+        """Return whether a file that is being written appears as a whole, so that no reader sees a part of it."""
         ...
 
     def files(self) -> Listing:
-        """Return the listing of all files below the root as of now."""
+        """Return a new listing of all files below the root."""
         ...
 
     def require_inside(self, paths: Iterable[str]) -> None:
-        """Require that files of these paths may be written, renamed and deleted.
+        """Raise an error unless the files with these paths may be written, renamed and deleted.
 
         Raises:
-            DestinationError: One of them is in a folder that belongs to something else.
+            DestinationError: One of the files is in a folder that does not belong to this root alone.
         """
         ...
 
     def put(self, files: Sequence[tuple[str, str | bytes]]) -> None:
-        """Write files, each given by its path and a local path or its content.
+        """Write files, each given as its path in the store and either the path of a local file or the content.
 
         Raises:
-            DestinationError: There is no such bucket.
-            AccessError, WriteError: The store refuses them.
+            DestinationError: The bucket does not exist.
+            AccessError, WriteError: The store refuses to write a file.
         """
         ...
 
     def create(self, path: str, data: bytes) -> bool:
-        """Write a small file if none of its name exists; return False where that is uncertain, so that the file has to be read."""
+        """Create a small file unless it exists, and return whether it was certainly created.
+
+        After False, the caller has to read the file to see whose content it has.
+        """
         ...
 
     def switch(
         self, waves: Sequence[Sequence[Move]], deletions: Sequence[str], *, before_deletions: Callable[[], None]
     ) -> None:
-        """Give staged files their names, wave after wave, and delete other files last.
+        """Give staged files their final names, one wave after the other, and delete other files last.
+
+        Args:
+            waves: The staged files. All files of a wave get their names before the next wave begins.
+            deletions: The paths of files to delete.
+            before_deletions: A check that is called after the last wave and before the deletions. It may raise an error.
 
         Raises:
-            MissingFileError: A staged file does not exist: somebody else has switched to it, or removed it.
-            WriteError: The store refuses it.
+            MissingFileError: A staged file does not exist, because another run has renamed or removed it.
+            WriteError: The store refuses a change.
         """
         ...
 
     def delete(self, paths: Sequence[str]) -> None:
-        """Delete files; those that do not exist are skipped."""
+        """Delete files; files that do not exist are skipped."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class FsspecWriter:
-    """A writer for any URL that fsspec knows."""
+    """A writer for any kind of store that fsspec can write to."""
 
     root: Root
     retry: RetryPolicy
     _opened: PerProcess[tuple[fsspec.AbstractFileSystem, str]] = field(init=False, repr=False, compare=False)
-    """One client for all threads; by itself, fsspec makes one for each thread."""
+    """One file system for all threads of this process, and the root's path in it. fsspec itself would make one for each thread."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_opened", PerProcess(partial(url_to_fs, self.root.url)))
 
     @property
     def has_whole_puts(self) -> bool:
-        """Return whether the kind of store shows only whole files."""
+        """Return whether this kind of store shows a file only as a whole."""
         return self.root.kind.has_whole_puts
 
     def files(self) -> Listing:
-        """Return one listing as of now."""
+        """Return a new listing of all files below the root."""
         expected = "a listing of the files"
         found = call_store(self.root.files, where=self.root.url, expected=expected, policy=self.retry, is_write=False)
-        # Later questions about a file must not be answered from this listing.
+        # fsspec would answer later requests about a file from this listing.
         url_to_fs(self.root.url)[0].invalidate_cache()
         return found
 
     def require_inside(self, paths: Iterable[str]) -> None:
-        """Accept all paths: an object store has no folders of its own."""
+        """Accept all paths: an object store has no folders that could belong to something else."""
 
     def put(self, files: Sequence[tuple[str, str | bytes]]) -> None:
-        """Put some files at the same time."""
+        """Write files, `PUTS_IN_FLIGHT` of them at the same time."""
         map_in_threads(self._put_one, files, max_in_flight=PUTS_IN_FLIGHT)
 
     def create(self, path: str, data: bytes) -> bool:
-        """Create the file exclusively where the store can do that."""
+        """Create a small file exclusively if the store can do that, and return whether it was certainly created."""
         fs, full_path = self._resolve(path)
 
         def create() -> bool | None:
@@ -158,14 +170,14 @@ class FsspecWriter:
     def switch(
         self, waves: Sequence[Sequence[Move]], deletions: Sequence[str], *, before_deletions: Callable[[], None]
     ) -> None:
-        """Switch by copies within the store."""
+        """Copy the staged files to their final names within the store, and delete other files last."""
         for wave in waves:
             map_in_threads(self._copy, wave, max_in_flight=COPIES_IN_FLIGHT)
         before_deletions()
         self.delete(deletions)
 
     def delete(self, paths: Sequence[str]) -> None:
-        """Delete many files by one request where the store can do that."""
+        """Delete files, many in one request if the store can do that."""
         for start in range(0, len(paths), MAX_DELETED_AT_ONCE):
             part = paths[start : start + MAX_DELETED_AT_ONCE]
             self._tried(partial(self._delete_once, part), part[0], "a file that may be deleted")
@@ -190,7 +202,7 @@ class FsspecWriter:
                 fs.put_file(content, full_path)
 
         try:
-            self._tried(put, path, "a file of this name, whole", byte_count=size)
+            self._tried(put, path, "a whole file with this name", byte_count=size)
         except MissingFileError:
             raise DestinationError(self.root.join(path), "no such bucket", "an existing bucket") from None
 
@@ -205,7 +217,7 @@ class FsspecWriter:
         self._tried(copy, move.path, f"a copy of {move.staged}")
 
     def _make_folder(self, fs: fsspec.AbstractFileSystem, full_path: str) -> None:
-        """Make the folder of a file, where the store has folders."""
+        """Create the folder of a file if the store has folders."""
         if not self.has_whole_puts:
             fs.makedirs(fs._parent(full_path), exist_ok=True)
 
@@ -220,13 +232,16 @@ class FsspecWriter:
 
 
 def _exists_already(error: BaseException | None) -> bool:
-    """Return whether a store refused to replace a file: HTTP 412, or 409 where two do so at once."""
+    """Return whether an error means that the store refused to replace an existing file.
+
+    Stores answer with HTTP 412, or with 409 if two clients create the file at the same time.
+    """
     if error is None:
         return False
     return isinstance(error, FileExistsError) or status_of(error) in (409, 412) or _exists_already(error.__cause__)
 
 
 def _is_unknown(error: BaseException) -> bool:
-    """Return whether a file system cannot create files exclusively; S3 says so by HTTP 501."""
+    """Return whether an error means that the file system cannot create files exclusively (HTTP 501 from S3)."""
     is_unsupported = isinstance(error, TypeError | NotImplementedError | ValueError)
     return is_unsupported or getattr(error, "errno", None) == errno.ENOSYS
