@@ -1,4 +1,4 @@
-"""`python -m episeek_pipelines.cli` is the command `episeek`."""
+"""Run the command `episeek` by `python -m episeek_pipelines.cli`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Argument types, the arguments that several commands share, and the layout of the help texts."""
+"""The parser of the command line, its argument types, and the arguments that several commands share."""
 
 import argparse
 from collections.abc import Callable
@@ -10,7 +10,7 @@ USAGE_ERROR = 2
 
 
 class HelpFormatter(argparse.HelpFormatter):
-    """Wraps each paragraph of a description or an epilog by itself, and keeps indented lines as they are."""
+    """A formatter of help texts that wraps each paragraph separately and keeps indented lines as they are."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         import textwrap
@@ -22,10 +22,11 @@ class HelpFormatter(argparse.HelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that reports a usage error in one line, and that adds its arguments when it is used.
+    """A parser that reports a usage error in one line, and that gets its arguments only when it is used.
 
     Args:
-        add_arguments: Called with the parser before it parses or prints its help for the first time.
+        add_arguments: The function that adds the arguments. It is called with the parser before the parser first parses or prints
+            its help.
         settings: Arguments of `argparse.ArgumentParser`.
     """
 
@@ -34,18 +35,18 @@ class Parser(argparse.ArgumentParser):
         self._add_arguments = add_arguments
 
     def complete(self) -> None:
-        """Add the arguments now, if they have not been added yet."""
+        """Add the arguments unless they have been added already."""
         add_arguments, self._add_arguments = self._add_arguments, None
         if add_arguments is not None:
             add_arguments(self)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Add the arguments, and parse as `argparse.ArgumentParser` does."""
+        """Add the arguments, and then parse in the same way as `argparse.ArgumentParser`."""
         self.complete()
         return super().parse_known_args(args, namespace)
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse all arguments. The error about unrecognized ones refers to the help of the command."""
+        """Parse all arguments; an error about an unrecognized argument refers to the help of the command that was given."""
         options, unrecognized = self.parse_known_args(args, namespace)
         if unrecognized:
             self.prog = f"{self.prog} {options.command}"
@@ -53,17 +54,17 @@ class Parser(argparse.ArgumentParser):
         return options
 
     def error(self, message: str) -> NoReturn:
-        """Print the message to standard error and exit with code 2."""
+        """Print a usage error to standard error and exit with code 2."""
         self.exit(USAGE_ERROR, f"episeek: error: {message} (see `{self.prog} --help`)\n")
 
 
 class Once(argparse.Action):
-    """Stores a value, and refuses an option that is given twice instead of using the last one."""
+    """An action that stores the value of an option and refuses an option that is given twice."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
     ) -> None:
-        """Store `values`; a second call for one command line is a usage error."""
+        """Store the value; report a usage error if the same command line has given the option before."""
         given: set[str] = namespace.__dict__.setdefault("_given_once", set())
         if self.dest in given:
             parser.error(f"argument {option}: found twice; expected once")
@@ -72,11 +73,11 @@ class Once(argparse.Action):
 
 
 def with_examples(*examples: tuple[str, str], notes: str = "") -> str:
-    """Return the epilog of a command: examples, and paragraphs after them.
+    """Return the text at the end of a command's help: examples, and paragraphs after them.
 
     Args:
-        examples: Pairs of what a command line does and the command line itself.
-        notes: Further paragraphs, with an empty line between two of them.
+        examples: Pairs of a description and a command line that does what it describes.
+        notes: Further paragraphs, separated by empty lines.
     """
     lines = [line for purpose, command in examples for line in (f"  # {purpose}", f"  {command}")]
     return "\n\n".join(part for part in ("\n".join(["examples:", *lines]), notes) if part)
@@ -86,47 +87,50 @@ def with_examples(*examples: tuple[str, str], notes: str = "") -> str:
 
 
 def add_keyframes(command: argparse.ArgumentParser) -> None:
-    """Add `--keyframes`."""
+    """Add the option `--keyframes` to a command."""
     from episeek_pipelines.api import KEYFRAME_CHOICES
 
     command.add_argument(
         "--keyframes",
         choices=KEYFRAME_CHOICES,
         default="auto",
-        help="samples to look at, for places where decoding can start and for parameter sets: auto (all of local videos, a few "
-        "keyframes of each in a store, unless these leave it open) or all; default: %(default)s",
+        help="coded samples that are read to find out where decoding can start and which parameter sets apply. all: every sample. "
+        "auto: every sample of local videos; of videos in a store a few keyframes, or every sample if these do not decide it "
+        "(default: %(default)s)",
     )
 
 
 def add_output(command: argparse.ArgumentParser) -> None:
-    """Add the arguments of every command that reports a result."""
+    """Add the options of every command that reports a result: `--json`, `--quiet` and `--log-json`."""
     command.add_argument("--json", action="store_true", help="print the result as JSON")
     command.add_argument(
         "-q",
         "--quiet",
         action="store_true",
-        help="print no progress and no summary; findings that fail the command are printed",
+        help="print no progress and no summary, only errors and the findings that fail the command",
     )
     command.add_argument(
         "--log-json",
         action="store_true",
-        help="write progress, notices and errors to standard error as JSON, one event a line",
+        help="write progress, notices and errors to standard error as JSON, one event per line",
     )
 
 
 def add_execution(command: argparse.ArgumentParser) -> None:
-    """Add the arguments of the commands that run a graph."""
+    """Add the options of commands that run a graph of tasks: `--scheduler`, `--scheduler-file` and `--workers`."""
     where = command.add_mutually_exclusive_group()
     where.add_argument(
         "--scheduler",
         default="threads",
         type=scheduler,
         metavar="NAME",
-        help="threads (default), processes, sync, or the address of a running Dask scheduler, tcp://HOST:PORT or tls://HOST:PORT "
-        "(docs/clusters.md)",
+        help="where the tasks run: threads (default), processes, sync (one after the other), or the address of a running Dask "
+        "scheduler, tcp://HOST:PORT or tls://HOST:PORT (docs/clusters.md)",
     )
     where.add_argument(
-        "--scheduler-file", metavar="FILE", help="the file that `dask scheduler --scheduler-file FILE` has written"
+        "--scheduler-file",
+        metavar="FILE",
+        help="run the tasks on the Dask scheduler that has written its address to FILE",
     )
     command.add_argument(
         "--workers", type=positive, metavar="N", help="number of threads or processes (default: one per core)"
@@ -134,65 +138,69 @@ def add_execution(command: argparse.ArgumentParser) -> None:
 
 
 def add_data_root(command: argparse.ArgumentParser) -> None:
-    """Add the argument of the commands that read overlays."""
-    command.add_argument("--data-root", metavar="DIR", help="the dataset with the videos, when SRC is an overlay")
+    """Add the option `--data-root` of the commands that read overlays (prepared datasets without their videos)."""
+    command.add_argument(
+        "--data-root",
+        metavar="DIR",
+        help="the dataset that contains the videos, if SRC is an overlay (a prepared dataset without its videos)",
+    )
 
 
 def add_splitting(command: argparse.ArgumentParser) -> None:
-    """Add the argument of the commands that write data files."""
+    """Add the option `--max-episodes-per-file` of the commands that write data files."""
     command.add_argument(
         "--max-episodes-per-file",
         type=positive,
         metavar="N",
-        help="split data files with more episodes (default: chosen by the size of the footers)",
+        help="split data files that have more than N episodes (default: as many as keep the footers small)",
     )
 
 
 def add_videos(command: argparse.ArgumentParser) -> None:
-    """Add `--videos`."""
+    """Add the options `--videos` and `--video-file-size`."""
     from episeek_pipelines.api import VIDEO_CHOICES
 
     command.add_argument(
         "--videos",
         choices=VIDEO_CHOICES,
         default="none",
-        help="also put videos and other files of the dataset into DST. link: as clones, which share space and no writes, or copies "
-        "where the file system cannot clone (ext4, for example). hardlink: the same files under another name; a tool that writes "
-        "into them in DST changes SRC. pack: put together into a few MP4 files a camera, each with its header in front, without "
-        "encoding anything",
+        help="also put the videos and other files of the dataset into DST. none: only data and metadata (default). copy: as "
+        "copies. link: as clones, which share disk space but not later changes, or as copies if the file system cannot clone "
+        "(ext4, for example). hardlink: as hard links; a tool that writes into the files of DST changes SRC as well. pack: merged "
+        "into a few MP4 files per camera, each with its header at the beginning, without re-encoding",
     )
     command.add_argument(
         "--video-file-size",
         type=positive,
         metavar="MB",
-        help="with --videos pack, the size below which files are filled (default: video_files_size_in_mb of meta/info.json, or "
+        help="with --videos pack: the largest size of a merged file (default: video_files_size_in_mb of meta/info.json, or "
         f"{DEFAULT_VIDEO_FILES_SIZE_IN_MB})",
     )
 
 
 def require_packing(options: argparse.Namespace) -> None:
-    """Raise ArgumentTypeError where a size is given for packed files, and no packing."""
+    """Raise ArgumentTypeError if `--video-file-size` is given without `--videos pack`."""
     if options.video_file_size is not None and options.videos != "pack":
         raise argparse.ArgumentTypeError("--video-file-size: found without --videos pack; expected both")
 
 
 def add_skipped_episodes(command: argparse.ArgumentParser) -> None:
-    """Add `--skip-episodes`."""
+    """Add the option `--skip-episodes`."""
     command.add_argument(
         "--skip-episodes",
         type=episode_list,
         default=(),
         metavar="LIST",
-        help="episodes of a v2.x dataset to leave out, such as 3,17,20-24; the others are numbered anew",
+        help="leave out these episodes of a v2.x dataset, for example 3,17,20-24; the other episodes get new numbers",
     )
 
 
 def add_force(command: argparse.ArgumentParser) -> None:
-    """Add the argument of the commands that write a new dataset."""
+    """Add the option `--force` of the commands that write a new dataset."""
     command.add_argument(
         "--force",
         action="store_true",
-        help="write everything anew, and replace a local DST that a run has written before, once the new one is complete",
+        help="write everything again; a local DST that an earlier run has written is replaced when the new one is complete",
     )
 
 
@@ -200,10 +208,10 @@ def add_force(command: argparse.ArgumentParser) -> None:
 
 
 def positive(text: str) -> int:
-    """Return a whole number of 1 or more.
+    """Return the whole number of 1 or more that a text contains.
 
     Raises:
-        argparse.ArgumentTypeError: The text is something else.
+        argparse.ArgumentTypeError: The text is no such number.
     """
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"found {text!r}; expected a whole number, 1 or more")
@@ -211,10 +219,10 @@ def positive(text: str) -> int:
 
 
 def count(text: str) -> int:
-    """Return a whole number of 0 or more.
+    """Return the whole number of 0 or more that a text contains.
 
     Raises:
-        argparse.ArgumentTypeError: The text is something else.
+        argparse.ArgumentTypeError: The text is no such number.
     """
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"found {text!r}; expected a whole number, 0 or more")
@@ -222,10 +230,10 @@ def count(text: str) -> int:
 
 
 def episode_list(text: str) -> tuple[int, ...]:
-    """Return the numbers in a list such as `3,17,20-24`, rising, each once.
+    """Return the sorted episode numbers in a list such as `3,17,20-24`, without duplicates.
 
     Raises:
-        argparse.ArgumentTypeError: The text is something else.
+        argparse.ArgumentTypeError: The text is no such list.
     """
     numbers: set[int] = set()
     for part in text.split(","):
@@ -239,10 +247,10 @@ def episode_list(text: str) -> tuple[int, ...]:
 
 
 def repair_codes(text: str) -> tuple[str, ...]:
-    """Return the codes of repairs in a list such as `REP007,REP018`.
+    """Return the codes of repairs in a list such as `REP007,REP018`, without duplicates.
 
     Raises:
-        argparse.ArgumentTypeError: There is no such repair.
+        argparse.ArgumentTypeError: A code in the list is not the code of a repair.
     """
     from episeek_pipelines.api import REPAIRS
 
@@ -254,10 +262,10 @@ def repair_codes(text: str) -> tuple[str, ...]:
 
 
 def scheduler(text: str) -> str:
-    """Return the name or the address of a scheduler.
+    """Return the name or the address of a scheduler, as it was given.
 
     Raises:
-        argparse.ArgumentTypeError: The text is neither.
+        argparse.ArgumentTypeError: The text is neither the name nor the address of a scheduler.
     """
     if text not in ("threads", "processes", "sync") and "://" not in text:
         raise argparse.ArgumentTypeError(f"found {text!r}; expected threads, processes, sync or tcp://HOST:PORT")
@@ -265,10 +273,10 @@ def scheduler(text: str) -> str:
 
 
 def frame_range(text: str) -> tuple[int, int | None]:
-    """Return `(start, stop)` of `A:B`, of `A:` or of one frame `A`; a stop of None is the end of the episode.
+    """Return the frames `[start, stop)` that `A:B`, `A:` or `A` (one frame) selects; a stop of None is the end of the episode.
 
     Raises:
-        argparse.ArgumentTypeError: The text is something else.
+        argparse.ArgumentTypeError: The text is no such range.
     """
     start, separator, stop = text.partition(":")
     try:

@@ -1,4 +1,4 @@
-"""Colours for terminals; never for files and pipes, unless FORCE_COLOR is set."""
+"""Colour words for terminals; files and pipes get no colours unless FORCE_COLOR is set."""
 
 import os
 from typing import TYPE_CHECKING, Final, TextIO
@@ -11,9 +11,10 @@ _CODES: Final = {"error": "1;31", "warning": "33", "passed": "32", "code": "1"}
 
 
 def paint_for(stream: TextIO) -> "Paint":
-    """Return the function that colours words for a stream.
+    """Return the function that colours words for a stream, or leaves them as they are if the stream gets no colours.
 
-    NO_COLOR with any value turns colours off, FORCE_COLOR turns them on (https://no-color.org, https://force-color.org).
+    The environment variable NO_COLOR turns colours off, and FORCE_COLOR turns them on, with any value that is not empty
+    (https://no-color.org, https://force-color.org).
     """
     return _coloured if _has_colours(stream) else _plain
 

@@ -1,4 +1,4 @@
-"""The execution of a command's graph (scheduler, workers, progress), made from its arguments."""
+"""Make the execution of a command's graph of tasks (scheduler, workers and progress) from the command's arguments."""
 
 import argparse
 from collections.abc import Callable
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 def execution_of(options: argparse.Namespace) -> "Execution":
-    """Return the execution that `--scheduler`, `--scheduler-file`, `--workers` and `--quiet` ask for.
+    """Return the execution that `--scheduler`, `--scheduler-file`, `--workers`, `--quiet` and `--log-json` ask for.
 
-    Commands without them get the defaults.
+    A command that does not have one of these options gets its default.
 
     Raises:
-        ReadError: The scheduler file holds no address.
+        ReadError: The scheduler file contains no address.
     """
     from episeek_pipelines.api import Execution
 
@@ -27,7 +27,7 @@ def execution_of(options: argparse.Namespace) -> "Execution":
 
 
 def progress_of(options: argparse.Namespace) -> "StartProgress | None":
-    """Return the function that starts the display of a job's progress; None with `--quiet`."""
+    """Return the function that starts to show a job's progress, or None for `--quiet` without `--log-json`."""
     from episeek_pipelines.cli.log import start_json_progress
     from episeek_pipelines.cli.progress import display_progress
 
@@ -37,7 +37,10 @@ def progress_of(options: argparse.Namespace) -> "StartProgress | None":
 
 
 def header_progress_of(options: argparse.Namespace) -> Callable[[int], Callable[[int], None]] | None:
-    """Return the function that starts the display for a number of headers to read; None with `--quiet`."""
+    """Return a function that starts to show the progress of reading headers, or None if no progress is to be shown.
+
+    The function takes the number of headers, and returns the function that is called with each number of finished headers.
+    """
     start = progress_of(options)
     if start is None:
         return None

@@ -1,4 +1,4 @@
-"""The extras of episeek that install missing packages."""
+"""Find the extra of episeek (an optional set of dependencies) that installs a missing package."""
 
 from typing import Final
 
@@ -30,6 +30,6 @@ _EXTRA_OF: Final[dict[str, Extra]] = {
 
 
 def install_hint_for(module: str) -> str | None:
-    """Return the command that installs a module, or None if no extra of episeek has it."""
+    """Return the command that installs a module, or None if no extra of episeek contains the module."""
     extra = _EXTRA_OF.get(module.partition(".")[0])
     return None if extra is None else install_hint(extra)

@@ -1,8 +1,7 @@
-"""Ctrl-C between imports, never within one.
+"""Delay an interrupt (Ctrl-C) that comes during an import until the import has ended.
 
-An interrupt in the middle of an import can be lost: the C code of extension modules drops the exception, and importlib keeps
-its lock where it was interrupted just after taking it. The program would then run on, and hang at its next import. So an
-interrupt waits until the import is over.
+An interrupt in the middle of an import can be lost: the C code of an extension module may drop the exception, or importlib may
+keep the lock that it has just taken. The program would then continue, and hang at its next import.
 """
 
 import signal
@@ -18,9 +17,9 @@ _IMPORT_MODULES: Final = frozenset({"importlib._bootstrap", "_frozen_importlib"}
 
 @contextmanager
 def interrupts_between_imports() -> Iterator[None]:
-    """Raise KeyboardInterrupt for SIGINT as Python does, but not before an import that is under way has ended.
+    """Raise KeyboardInterrupt for SIGINT as Python does, but delay it while an import is in progress.
 
-    Nothing changes outside the main thread, or where the program has a handler of its own.
+    This has no effect outside the main thread, or if the program has its own handler of SIGINT.
     """
     is_default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if threading.current_thread() is not threading.main_thread() or not is_default:
@@ -37,7 +36,7 @@ def interrupts_between_imports() -> Iterator[None]:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt, or come again a moment later while the main thread imports."""
+    """Raise KeyboardInterrupt, or set a timer that calls this function again if the main thread is importing."""
     if _is_importing(frame):
         signal.setitimer(signal.ITIMER_REAL, _RETRY_SECONDS)
     else:

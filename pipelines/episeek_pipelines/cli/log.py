@@ -1,11 +1,11 @@
-"""Everything that the command line says on standard error: lines for people, or events as JSON lines (`--log-json`).
+"""Write messages to standard error: as lines for people, or as events in JSON lines (`--log-json`).
 
-Each event is one JSON object on one line, with `time` (UTC, ISO 8601), `event` and the fields of its kind:
+Each event is one JSON object on one line, with `time` (UTC, ISO 8601), `event` (its kind) and the fields of this kind:
 
 - `notice`: `text`
-- `phases`: `phases`, a list of objects with `phase`, `unit`, `units` and `bytes` (0: not known)
-- `progress`: `phase`, finished `units` and `bytes`, at most one a second for each phase, and one at its end
-- `error`: `kind` (the class), `where`, `found`, `expected`, `hint`, or `text`
+- `phases`: `phases`, a list of objects with `phase`, `unit`, `units` and `bytes` (0 if the number of bytes is unknown)
+- `progress`: `phase`, and its finished `units` and `bytes`; at most one event per second for each phase, and one at its end
+- `error`: `kind` (the class of the error), and either `where`, `found`, `expected` and `hint`, or `text`
 - `end`: `command`, `exit_code`, `seconds`
 """
 
@@ -26,20 +26,20 @@ PROGRESS_SECONDS: Final = 1.0
 
 
 class Log:
-    """Lines for people."""
+    """A log that writes lines for people to standard error."""
 
     def notice(self, text: str) -> None:
-        """Say something."""
+        """Write a line that is not an error."""
         _write(f"episeek: {text}")
 
     def error(self, text: str, *, kind: str = "") -> None:
-        """Say that something failed."""
+        """Write an error that has a text only; the class of the error is ignored."""
         from episeek_pipelines.cli.colour import paint_for
 
         self.notice(f"{paint_for(sys.stderr)('error:', 'error')} {text}")
 
     def failure(self, error: EpiseekError) -> None:
-        """Say what a job failed on: each failed file where there are several."""
+        """Write the error of a job; an error about several failed files gets a line for each of the first ten."""
         failures = getattr(error, "failures", ())
         if not failures:
             self.error(str(error))
@@ -53,43 +53,43 @@ class Log:
             self.error(line)
 
     def end(self, command: str, exit_code: int) -> None:
-        """Say nothing: the shell has the exit code."""
+        """Write nothing at the end of the command, since the shell has the exit code."""
 
 
 class JsonLog(Log):
-    """Events as JSON lines."""
+    """A log that writes events as JSON lines to standard error."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
 
     def notice(self, text: str) -> None:
-        """Write a `notice`."""
+        """Write the event `notice`."""
         write_event("notice", text=text)
 
     def error(self, text: str, *, kind: str = "") -> None:
-        """Write an `error` that has no parts."""
+        """Write the event `error` with the class of the error and a text."""
         write_event("error", kind=kind, text=text)
 
     def failure(self, error: EpiseekError) -> None:
-        """Write an `error` with its parts, and one for each failed file."""
+        """Write an event `error` for each failed file, and one with the parts of the job's error."""
         for failure in getattr(error, "failures", ()):
             write_event("error", kind=failure.kind, where=failure.label, text=failure.message)
         parts = {name: getattr(error, name, "") for name in ("where", "found", "expected", "hint")}
         write_event("error", kind=type(error).__name__, **parts)
 
     def end(self, command: str, exit_code: int) -> None:
-        """Write the `end`."""
+        """Write the event `end`."""
         seconds = round(time.monotonic() - self._started, 3)
         write_event("end", command=command, exit_code=exit_code, seconds=seconds)
 
 
 def log_of(*, is_json: bool) -> Log:
-    """Return the log that was asked for."""
+    """Return a log that writes JSON lines, or a log that writes lines for people."""
     return JsonLog() if is_json else Log()
 
 
 def start_json_progress(phases: "Sequence[Phase]") -> "Progress":
-    """Write the `phases` of a job, and return the receiver of finished work, which writes `progress`."""
+    """Write the event `phases` of a job, and return the function that reports finished work as events `progress`."""
     known = [
         {"phase": phase.name, "unit": phase.unit, "units": phase.unit_count, "bytes": phase.byte_count}
         for phase in phases
@@ -110,7 +110,7 @@ def start_json_progress(phases: "Sequence[Phase]") -> "Progress":
 
 
 def write_event(event: str, **fields: Any) -> None:
-    """Write an event."""
+    """Write an event with the present time and its fields as one line of JSON."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     _write(json.dumps({"time": now, "event": event, **fields}))
 

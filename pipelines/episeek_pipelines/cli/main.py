@@ -1,11 +1,14 @@
-"""The command `episeek`: runs one command, prints its outcome, and returns its exit code.
+"""The command `episeek`: run one of its commands, print the outcome, and return the exit code.
 
-Results go to standard output, from here alone; everything else to standard error (`episeek_pipelines.cli.log`).
+Only this module prints results to standard output. All other messages go to standard error (`episeek_pipelines.cli.log`).
 
-Exit codes: 0 done (`verify`:
-nothing counts as a failure; `index --check`: nothing is stale; `diff`: nothing differs); 1 verification found errors, sidecars are
-stale, datasets differ, or `publish` refused an overlay with errors, or found that the published files differ from those sent; 2 it
-could not be done; 130 interrupted.
+The exit codes are:
+
+- 0: The command is done. `verify` found nothing that counts as a failure, `index --check` no stale rows, and `diff` no difference.
+- 1: The verification found errors, sidecars are stale, datasets differ, `publish` refused an overlay with errors, or the published
+  files differ from the files that were sent.
+- 2: The command could not be done.
+- 130: The command was interrupted.
 """
 
 import argparse
@@ -29,7 +32,7 @@ RESUMABLE_COMMANDS = frozenset({"prepare", "repair", "upgrade", "rewrite", "inde
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+    """Run the command that the arguments (by default those of the process) give, and return its exit code."""
     _prepare_streams()
     options = make_parser().parse_args(arguments)
     log = log_of(is_json=getattr(options, "log_json", False))
@@ -46,7 +49,7 @@ def _exit_code(options: argparse.Namespace, log: Log) -> int:
     except EpiseekError as error:
         log.failure(error)
     except argparse.ArgumentTypeError as error:
-        # arguments that cannot be combined
+        # The arguments cannot be combined.
         log.error(str(error), kind="usage")
     except ModuleNotFoundError as error:
         from episeek_pipelines.cli.extras import install_hint_for
@@ -55,14 +58,15 @@ def _exit_code(options: argparse.Namespace, log: Log) -> int:
         if hint is None:
             return _unexpected(error, log)
         log.error(
-            f"{options.command}: found no package {error.name}; expected it installed; hint: {hint}", kind="usage"
+            f"{options.command}: found no package {error.name}; expected an installed package; hint: {hint}",
+            kind="usage",
         )
     except KeyboardInterrupt:
         resume = "; run the same command again to resume" if options.command in RESUMABLE_COMMANDS else ""
         log.notice(f"interrupted{resume}")
         return INTERRUPTED
     except BrokenPipeError:
-        # the reader of standard output has stopped reading, as `head` does
+        # The reader of standard output has stopped reading, as `head` does.
         sys.stderr.close()
         return PIPE_CLOSED
     except OSError as error:
@@ -94,10 +98,10 @@ def _run(options: argparse.Namespace, log: Log) -> int:
 
 
 def _prepare_streams() -> None:
-    """Make sure that printing cannot fail: neither for a closed stream nor for a path that the terminal cannot show."""
+    """Make sure that printing cannot fail because a stream is closed or a terminal cannot show a character of a path."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            # open for as long as the process lives
+            # The file stays open for as long as the process lives.
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -105,9 +109,9 @@ def _prepare_streams() -> None:
 
 
 def _unexpected(error: Exception, log: Log) -> int:
-    """Report a defect in one line; its exit code is not that of findings."""
+    """Report a defect of episeek itself in one line, and return the exit code 2; raise it again if EPISEEK_DEBUG is set."""
     if os.environ.get("EPISEEK_DEBUG"):
         raise error
-    advice = "please report it, with what EPISEEK_DEBUG=1 shows"
+    advice = "please report this defect, with the traceback that EPISEEK_DEBUG=1 shows"
     log.error(f"unexpected {type(error).__name__}: {first_line(error)[:300]} ({advice})", kind=type(error).__name__)
     return FAILED

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Text to print, and whether the command's exit code is that of a failure."""
+    """The result of a command: the text to print, and the exit code."""
 
     lines: tuple[str, ...] = ()
-    """For standard output."""
+    """Lines for standard output."""
     is_failure: bool = False
     """Whether the exit code is 1."""
     notes: tuple[str, ...] = ()
-    """For standard error."""
+    """Lines for standard error."""
     data: bytes = b""
     """Bytes for standard output, instead of lines."""
     is_undecided: bool = False
-    """Whether the exit code is 2: the command ran, and a defect of what it read leaves its answer open."""
+    """Whether the exit code is 2 although the command ran: a defect in the files that it read leaves the answer undecided."""

@@ -1,4 +1,4 @@
-"""The parser of the command line: the commands, each added from its module when it is the one that runs."""
+"""The parser of the command line: it imports the module of a command only when this command is parsed."""
 
 from importlib import import_module
 from typing import Any, Final
@@ -10,17 +10,17 @@ DESCRIPTION = (
     "Make LeRobot v3.0 datasets seekable: every frame, exact, in one range request, or an error that says why not."
 )
 NOTES = (
-    "SRC and DST are local paths or URLs (hf://, s3://, and all others that fsspec knows).\n\n"
-    "Exit codes: 0 done; 1 verification found errors, sidecars are stale, or datasets differ; 2 it could not be done; "
-    "130 interrupted."
+    "SRC and DST are local paths or URLs (hf://, s3:// and all others that fsspec supports).\n\n"
+    "Exit codes: 0 done; 1 the verification found errors, sidecars are stale, or datasets differ; 2 the command could not be "
+    "done; 130 interrupted."
 )
 
 COMMANDS: Final = {
     "prepare": "rewrite, index and verify a dataset: the main command",
-    "repair": "write a dataset in which everything is right that the evidence proves to be wrong",
-    "upgrade": "make a v3.0 dataset of a v2.0 or v2.1 dataset",
+    "repair": "write a corrected dataset: whatever the evidence in the source proves to be wrong is repaired",
+    "upgrade": "convert a v2.0 or v2.1 dataset to v3.0",
     "rewrite": "write data files with one row group per episode",
-    "index": "write the sidecars meta/byte_index/, or check them",
+    "index": "write the sidecars (the index in meta/byte_index/), or check whether they are current",
     "verify": "check the metadata, data files, videos and sidecars of a dataset",
     "diff": "show what differs between two datasets",
     "rules": "list the rules of verify, or explain some of them",
@@ -31,14 +31,15 @@ COMMANDS: Final = {
     "bench": "measure how fast a training loop reads a prepared dataset",
     "completion": "print a script that completes commands and options in a shell",
 }
-"""The commands, each with its purpose. The module of a command has the same name, and the functions `add_arguments` and `run`.
+"""The commands, each with its purpose.
 
-`run` returns an `Outcome`. A module may also have `notices`, which returns lines to print before the command runs.
+The module of a command has the same name, and the functions `add_arguments` and `run`. `run` returns an `Outcome`. A module may
+also have the function `notices`, which returns lines to print before the command runs.
 """
 
 
 def make_parser() -> Parser:
-    """Return the parser of `episeek`. Modules of commands are imported when their command is parsed."""
+    """Return the parser of `episeek` with all commands."""
     parser = Parser(
         prog="episeek",
         description=DESCRIPTION,
@@ -56,7 +57,7 @@ def make_parser() -> Parser:
 
 
 def command_module(name: str) -> Any:
-    """Return the module of a command."""
+    """Import and return the module of a command."""
     return import_module(f"episeek_pipelines.cli.commands.{name}")
 
 

@@ -1,4 +1,4 @@
-"""The progress of a job on standard error: a bar on a terminal, a line from time to time elsewhere."""
+"""Show the progress of a job on standard error: as a bar on a terminal, or else as a line from time to time."""
 
 import sys
 import time
@@ -16,27 +16,27 @@ _BAR_FORMAT: Final = "{desc}: {percentage:3.0f}%|{bar:20}| {elapsed}, {remaining
 
 
 class Tally:
-    """The finished work of each phase of a job."""
+    """The amount of finished work in each phase of a job; its text is for the progress display."""
 
     def __init__(self, phases: Sequence["Phase"]) -> None:
         self._phases = {phase.name: phase for phase in phases}
         self._units = dict.fromkeys(self._phases, 0)
         self._bytes = dict.fromkeys(self._phases, 0)
         self.total = sum(phase.unit_count for phase in phases)
-        """Units of all phases."""
+        """Number of units of work in all phases together."""
 
     @property
     def done(self) -> int:
-        """Return the finished units of all phases."""
+        """Return the number of finished units of all phases together."""
         return sum(self._units.values())
 
     def add(self, phase: str, unit_count: int, byte_count: int) -> None:
-        """Add finished work."""
+        """Add finished work to a phase: a number of units and a number of bytes."""
         self._units[phase] += unit_count
         self._bytes[phase] += byte_count
 
     def __str__(self) -> str:
-        """Return the phases in progress, or the next phase if none is in progress, with their counts."""
+        """Return the phases in progress with their counts, or the next phase if none is in progress."""
         unfinished = [name for name, phase in self._phases.items() if self._units[name] < phase.unit_count]
         begun = [name for name in unfinished if self._units[name]]
         return "; ".join(map(self._describe, begun or unfinished[:1])) or "done"
@@ -50,7 +50,7 @@ class Tally:
 
 
 def display_progress(command: str, phases: Sequence["Phase"]) -> "Progress":
-    """Display the progress of a command and return the receiver of finished work."""
+    """Start to show the progress of a command, and return the function that is called with finished work."""
     tally = Tally(phases)
     return _bar(command, tally) if sys.stderr.isatty() else _Lines(command, tally)
 
@@ -71,7 +71,7 @@ def _bar(command: str, tally: Tally) -> "Progress":
 
 
 class _Lines:
-    """Writes a line every `LINE_INTERVAL_SECONDS`; none for short jobs."""
+    """A receiver of finished work that writes a line every `LINE_INTERVAL_SECONDS`, and none for a shorter job."""
 
     def __init__(self, command: str, tally: Tally) -> None:
         self._command = command

@@ -1,4 +1,4 @@
-"""Writing reports, baselines and rows of measurements, but never over files of the dataset that they describe."""
+"""Write reports, baselines and rows of measurements to files, but never over the files of a dataset."""
 
 import csv
 import io
@@ -16,14 +16,14 @@ _DATASET_FOLDERS = (layout.DATA_DIR, layout.META_DIR, layout.VIDEOS_DIR)
 
 
 def report_target(file: str, *, roots: Iterable[str | None]) -> str:
-    """Return the absolute path or the URL of a report.
+    """Return the absolute path or the URL of a report that may be written.
 
     Args:
         file: The path or URL that the command line gives.
-        roots: The datasets that are verified and compared, by path or URL.
+        roots: The paths or URLs of the datasets that the command reads.
 
     Raises:
-        DestinationError: The report would replace another file, or lie in a directory of a dataset.
+        DestinationError: The report would replace a file that is no report, or would be among the files of a dataset.
     """
     if not is_local(file):
         return file
@@ -36,7 +36,7 @@ def report_target(file: str, *, roots: Iterable[str | None]) -> str:
         base = Path(local_path(root)).resolve()
         if any(path.is_relative_to(base / folder) for folder in _DATASET_FOLDERS):
             raise DestinationError(
-                file, "a place among the files of the dataset", "a file outside data/, meta/ and videos/"
+                file, "a path among the files of the dataset", "a file outside data/, meta/ and videos/"
             )
     if path.exists() and path.is_dir():
         raise DestinationError(file, "a directory", "a file to write")
@@ -44,12 +44,12 @@ def report_target(file: str, *, roots: Iterable[str | None]) -> str:
 
 
 def write_report(target: str, text: str) -> None:
-    """Write a report to a target that `report_target` returned: a file, replaced as a whole, or a pipe."""
+    """Write a report to a path or URL that `report_target` returned; an existing file is replaced as a whole."""
     from episeek_pipelines.api import Root
 
     data = (text if text.endswith("\n") else f"{text}\n").encode("utf-8", "backslashreplace")
     if is_local(target) and Path(target).exists() and not Path(target).is_file():
-        # a pipe, such as /dev/stdout
+        # The target is a pipe, such as /dev/stdout.
         with open(target, "wb") as stream:
             stream.write(data)
         return
@@ -58,10 +58,10 @@ def write_report(target: str, text: str) -> None:
 
 
 def append_row(target: str, values: Mapping[str, object]) -> None:
-    """Append a row to a CSV file of a target of `report_target`, after a header where the file is new.
+    """Append a row to a CSV file whose path or URL `report_target` returned; a new file gets a header first.
 
     Raises:
-        DestinationError: The file has other columns.
+        DestinationError: The file has other columns than the row.
     """
     from episeek_pipelines.api import Root
 
@@ -71,7 +71,7 @@ def append_row(target: str, values: Mapping[str, object]) -> None:
     before = root.read_bytes(name).decode("utf-8", "replace") if is_file and root.exists(name) else ""
     header, row = (_csv_line(cells) for cells in (values.keys(), values.values()))
     if before and before.partition("\n")[0].rstrip("\r") != header.rstrip("\n"):
-        raise DestinationError(target, "a file with other columns", "a new file, or one of the same version of episeek")
+        raise DestinationError(target, "a file with other columns", "a new file, or a file of the same episeek version")
     write_report(target, f"{before.rstrip()}\n{row}" if before else header + row)
 
 

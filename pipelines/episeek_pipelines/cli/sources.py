@@ -1,4 +1,4 @@
-"""The datasets that are given on the command line: the most common mistake is refused, and overlays find their videos."""
+"""Check the datasets that the command line gives, and find the videos of overlays (prepared datasets without their videos)."""
 
 import argparse
 import re
@@ -9,17 +9,17 @@ from typing import Final
 from episeek.errors import NotADatasetError
 
 _HUB_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-"""`ORG/NAME`, as the Hub names repositories."""
+"""Pattern of the names of the Hub's repositories, `ORG/NAME`."""
 
 COMMANDS_WITH_VIDEOS: Final = frozenset({"verify", "extract", "index", "publish", "bench"})
-"""Commands that read videos of an overlay."""
+"""Commands that read the videos of an overlay."""
 
 
 def require_sources(options: argparse.Namespace) -> None:
-    """Refuse the name of a dataset on the Hub that is given without `hf://datasets/`.
+    """Refuse the name of a dataset on the Hub that is given without `hf://datasets/`, a common mistake.
 
     Raises:
-        NotADatasetError: There is no such local path, and it looks like a name on the Hub.
+        NotADatasetError: A given source is no existing local path, and looks like the name of a dataset on the Hub.
     """
     places = [getattr(options, name, None) for name in ("source", "data_root", "against", "first", "second")]
     for place in (*places, *getattr(options, "sources", ())):
@@ -29,15 +29,15 @@ def require_sources(options: argparse.Namespace) -> None:
 
 
 def use_recorded_source(options: argparse.Namespace) -> tuple[str, ...]:
-    """Set `--data-root`, if it is not given, to the source that a local overlay records; return the notice of that.
+    """Set `--data-root`, if it is not given, to the source that a local overlay records, and return a notice about it.
 
     Raises:
-        MissingFileError: The command needs videos, and the recorded source no longer exists.
+        MissingFileError: The command needs the videos, and the recorded source no longer exists.
     """
     if options.command not in COMMANDS_WITH_VIDEOS or options.data_root is not None:
         return ()
     if not options.source:
-        # several datasets: each is looked at by itself
+        # The command gives several datasets: this function is called for each of them.
         return ()
     from episeek.errors import MissingFileError
     from episeek.sidecars.recorded_source import recorded_source, use_of_recorded_source
@@ -50,7 +50,7 @@ def use_recorded_source(options: argparse.Namespace) -> tuple[str, ...]:
         videos = recorded_videos(Root(options.source))
     except MissingFileError:
         if options.command == "publish":
-            # published clips are decoded instead of compared
+            # Without the videos, published clips are decoded instead of compared.
             return ()
         raise
     if videos is None or (options.command == "publish" and not videos.is_local):
@@ -60,10 +60,12 @@ def use_recorded_source(options: argparse.Namespace) -> tuple[str, ...]:
 
 
 def dataset_places(sources: Sequence[str]) -> list[str]:
-    """Return the datasets that are meant by paths and URLs: each itself, or those below a folder that is none; each once.
+    """Return the datasets at the given paths and URLs, without duplicates.
+
+    A path or URL that is not a dataset itself stands for all datasets below it.
 
     Raises:
-        NotADatasetError: One of several places does not exist.
+        NotADatasetError: Several paths are given, and one of them does not exist.
         ReadError: A folder cannot be listed.
     """
     from episeek.stores.kinds import is_local, local_path

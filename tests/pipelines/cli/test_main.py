@@ -359,8 +359,8 @@ def test_extract_does_not_replace_what_it_should_not(dataset, tmp_path, capsys):
     (tmp_path / "link.mp4").symlink_to(dataset / TOP / "file-001.mp4")
     os.mkfifo(tmp_path / "fifo")
     for target, message in (
-        (dataset / TOP / "file-001.mp4", "a place in the dataset itself"),
-        (tmp_path / "link.mp4", "a place in the dataset itself"),
+        (dataset / TOP / "file-001.mp4", "a path in the dataset itself"),
+        (tmp_path / "link.mp4", "a path in the dataset itself"),
         (tmp_path / "fifo", "not a regular file"),
         ("/dev/null", "not a regular file"),
     ):
@@ -389,7 +389,7 @@ def test_a_defect_is_one_line_and_exit_2(capsys, monkeypatch):
     monkeypatch.setattr(prepare, "index", broken)
     code, _, err = run(capsys, "index", DATA / "hevc")
     assert code == 2
-    assert err.startswith("episeek: error: unexpected ZeroDivisionError: surprise (please report it")
+    assert err.startswith("episeek: error: unexpected ZeroDivisionError: surprise (please report this defect")
     monkeypatch.setenv("EPISEEK_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
         main.main(["index", str(DATA / "hevc")])

@@ -1,6 +1,6 @@
-"""`episeek diff`: what differs between two datasets.
+"""`episeek diff`: show the differences between two datasets.
 
-Exit codes, as those of diff: 0 nothing differs, 1 something does, 2 it could not be told.
+The exit codes are those of diff: 0 the datasets are equal, 1 they differ, 2 this could not be decided.
 """
 
 import argparse
@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from episeek_pipelines.api import DiffFormat
 
 DESCRIPTION = (
-    "Compare two datasets: episodes that were added, removed, renumbered or changed, with their rows by column and their videos "
-    "by coded samples; metadata, tasks and statistics. Nothing is decoded. Row groups, packed files, sidecars and versions are the "
-    "layout, which makes no dataset different: a dataset equals what `episeek prepare` made of it."
+    "Compare two datasets: metadata, tasks, statistics, and the episodes that were added, removed, renumbered or changed. Rows are "
+    "compared by column, and videos by coded samples. Nothing is decoded. Differences of the layout (row groups, packed files, "
+    "sidecars and versions) do not count, so a dataset equals the result of `episeek prepare`."
 )
 NOTES = (
-    "A and B are paths or URLs of datasets of v3.0 or v2.x; a revision on the Hub is hf://datasets/ORG/NAME@REVISION. Files that "
-    "have the same bytes by their stores' digests are not read.\n\n"
-    "Exit codes: 0 nothing differs; 1 something does; 2 a side cannot be read, or a defect leaves it open."
+    "A and B are paths or URLs of datasets of v3.0 or v2.x; a revision on the Hub is hf://datasets/ORG/NAME@REVISION. Files whose "
+    "digests in their stores are the same are not read.\n\n"
+    "Exit codes: 0 the datasets are equal; 1 they differ; 2 a dataset cannot be read, or a defect in it leaves the answer "
+    "undecided."
 )
 
 
@@ -38,23 +39,24 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
             "compare two revisions on the Hub",
             "episeek diff hf://datasets/lerobot/pusht@v2.1 hf://datasets/lerobot/pusht@main",
         ),
-        ("write a page", "episeek diff data/pusht edited/pusht --output changes.html"),
+        ("write the differences as an HTML page", "episeek diff data/pusht edited/pusht --output changes.html"),
         notes=NOTES,
     )
     command.add_argument("first", metavar="A", help="the first dataset, or an overlay of one")
-    command.add_argument("second", metavar="B", help="the second one, which is described as a change of the first")
+    command.add_argument("second", metavar="B", help="the second dataset; differences are shown as changes from A to B")
     command.add_argument(
         "--level",
         choices=DIFF_LEVELS,
         default="videos",
-        help="meta: metadata and listings; layout: also Parquet footers and video headers, with the sizes of all samples; rows: "
-        "also rows; videos (default): also the bytes of samples, where nothing cheaper tells that they are the same",
+        help="what is compared. meta: metadata and listings; layout: also Parquet footers and video headers, with the sizes of all "
+        "samples; rows: also rows; videos (default): also the bytes of those samples that nothing else proves to be the same",
     )
-    command.add_argument("--layout", action="store_true", help="count another layout as a difference")
+    command.add_argument("--layout", action="store_true", help="count differences of the layout as differences")
     command.add_argument(
         "--data-root",
         metavar="DIR",
-        help="the dataset with the videos, where A or B is an overlay that does not record it",
+        help="the dataset that contains the videos, if A or B is an overlay (prepared without videos) that does not record "
+        "its source",
     )
     command.add_argument("--format", choices=DIFF_FORMATS, help="format of standard output (default: text)")
     command.add_argument(
@@ -62,19 +64,19 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="[FORMAT:]FILE",
-        help="also write the comparison to FILE; its suffix tells the format: .txt .json .html; may be repeated",
+        help="also write the comparison to FILE, in FORMAT or in the format of the suffix: .txt .json .html; may be repeated",
     )
     command.add_argument(
         "--max-lines",
         type=positive,
         metavar="N",
         default=20,
-        help="lines of each section that text shows (default: 20)",
+        help="number of lines of each section that the text format shows (default: 20)",
     )
 
 
 def run(options: argparse.Namespace) -> Outcome:
-    """Run `episeek diff`.
+    """Run `episeek diff`, and return what to print.
 
     Raises:
         argparse.ArgumentTypeError: The arguments cannot be combined.

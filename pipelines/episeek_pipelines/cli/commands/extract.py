@@ -1,4 +1,4 @@
-"""`episeek extract`: frames of one episode as an MP4, without re-encoding."""
+"""`episeek extract`: write frames of one episode as an MP4, without re-encoding."""
 
 import argparse
 import json
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from episeek_pipelines.api import Root
 
 DESCRIPTION = (
-    "Write frames of one episode and camera as an MP4, without re-encoding, from one range of bytes of the video file. SRC "
-    "has sidecars, from `episeek prepare` or `episeek index`."
+    "Write frames of one episode and camera as an MP4, without re-encoding. One range of bytes of the video file is read. SRC "
+    "needs sidecars, which `episeek prepare` and `episeek index` write."
 )
 
 
@@ -26,13 +26,13 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_data_root(command)
     command.description = DESCRIPTION
     command.epilog = with_examples(
-        ("all frames of episode 7, of the only camera", "episeek extract data/pusht --episode 7 -o episode.mp4"),
+        ("write all frames of episode 7 of the only camera", "episeek extract data/pusht --episode 7 -o episode.mp4"),
         (
-            "ten frames of the camera observation.images.top",
+            "write ten frames of the camera observation.images.top",
             "episeek extract data/aloha --episode 7 --camera top --frames 10:20 -o clip.mp4",
         ),
         (
-            "to a player, through a pipe",
+            "send an episode to a player through a pipe",
             "episeek extract out/pusht --data-root data/pusht --episode 7 -o - | ffplay -",
         ),
     )
@@ -42,7 +42,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--camera",
         action=Once,
         metavar="KEY",
-        help="key of the camera, or an end that only one key has: top for observation.images.top (default: the only camera)",
+        help="key of the camera, or the end of a key if it is unique: top for observation.images.top (default: the only camera)",
     )
     command.add_argument(
         "--frames",
@@ -50,7 +50,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         action=Once,
         default=(0, None),
         metavar="A:B",
-        help="from frame A up to frame B, without B; A alone is one frame (default: all)",
+        help="frames from A up to but not including B; A alone is one frame (default: all frames)",
     )
     command.add_argument(
         "-o", "--output", action=Once, required=True, metavar="FILE", help="the MP4 to write; - for standard output"
@@ -59,7 +59,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Outcome:
-    """Run `episeek extract`."""
+    """Run `episeek extract`, and return what to print."""
     import episeek
 
     started = time.perf_counter()
@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> Outcome:
     camera = choose_camera(index.cameras, options.camera)
     start, stop = options.frames
     clip = index.clip(options.episode, camera, start, stop)
-    # sidecars in the same place have been read by now
+    # The sidecars have been read by now, so the difference of the counters is what the clip needs.
     before = index.source.transfers()
     data = clip.read()
     after = index.source.transfers()
@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> Outcome:
     if options.quiet and not options.json:
         return Outcome(notes=notes)
     first, last = clip.byte_range
-    # the clip is one request; a file whose store gives it no identity takes another, for its header
+    # The clip takes one request. A file whose store gives it no identity takes another one for its header.
     header_request_count = request_count - 1
     if options.json:
         document = {
@@ -111,15 +111,15 @@ def run(options: argparse.Namespace) -> Outcome:
 
 
 def choose_camera(cameras: Sequence[str], wanted: str | None) -> str:
-    """Return the key of the camera that a whole key, or the end of one, selects.
+    """Return the key of the camera that a text selects: a whole key, or the end of exactly one key.
 
     Args:
         cameras: Keys of all cameras.
-        wanted: A key, the last parts of one key (`images.top`), or an end of one (`left` of `wrist_left`); None for the
-            only camera.
+        wanted: A key, the last parts of a key (`images.top`), or the last letters of a key (`left` for `wrist_left`). None selects
+            the only camera.
 
     Raises:
-        CameraNotFoundError: No camera is selected, or more than one.
+        CameraNotFoundError: `wanted` selects no camera, or more than one.
     """
     from episeek.errors import CameraNotFoundError
 
@@ -138,22 +138,26 @@ def choose_camera(cameras: Sequence[str], wanted: str | None) -> str:
         return matching[0]
     if matching:
         raise CameraNotFoundError(
-            "--camera", f"{wanted!r}, which ends {len(matching)} keys", f"one of {', '.join(matching)}"
+            "--camera", f"{wanted!r}, the end of {len(matching)} keys", f"one of {', '.join(matching)}"
         )
     raise CameraNotFoundError("--camera", f"no camera {wanted!r}", f"one of {listed}")
 
 
 def _writable(file: str, *, roots: Sequence[str | None], is_forced: bool) -> str:
-    """Return the path or URL to write, which is not a file of the dataset and replaces nothing unless it is forced to."""
+    """Return the path or URL to write.
+
+    Raises:
+        DestinationError: The file is in the dataset, or it exists and `is_forced` is False.
+    """
     from episeek.errors import DestinationError
     from episeek.stores.kinds import is_local, local_path
 
     if is_local(file):
-        # through links: they are not replaced
+        # Links are followed, so that a link is kept and its target is written.
         path = Path(local_path(file)).resolve()
         inside = [root for root in roots if root is not None and is_local(root)]
         if any(path.is_relative_to(Path(local_path(root)).resolve()) for root in inside):
-            raise DestinationError(file, "a place in the dataset itself", "a file outside the dataset")
+            raise DestinationError(file, "a path in the dataset itself", "a file outside the dataset")
         if path.exists() and not path.is_file():
             raise DestinationError(file, "something that is not a regular file", "a file to write")
         file = str(path)

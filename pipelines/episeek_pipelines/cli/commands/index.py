@@ -10,10 +10,10 @@ from episeek_pipelines.cli.lines.jobs import result_outcome
 from episeek_pipelines.cli.outcome import Outcome
 
 DESCRIPTION = (
-    "Read the header of every MP4 and write the sidecars below meta/byte_index/. When sidecars exist and the store gives "
-    "files an identity (LFS or Xet hash, ETag), only files that have changed are read; the result is the same."
+    "Read the header of every MP4 and write the sidecars below meta/byte_index/. If sidecars exist already and the store gives "
+    "files an identity (LFS or Xet hash, ETag), only files that have changed are read. The result is the same."
 )
-NOTES = "Exit codes: 0 done (with --check: nothing is stale), 1 --check found stale rows, 2 it could not be done."
+NOTES = "Exit codes: 0 done (--check: no row is stale), 1 --check found stale rows, 2 the command could not be done."
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -34,19 +34,19 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "source",
         metavar="SRC",
-        help="the dataset: a path or a URL; hf:// needs --output, as every file would be a commit",
+        help="the dataset: a path or a URL; hf:// needs --output, because every file that is written there would be a commit",
     )
     command.add_argument("--output", metavar="DIR", help="write DIR/meta/byte_index/ instead of SRC/meta/byte_index/")
     add_keyframes(command)
     command.add_argument(
         "--check",
         action="store_true",
-        help="write nothing; report the files whose rows are stale by size, identity, header or declared episodes",
+        help="write nothing; report the videos whose size, identity, header or episodes have changed since they were indexed",
     )
 
 
 def run(options: argparse.Namespace) -> Outcome:
-    """Run `episeek index`."""
+    """Run `episeek index`, and return what to print."""
     if options.check:
         return _check(options)
     from episeek_pipelines import api

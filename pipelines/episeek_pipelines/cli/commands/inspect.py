@@ -1,4 +1,4 @@
-"""`episeek inspect`: the contents of a dataset at a glance."""
+"""`episeek inspect`: show the contents of a dataset in a few lines."""
 
 import argparse
 import json
@@ -8,8 +8,8 @@ from episeek_pipelines.cli.arguments import add_data_root, add_output, with_exam
 from episeek_pipelines.cli.outcome import Outcome
 
 DESCRIPTION = (
-    "Show episodes, frames, data files, cameras and sidecars of a dataset. Reads metadata and footers only; with sidecars "
-    "it also shows codecs, keyframe distances and the bytes that one random frame takes."
+    "Show the episodes, frames, data files, cameras and sidecars of a dataset. Only metadata and Parquet footers are read. For a "
+    "dataset with sidecars, the codecs, the keyframe distances and the bytes that one random frame costs are shown as well."
 )
 
 
@@ -26,7 +26,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Outcome:
-    """Run `episeek inspect`."""
+    """Run `episeek inspect`, and return what to print."""
     from episeek_pipelines import api
     from episeek_pipelines.cli.lines.summary import inspection_lines
 

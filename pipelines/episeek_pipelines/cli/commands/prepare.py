@@ -1,7 +1,7 @@
-"""`episeek prepare`, also with `--publish`: arguments and output. Nothing here prints.
+"""`episeek prepare`, with and without `--publish`: its arguments, the call of the API, and its output. Nothing here prints.
 
-Exit codes: 0 done; 1 verification found errors (with `--publish`, nothing was sent then), or the published files differ from those
-sent; 2 it could not be done.
+Exit codes: 0 done; 1 the verification found errors (with `--publish`, nothing was sent then), or the published files differ from
+the files that were sent; 2 the command could not be done.
 """
 
 import argparse
@@ -37,8 +37,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_splitting(command)
     command.description = (
         "Rewrite the data files to one row group per episode, index every MP4 from its header, and verify the result. DST "
-        "appears when all of this is done. It is an overlay: it holds data/ and meta/, and the videos stay in SRC, unless --videos "
-        "adds them. SRC is never written to. A DST that a run with the same SRC and options has finished is left as it is."
+        "appears when all of this is done. It is an overlay: it contains data/ and meta/, and the videos stay in SRC, unless "
+        "--videos adds them. SRC is never written to. If an earlier run with the same SRC and options has finished DST, nothing is "
+        "done."
     )
     command.epilog = with_examples(
         ("prepare a dataset of the Hub as an overlay", "episeek prepare hf://datasets/lerobot/pusht out/pusht"),
@@ -48,7 +49,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
             "episeek prepare data/pusht out/pusht --videos link",
         ),
         (
-            "put its videos together into files of the usual size, exactly",
+            "merge its videos into files of the usual size, without re-encoding",
             "episeek prepare data/pusht out/pusht --videos pack",
         ),
         (
@@ -61,7 +62,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "destination",
         metavar="DST",
         nargs="?",
-        help="a new or empty directory, or the result of a run before; with --publish it may be omitted, and nothing is kept then",
+        help="a new or empty directory, or the result of an earlier run; may be omitted with --publish, and then no result is kept",
     )
     add_videos(command)
     add_skipped_episodes(command)
@@ -71,28 +72,29 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--repair",
         action="store_true",
-        help="put right what the evidence in SRC proves to be wrong, as `episeek repair` does",
+        help="repair what the evidence in SRC proves to be wrong, as `episeek repair` does",
     )
     command.add_argument(
         "--dry-run",
         action="store_true",
         help="print what would be read, written or refused, and write nothing; with --publish: prepare the dataset, print what "
-        "would change, and send nothing",
+        "the publication would change, and send nothing",
     )
     publication = command.add_argument_group("with --publish")
     publication.add_argument(
         "--publish",
         action="store_true",
-        help="publish the result onto SRC, hf://datasets/ORG/NAME[@BRANCH], if it has no errors; videos are not downloaded",
+        help="publish the result onto SRC, which has to be hf://datasets/ORG/NAME[@BRANCH], unless the result has errors; videos "
+        "are not downloaded",
     )
     publish.add_commit_arguments(publication)
 
 
 def notices(options: argparse.Namespace) -> tuple[str, ...]:
-    """Return the lines to print before anything is done.
+    """Check the arguments, and return the lines to print before the command runs.
 
     Raises:
-        argparse.ArgumentTypeError: Arguments that do not go together.
+        argparse.ArgumentTypeError: The arguments cannot be combined.
     """
     require_packing(options)
     if options.repair:
@@ -105,14 +107,16 @@ def notices(options: argparse.Namespace) -> tuple[str, ...]:
             raise argparse.ArgumentTypeError(f"{given[0]}: found without --publish; expected both")
         return ()
     if options.videos != "none":
-        raise argparse.ArgumentTypeError("--videos: found with --publish, which leaves the videos in SRC; expected one")
+        raise argparse.ArgumentTypeError(
+            "--videos: found with --publish, which leaves the videos in SRC; expected only one"
+        )
     if options.skip_episodes:
         raise argparse.ArgumentTypeError(
-            "--skip-episodes: found with --publish, which takes SRC as it is; expected one"
+            "--skip-episodes: found with --publish, which keeps all episodes; expected only one"
         )
     if options.force:
         raise argparse.ArgumentTypeError(
-            "--force: found with --publish, which prepares anew what has changed; expected one"
+            "--force: found with --publish, which always prepares a changed SRC again; expected only one"
         )
     if options.destination is not None or options.quiet:
         return ()
@@ -122,18 +126,18 @@ def notices(options: argparse.Namespace) -> tuple[str, ...]:
 
 
 def _require_repairable(options: argparse.Namespace) -> None:
-    """Raise ArgumentTypeError for options that do not go with repairs."""
+    """Raise ArgumentTypeError for options that cannot be combined with `--repair`."""
     for name, value, hint in (
-        ("--publish", options.publish, "repair into a DST, and publish that"),
-        ("--skip-episodes", options.skip_episodes, "they are for v2.x; use `episeek upgrade` first"),
+        ("--publish", options.publish, "repair into a DST, and publish the DST"),
+        ("--skip-episodes", options.skip_episodes, "it is for v2.x datasets; run `episeek upgrade` first"),
         ("--dry-run", options.dry_run, "use `episeek repair SRC DST --dry-run`"),
     ):
         if value:
-            raise argparse.ArgumentTypeError(f"{name}: found with --repair; expected one ({hint})")
+            raise argparse.ArgumentTypeError(f"{name}: found with --repair; expected only one ({hint})")
 
 
 def run(options: argparse.Namespace) -> Outcome:
-    """Run `episeek prepare`, after its notices have been printed."""
+    """Run `episeek prepare`, and return what to print."""
     execution = execution_of(options)
     if options.publish:
         return _published(options, execution)

@@ -1,6 +1,6 @@
-"""`episeek publish`: arguments and output. Nothing here prints.
+"""`episeek publish`: its arguments, the call of the API, and its output. Nothing here prints.
 
-Exit codes: 0 done, also where there was nothing to do; 1 the overlay has errors, so nothing was sent, or the published files differ
+Exit codes: 0 done, or there was nothing to do; 1 the overlay has errors, so nothing was sent, or the published files differ
 from those sent; 2 it could not be done.
 """
 
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 
 NOTES = (
-    "Exit codes: 0 done (also: nothing to do), 1 DST has errors, or the published files differ from those sent, 2 it could not be "
-    "done. The token is that of the environment (HF_TOKEN, `hf auth login`). A run that was stopped continues when the same "
-    "command runs again."
+    "Exit codes: 0 done, or there was nothing to do; 1 DST has errors, or the published files differ from the files that were "
+    "sent; 2 the command could not be done. The token of the Hub is read from the environment (HF_TOKEN, `hf auth login`). To "
+    "continue a publication that was stopped, run the same command again."
 )
 
 
@@ -44,12 +44,12 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_data_root(command)
     command.description = (
         "Publish the result of `episeek prepare` onto a dataset repository of the Hub or into a store. Only files that differ are "
-        "sent, and the published files are compared with them afterwards.\n\n"
-        "Onto a repository: readers see all changes or none, and the tag that LeRobot resolves moves last.\n\n"
-        "Into a store (a bucket of the Hub, S3, or any other URL that can be written to): new files are sent beside the present "
-        "ones and then take their places. A store cannot change several files at once, so for some seconds readers of episeek see "
-        "the old index, the new one, or an error that says so, and never wrong frames; a copy of the dataset made in these seconds "
-        "may hold files of both. A new prefix has no such moment."
+        "sent. Afterwards the published files are compared with the files that were sent.\n\n"
+        "Onto a repository: readers see either all changes or none. The tag that LeRobot resolves is moved last.\n\n"
+        "Into a store (a bucket of the Hub, S3, or any other URL that can be written to): new files are sent under temporary names "
+        "and then replace the present files. A store cannot change several files at once. For some seconds, readers of episeek get "
+        "the old index, the new index or an error, but never wrong frames. A copy of the dataset that is made in these seconds "
+        "may contain old and new files. None of this concerns a dataset that is published to a new prefix."
     )
     command.epilog = with_examples(
         ("show what would change, and send nothing", "episeek publish out/pusht ORG/NAME --dry-run"),
@@ -65,32 +65,33 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "target",
         metavar="TARGET",
-        help="ORG/NAME or hf://datasets/ORG/NAME: a dataset repository; s3://..., hf://buckets/NAMESPACE/NAME[/DIR], "
-        "file:///... or any other URL: a store (a path without a scheme is always ORG/NAME)",
+        help="a dataset repository, ORG/NAME or hf://datasets/ORG/NAME; or a store, s3://..., hf://buckets/NAMESPACE/NAME[/DIR], "
+        "file:///... or any other URL (text without a scheme always means ORG/NAME on the Hub)",
     )
     where = command.add_argument_group("where to")
     where.add_argument(
         "--branch",
         default="main",
         metavar="B",
-        help="branch to commit to; it has to exist, and no tag moves (default: main)",
+        help="branch to commit to, which has to exist; no tag is moved for another branch than main (default: main)",
     )
     add_commit_arguments(where)
     where.add_argument(
         "--create",
         action="store_true",
-        help="create the repository, or the dataset in a store, where there is none; DST needs its videos",
+        help="create the repository, or the dataset in a store, if it does not exist; DST has to contain its videos",
     )
     where.add_argument(
         "--private",
         action="store_true",
-        help="with --create: create a private repository; an existing public one is refused",
+        help="with --create: create a private repository; an existing public repository is refused",
     )
     where.add_argument(
         "--base",
         metavar="REVISION",
-        help="revision that DST was prepared from: files that others have changed since are not replaced (default: the commit "
-        "in DST/.episeek, and the last one published from here; main: replace the present files)",
+        help="revision of the repository that DST was prepared from; files that others have changed since then are not replaced. "
+        "`--base main` replaces all present files (default: the commit that DST/.episeek records, and the commit that this machine "
+        "last published)",
     )
     what = command.add_argument_group("what")
     what.add_argument(
@@ -99,15 +100,15 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--overwrite",
         action="store_true",
-        help="in a store: also replace files that others may have changed (for a repository: --base main)",
+        help="in a store: also replace files that others may have changed (for a repository, use --base main)",
     )
     what.add_argument("--no-verify", action="store_true", help="do not verify DST first")
     what.add_argument("--dry-run", action="store_true", help="print what would change, and send nothing")
 
 
 def add_commit_arguments(group: argparse._ArgumentGroup) -> None:
-    """Add the arguments about the commit, which `prepare --publish` shares."""
-    group.add_argument("--create-pr", action="store_true", help="leave a draft pull request for others to merge")
+    """Add the options about the commit, which `episeek publish` and `episeek prepare --publish` share."""
+    group.add_argument("--create-pr", action="store_true", help="open a draft pull request, which others can merge")
     group.add_argument("--message", metavar="M", help="title of the commit")
     tag = group.add_mutually_exclusive_group()
     tag.add_argument(
@@ -120,7 +121,7 @@ def add_commit_arguments(group: argparse._ArgumentGroup) -> None:
 
 
 def given_commit_arguments(options: argparse.Namespace) -> tuple[str, ...]:
-    """Return the names of those arguments that were given on the command line."""
+    """Return the names of those options of `add_commit_arguments` that the command line gives."""
     given = {
         "--create-pr": options.create_pr,
         "--message": options.message is not None,
@@ -131,20 +132,22 @@ def given_commit_arguments(options: argparse.Namespace) -> tuple[str, ...]:
 
 
 def notices(options: argparse.Namespace) -> tuple[str, ...]:
-    """Return the lines to print before anything is done, also with `--quiet`."""
+    """Return the lines to print before the command runs, even with `--quiet`: a warning for `--no-verify`."""
     if not options.no_verify:
         return ()
-    return ("WARNING: --no-verify: DST IS NOT VERIFIED before it is published: readers get all errors in it",)
+    return (
+        "WARNING: --no-verify: DST IS NOT VERIFIED before it is published; readers will get any errors that it contains",
+    )
 
 
 def silence_hub_progress(options: argparse.Namespace) -> None:
-    """Turn off the progress bars of the Hub's client, with `--quiet` or without a terminal, before it is imported."""
+    """Turn off the progress bars of the Hub's client for `--quiet` or without a terminal; call this before it is imported."""
     if options.quiet or not sys.stderr.isatty():
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 
 
 def run(options: argparse.Namespace) -> Outcome:
-    """Run `episeek publish`, after its notices have been printed."""
+    """Run `episeek publish` onto a repository or into a store, and return what to print."""
     execution = execution_of(options)
     silence_hub_progress(options)
     from episeek_pipelines import api
@@ -167,17 +170,17 @@ def run(options: argparse.Namespace) -> Outcome:
 
 
 def _given(options: argparse.Namespace) -> tuple[str, ...]:
-    """Return the names of given arguments that only repositories have; --no-tag holds for a store anyway."""
+    """Return the names of the given options that apply only to repositories; `--no-tag` is allowed for a store as well."""
     given = {"--base": options.base is not None, "--branch": options.branch != "main", "--private": options.private}
     names = [name for name, is_given in given.items() if is_given]
     return (*names, *(name for name in given_commit_arguments(options) if name != "--no-tag"))
 
 
 def commit_options(options: argparse.Namespace) -> "PublishOptions":
-    """Return the options of the arguments that `prepare --publish` shares.
+    """Return the options of a publication for `episeek prepare --publish`.
 
     Raises:
-        argparse.ArgumentTypeError: An argument has no valid value.
+        argparse.ArgumentTypeError: An option has an invalid value.
     """
     return _publish_options(options)
 
@@ -207,7 +210,7 @@ def _publish_options(options: argparse.Namespace, **others: Any) -> "PublishOpti
 
 
 def lines(result: "PublishResult", options: "PublishOptions") -> Iterator[str]:
-    """Yield a line for each part of a publication but the verification."""
+    """Yield the lines that report a publication onto a repository, without the line about the verification."""
     from episeek_pipelines.words import counted
 
     changes = result.changes
@@ -221,11 +224,11 @@ def lines(result: "PublishResult", options: "PublishOptions") -> Iterator[str]:
     if result.pull_request is not None:
         yield f"send     {result.pull_request}: a draft, at commit {result.commit}"
     elif result.is_new:
-        # one more attempt after each commit of somebody else
-        again = f", after {counted(result.attempts - 1, 'commit')} of others" if result.attempts > 1 else ""
+        # There was one more attempt after each commit of somebody else.
+        again = f", after {counted(result.attempts - 1, 'commit')} by others" if result.attempts > 1 else ""
         yield f"send     commit {result.commit}{again}"
     else:
-        yield f"send     nothing: commit {result.commit} has all of it"
+        yield f"send     nothing: commit {result.commit} contains all files already"
     if result.arrival is not None:
         yield f"arrival  {result.arrival.summary}"
     yield f"tag      {_tag_line(result, options)}"
@@ -234,7 +237,7 @@ def lines(result: "PublishResult", options: "PublishOptions") -> Iterator[str]:
 
 def _base_commit_words(result: "PublishResult") -> str:
     if result.base_commit:
-        return f"replaced files are those of commit {result.base_commit}"
+        return f"replaced files are unchanged since commit {result.base_commit}"
     return "replaced files are those that DST was prepared from" if result.parent else "a new repository"
 
 
@@ -242,14 +245,14 @@ def _tag_line(result: "PublishResult", options: "PublishOptions") -> str:
     if options.tag is None:
         return "none moved (--no-tag)"
     if options.create_pr:
-        return f"{options.tag} not moved; after the merge, run this again without --create-pr to move it"
+        return f"{options.tag} not moved; after the merge, run this command again without --create-pr to move it"
     if options.branch != "main":
         return f"{options.tag} not moved: main has not changed"
     return f"{options.tag} {'moved to' if result.tag_moved else 'is at'} {result.commit}"
 
 
 def document(result: "PublishResult", options: "PublishOptions") -> dict[str, Any]:
-    """Return the JSON of a publication onto a repository."""
+    """Return the JSON document that reports a publication onto a repository."""
     return {
         **shared_document(result),
         "parent": result.parent,

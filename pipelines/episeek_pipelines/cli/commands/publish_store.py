@@ -1,4 +1,4 @@
-"""`episeek publish DST URL` into a store: options and output. Nothing here prints."""
+"""`episeek publish` with the URL of a store as its target: the call of the API, and its output. Nothing here prints."""
 
 import argparse
 import json
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 def publish(options: argparse.Namespace, execution: "Execution", *, given: tuple[str, ...]) -> Outcome:
-    """Run `episeek publish` into a store.
+    """Run `episeek publish` into a store, and return what to print.
 
     Args:
         options: The options of the command line.
         execution: Scheduler, workers and progress of the verification.
-        given: Options found on the command line that only apply to repositories of the Hub.
+        given: Names of options on the command line that apply only to repositories of the Hub.
 
     Raises:
         argparse.ArgumentTypeError: `given` is not empty.
@@ -63,7 +63,7 @@ def _lines(result: "StorePublication", options: "StoreOptions") -> Iterator[str]
     yield f"change   {change_words(result.changes)}"
     if result.moves_rows and result.is_new:
         seen = "readers may see" if options.dry_run else "readers may have seen"
-        yield f"note     rows are in other data files than before: during the switch, {seen} some twice, or not at all"
+        yield f"note     rows move to other data files; during the switch, {seen} some rows twice or not at all"
     if options.dry_run:
         yield from episode_lines(result.comparison)
         yield from path_lines(result.changes, result.replaced)
@@ -74,7 +74,7 @@ def _lines(result: "StorePublication", options: "StoreOptions") -> Iterator[str]
         yield f"send     {counted(result.sent_count, 'file')}, {human_bytes(result.sent_bytes)}{staged}"
         yield f"switch   {'continued and done' if result.is_resumed else 'done'}"
     else:
-        yield "send     nothing: the store has all of it"
+        yield "send     nothing: the store contains all files already"
     if result.arrival is not None:
         yield f"arrival  {result.arrival.summary}"
     yield f"done     {result.url} in {result.seconds:.1f} s"

@@ -1,4 +1,4 @@
-"""`episeek rewrite`: data files with one row group per episode."""
+"""`episeek rewrite`: write data files with one row group per episode."""
 
 import argparse
 
@@ -8,8 +8,8 @@ from episeek_pipelines.cli.lines.jobs import result_outcome
 from episeek_pipelines.cli.outcome import Outcome
 
 DESCRIPTION = (
-    "Write the data files and meta/ of a dataset to DST, with one row group per episode, so that one episode's rows are "
-    "one range of bytes. Values stay as they are. `episeek prepare` does this, and writes and verifies the index, too."
+    "Write the data files and meta/ of a dataset to DST, with one row group per episode, so that the rows of an episode are "
+    "one range of bytes. No value changes. `episeek prepare` does the same, and also writes the index and verifies the result."
 )
 
 
@@ -27,11 +27,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         ),
     )
     command.add_argument("source", metavar="SRC", help="the dataset: a path or a URL")
-    command.add_argument("destination", metavar="DST", help="a new or empty directory, or the result of a run before")
+    command.add_argument("destination", metavar="DST", help="a new or empty directory, or the result of an earlier run")
 
 
 def run(options: argparse.Namespace) -> Outcome:
-    """Run `episeek rewrite`."""
+    """Run `episeek rewrite`, and return what to print."""
     from episeek_pipelines import api
 
     result = api.rewrite(

@@ -1,4 +1,4 @@
-"""`episeek rules`: the rules of `episeek verify`, listed or explained."""
+"""`episeek rules`: list the rules of `episeek verify`, or explain some of them."""
 
 import argparse
 import json
@@ -16,11 +16,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         ("explain one rule", "episeek rules VID024"),
         ("list the rules of a family", "episeek rules VID"),
     )
-    command.add_argument("codes", nargs="*", metavar="CODE", help="a rule, VID024, or a family of rules, VID")
+    command.add_argument("codes", nargs="*", metavar="CODE", help="a rule, such as VID024, or a family, such as VID")
 
 
 def run(options: argparse.Namespace) -> Outcome:
-    """Run `episeek rules`."""
+    """Run `episeek rules`, and return what to print."""
     from episeek_pipelines.cli.lines.rules import family_lines, rule_lines, rule_page, rules_json
 
     if options.json:

@@ -1,4 +1,4 @@
-"""`episeek upgrade`: a dataset of version 3.0 of one of version 2.0 or 2.1."""
+"""`episeek upgrade`: convert a dataset of version 2.0 or 2.1 to version 3.0."""
 
 import argparse
 
@@ -18,9 +18,9 @@ from episeek_pipelines.cli.lines.jobs import verified_outcome
 from episeek_pipelines.cli.outcome import Outcome
 
 DESCRIPTION = (
-    "Make a LeRobot v3.0 dataset of one of v2.0 or v2.1: new metadata, data files with one row group per episode, and the videos "
-    "as they are. Statistics that the old version lacks are computed from the rows. Every video has to hold the frames of its "
-    "episode, and the result is verified. `episeek prepare` does the same, and writes the sidecars, too."
+    "Convert a LeRobot dataset of v2.0 or v2.1 to v3.0: new metadata, data files with one row group per episode, and unchanged "
+    "videos. Statistics that the old version does not contain are computed from the rows. Every video has to contain all frames of "
+    "its episode, and the result is verified. `episeek prepare` does the same, and writes the sidecars as well."
 )
 
 
@@ -33,30 +33,32 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.epilog = with_examples(
         ("upgrade a local dataset; its videos stay in SRC", "episeek upgrade data/old out/new"),
         (
-            "upgrade it with its videos, without two episodes that cannot be repaired",
+            "upgrade it with its videos, without two episodes that are broken",
             "episeek upgrade data/old out/new --videos copy --skip-episodes 3,17",
         ),
     )
     command.add_argument("source", metavar="SRC", help="root of a LeRobot v2.0 or v2.1 dataset: a path or a URL")
-    command.add_argument("destination", metavar="DST", help="a new or empty directory, or the result of a run before")
+    command.add_argument("destination", metavar="DST", help="a new or empty directory, or the result of an earlier run")
     add_videos(command)
     add_skipped_episodes(command)
-    command.add_argument("--max-findings", type=positive, default=20, metavar="N", help="findings shown (default: 20)")
+    command.add_argument(
+        "--max-findings", type=positive, default=20, metavar="N", help="number of findings that are shown (default: 20)"
+    )
     add_force(command)
 
 
 def notices(options: argparse.Namespace) -> tuple[str, ...]:
-    """Return no lines.
+    """Check the arguments, and return no lines.
 
     Raises:
-        argparse.ArgumentTypeError: Arguments that do not go together.
+        argparse.ArgumentTypeError: The arguments cannot be combined.
     """
     require_packing(options)
     return ()
 
 
 def run(options: argparse.Namespace) -> Outcome:
-    """Run `episeek upgrade`."""
+    """Run `episeek upgrade`, and return what to print."""
     from episeek_pipelines import api
 
     result = api.upgrade(

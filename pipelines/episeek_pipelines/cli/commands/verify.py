@@ -1,7 +1,7 @@
-"""`episeek verify`: check a dataset, write reports, accept findings into a baseline, fix what is safe to fix.
+"""`episeek verify`: check a dataset, write reports, accept findings into a baseline, and fix what is safe to fix.
 
-Exit codes: 0 nothing counts as a failure, 1 something does (errors, unless `--fail-on` says otherwise), 2 it could not be
-done. They are a contract: scripts and CI rely on them.
+Exit codes: 0 no finding counts as a failure; 1 a finding does (an error, unless `--fail-on` sets another severity); 2 the command
+could not be done. These codes are a contract, because scripts and CI rely on them.
 """
 
 import argparse
@@ -27,7 +27,7 @@ __all__ = ["add_arguments", "notices", "run"]
 
 
 def run(options: argparse.Namespace) -> Outcome:
-    """Run `episeek verify`.
+    """Run `episeek verify` for one or several datasets, and return what to print.
 
     Raises:
         argparse.ArgumentTypeError: The arguments cannot be combined.
@@ -65,13 +65,13 @@ def run(options: argparse.Namespace) -> Outcome:
 
 
 def notices(options: argparse.Namespace) -> tuple[str, ...]:
-    """Find the datasets below the given folders; return the lines to print before anything is verified.
+    """Find the datasets at the given paths and URLs, and return the lines to print before the verification.
 
-    One dataset becomes `options.source`. Several become `options.datasets`, each with the options of its own.
+    One dataset becomes `options.source`. Several datasets become `options.datasets`: one set of options for each.
 
     Raises:
-        argparse.ArgumentTypeError: An option is for one dataset, and there are several.
-        NotADatasetError: A given place does not exist.
+        argparse.ArgumentTypeError: There are several datasets, and an option is for one dataset only.
+        NotADatasetError: A given path does not exist.
     """
     if not all(options.sources):
         raise argparse.ArgumentTypeError("SRC: found nothing; expected a path or a URL")
@@ -83,7 +83,7 @@ def notices(options: argparse.Namespace) -> tuple[str, ...]:
 
 
 def check_arguments(options: argparse.Namespace) -> None:
-    """Refuse options that do not go together, and a source that cannot be verified."""
+    """Raise an error if options cannot be combined, or if the source is a file or cannot be fixed."""
     from episeek.errors import DestinationError, NotADatasetError
     from episeek.stores.kinds import is_local, local_path
 
@@ -92,7 +92,7 @@ def check_arguments(options: argparse.Namespace) -> None:
     if options.json and options.format not in (None, "json"):
         raise argparse.ArgumentTypeError(f"--json: found with --format {options.format}; expected one of them")
     if options.against is not None and is_local(options.against):
-        # findings show paths of its files, and reports are read in other directories
+        # Findings contain paths of this dataset's files, and reports may be read in other directories.
         options.against = os.path.abspath(local_path(options.against))
     if is_local(options.source):
         if Path(local_path(options.source)).is_file():
@@ -105,7 +105,7 @@ def check_arguments(options: argparse.Namespace) -> None:
 def _fixed(
     report: "VerificationReport", options: argparse.Namespace, configuration: "Configuration"
 ) -> tuple["VerificationReport", list[str]]:
-    """Return the report after fixing, and lines about each fix."""
+    """Fix the findings of a report that are safe to fix, and return the report of the fixed dataset with lines about each fix."""
     from episeek_pipelines import api
     from episeek_pipelines.cli.lines.fix import result_lines
     from episeek_pipelines.verify.settings.policy import apply_policy
@@ -113,7 +113,7 @@ def _fixed(
     considered = apply_policy(report, configuration.policy)
     result = api.fix(options.source, considered, dry_run=options.dry_run, execution=execution_of(options))
     if not result.plan.actions:
-        return report, ["--fix: no finding can be fixed here; see the remedies"]
+        return report, ["--fix: no finding can be fixed in place; see the remedies of the findings"]
     return verified(options, configuration) if result.done else report, list(result_lines(result))
 
 
@@ -128,7 +128,7 @@ def _write_baseline(target: str, report: "VerificationReport", notes: list[str])
     never = [finding for finding in report.findings if finding.code in ALWAYS_COUNTED]
     if never:
         notes.append(
-            f"not accepted, as a check that did not run proves nothing: {never[0].location}: {never[0].message}"
+            f"not accepted, because a check that did not run proves nothing: {never[0].location}: {never[0].message}"
         )
     line = f"{target}: {counted(accepted, 'finding')} accepted"
     return Outcome((line,), bool(never), tuple(notes))
@@ -158,7 +158,7 @@ def _outcome(
     is_failure = fails(report, configuration.policy)
     format: Format = "json" if options.json else options.format or "text"
     if format != "text":
-        # standard output is the report alone
+        # Standard output contains only the report.
         document = render(report, format, max_findings=configuration.max_findings).removesuffix("\n")
         return Outcome((document,), is_failure, (*fixes, *notes))
     lines = [*fixes, ""] if fixes else []

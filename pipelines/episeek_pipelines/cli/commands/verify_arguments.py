@@ -1,4 +1,4 @@
-"""The arguments of `episeek verify`; their choices are those of the library."""
+"""The arguments of `episeek verify`. Their choices come from the modules that use them."""
 
 import argparse
 
@@ -7,14 +7,15 @@ from episeek_pipelines.verify.formats.names import FORMATS
 from episeek_pipelines.verify.rules import FAIL_ON, LEVELS
 
 DESCRIPTION = (
-    "Check a dataset. Of a local one, metadata, rows and the headers of videos are read (level rows); of one in a store, no "
-    "rows: some kilobytes a file (level layout). Other levels read less (meta) or also pictures (decode)."
+    "Check a dataset. The default for a local dataset is the level rows, which reads metadata, rows and the headers of videos. The "
+    "default for a dataset in a store is the level layout, which reads no rows, only some kilobytes of each file. The level meta "
+    "reads less, and the level decode also decodes pictures."
 )
 NOTES = (
-    "Settings of a repository are in episeek.toml at the dataset root, or in [tool.episeek] of its pyproject.toml: the names "
-    "of the long options as keys, and per-path-ignores. `episeek rules` explains the codes.\n\n"
-    "Exit codes: 0 nothing counts as a failure; 1 something does (errors, unless --fail-on says otherwise); 2 it could not "
-    "be done."
+    "Settings are read from episeek.toml at the root of the dataset, or from [tool.episeek] of its pyproject.toml. Their keys are "
+    "the names of the long options, and per-path-ignores. `episeek rules` explains the codes.\n\n"
+    "Exit codes: 0 no finding counts as a failure; 1 a finding does (an error, unless --fail-on sets another severity); 2 the "
+    "command could not be done."
 )
 
 
@@ -37,7 +38,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
             "episeek verify out/pusht --data-root data/pusht --against data/pusht",
         ),
         (
-            "accept what is found now, and fail on new findings later",
+            "accept all present findings, and fail only on new findings later",
             "episeek verify data/pusht --write-baseline accepted.json",
         ),
         ("show what can be fixed in place, and change nothing", "episeek verify data/pusht --fix --dry-run"),
@@ -47,8 +48,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "sources",
         nargs="+",
         metavar="SRC",
-        help="the dataset: a path, or a URL such as hf://datasets/ORG/NAME or s3://...; several of them, or folders of datasets, "
-        "give one report and one exit code",
+        help="the dataset: a path, or a URL such as hf://datasets/ORG/NAME or s3://...; several datasets, or folders that contain "
+        "datasets, get one report and one exit code",
     )
     _add_checks(command.add_argument_group("what is checked"))
     _add_policy(command.add_argument_group("what counts as a failure"))
@@ -64,19 +65,21 @@ def _add_checks(group: argparse._ArgumentGroup) -> None:
         "store); rows: also rows (default for a local dataset, and with --against); decode: also pictures",
     )
     group.add_argument(
-        "--against", metavar="DIR", help="also prove that SRC, a rewrite of this dataset, has the same values"
+        "--against",
+        metavar="DIR",
+        help="also check that SRC, which was rewritten from the dataset DIR, has the same values as DIR",
     )
     group.add_argument(
         "--prepared",
         action=argparse.BooleanOptionalAction,
-        help="whether each episode has to be one row group, with a page index (default: yes with --against and of a dataset that "
-        "episeek wrote; the row groups also of a dataset with sidecars)",
+        help="require (or do not require) one row group per episode and a page index (default: both are required with --against "
+        "and for a dataset that episeek wrote; only the row groups for another dataset with sidecars)",
     )
     group.add_argument(
         "--tolerance-seconds",
         type=float,
         metavar="S",
-        help="difference of timestamps that is accepted (default: 1e-4, that of LeRobot)",
+        help="largest difference of timestamps that is accepted, in seconds (default: 1e-4, as in LeRobot)",
     )
     group.add_argument("--world-size", type=positive, metavar="N", help="number of ranks that training will use")
     group.add_argument("--num-workers", type=count, metavar="M", help="number of data loading workers of each rank")
@@ -85,23 +88,28 @@ def _add_checks(group: argparse._ArgumentGroup) -> None:
         type=_episodes,
         default=...,
         metavar="N",
-        help="episodes of each camera that level decode decodes, or all (default: 8)",
+        help="number of episodes of each camera that the level decode decodes, or all (default: 8)",
     )
     group.add_argument(
         "--decode-windows",
         type=count,
         metavar="N",
-        help="windows of each video that are decoded from a later keyframe and compared with decoding the whole file (default: 4 "
-        "at level decode, 0 at others; of videos in a store only at level decode)",
+        help="number of windows of each video that are decoded from a later keyframe and compared with decoding from the start of "
+        "the file; for videos in a store only at the level decode (default: 4 at the level decode, 0 at others)",
     )
     group.add_argument(
-        "--seed", type=count, default=0, metavar="N", help="chooses these episodes and windows (default: 0)"
+        "--seed",
+        type=count,
+        default=0,
+        metavar="N",
+        help="seed of the choice of these episodes and windows (default: 0)",
     )
     group.add_argument(
         "--burned-in-bits",
         type=positive,
         metavar="N",
-        help="the pictures show their frame number: N cells of 6x6 pixels from the top left, least significant bit first",
+        help="check the frame numbers that the pictures show: N cells of 6x6 pixels from the top left, the least significant bit "
+        "first",
     )
 
 
@@ -111,7 +119,7 @@ def _add_policy(group: argparse._ArgumentGroup) -> None:
         action="append",
         default=[],
         metavar="CODES",
-        help="apply only these rules: VID024, or a family, VID; may be repeated",
+        help="apply only these rules, for example VID024, or the family VID; may be repeated",
     )
     group.add_argument(
         "--ignore",
@@ -128,12 +136,14 @@ def _add_policy(group: argparse._ArgumentGroup) -> None:
         help="change the severity of a rule: error or warning; may be repeated",
     )
     group.add_argument(
-        "--fail-on", choices=FAIL_ON, help="the least severity that makes the exit code 1 (default: error)"
+        "--fail-on", choices=FAIL_ON, help="the lowest severity that makes the exit code 1 (default: error)"
     )
     settings = group.add_mutually_exclusive_group()
     settings.add_argument("--config", metavar="FILE", help="read settings from FILE instead of the dataset root")
     settings.add_argument("--no-config", action="store_true", help="read no settings")
-    group.add_argument("--baseline", metavar="FILE", help="accept the findings listed in FILE; others count")
+    group.add_argument(
+        "--baseline", metavar="FILE", help="accept the findings that FILE lists, so that only other findings count"
+    )
     group.add_argument(
         "--write-baseline", metavar="FILE", help="accept all present findings: list them in FILE, and exit with code 0"
     )
@@ -146,10 +156,11 @@ def _add_reports(group: argparse._ArgumentGroup) -> None:
         action="append",
         default=[],
         metavar="[FORMAT:]FILE",
-        help="also write a report to FILE; its suffix tells the format: .txt .json .xml (JUnit) .sarif .md .html; may be repeated",
+        help="also write a report to FILE, in FORMAT or in the format of the suffix: .txt .json .xml (JUnit) .sarif .md .html; "
+        "may be repeated",
     )
     group.add_argument(
-        "--max-findings", type=positive, metavar="N", help="number of findings that text reports list (default: 20)"
+        "--max-findings", type=positive, metavar="N", help="number of findings that a text report lists (default: 20)"
     )
 
 
@@ -157,7 +168,8 @@ def _add_fixes(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--fix",
         action="store_true",
-        help="fix what is safe to fix: row groups, page indexes, stale sidecars; values stay as they are, nothing is deleted",
+        help="fix what is safe to fix in SRC: row groups, page indexes and stale sidecars; no value changes, and nothing "
+        "is deleted",
     )
     group.add_argument("--dry-run", action="store_true", help="with --fix: show the changes and make none")
 

@@ -1,4 +1,7 @@
-"""The report of one dataset as `episeek verify` makes it: its settings, its verification, and its baseline."""
+"""Make the report of one dataset for `episeek verify`: read its settings, verify it, and apply its baseline.
+
+A baseline is a file of findings that are accepted, so that only other findings count.
+"""
 
 import argparse
 import os
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def verified(options: argparse.Namespace, configuration: "Configuration") -> "VerificationReport":
-    """Return the report of the dataset `options.source`, with the present time."""
+    """Verify the dataset `options.source`, and return its report with the present time."""
     from episeek_pipelines import api
 
     report = api.verify(
@@ -32,7 +35,7 @@ def verified(options: argparse.Namespace, configuration: "Configuration") -> "Ve
 
 
 def configured(options: argparse.Namespace) -> "Configuration":
-    """Return the settings of the dataset `options.source`: those of the command line, and of its files."""
+    """Return the settings for the dataset `options.source`, from the command line and from the dataset's settings file."""
     from episeek_pipelines.api import Root
     from episeek_pipelines.verify.settings.configuration import configure
 
@@ -58,10 +61,10 @@ def configured(options: argparse.Namespace) -> "Configuration":
 
 
 def read_baseline(path: str | None) -> "Baseline | None":
-    """Return the baseline in a file; None without a file.
+    """Read a baseline from a file, and return it; return None if `path` is None.
 
     Raises:
-        MissingFileError: There is no such file.
+        MissingFileError: The file does not exist.
     """
     if path is None:
         return None
@@ -82,29 +85,34 @@ def read_baseline(path: str | None) -> "Baseline | None":
 def accepted(
     report: "VerificationReport", baseline: "Baseline", configuration: "Configuration"
 ) -> tuple["VerificationReport", list[str]]:
-    """Return the report without accepted findings, and a note when the baseline lists findings that no longer occur."""
+    """Return the report without the findings that the baseline accepts, and notes.
+
+    There is one note if the baseline lists findings that no longer occur.
+    """
     from episeek_pipelines.verify.settings.baseline import apply_baseline
 
     report, unused = apply_baseline(report, baseline)
     if not unused:
         return report, []
     entries = "1 entry no longer occurs" if len(unused) == 1 else f"{len(unused)} entries no longer occur"
-    return report, [f"{configuration.baseline_path}: {entries}; --write-baseline removes what is not needed"]
+    return report, [f"{configuration.baseline_path}: {entries}; --write-baseline writes a new file without them"]
 
 
 def report_targets(options: argparse.Namespace, *, roots: Iterable[str | None]) -> "list[tuple[Format, str]]":
-    """Return the format and the target of each `--output`.
+    """Return the format and the path or URL of each report that `--output` asks for.
 
     Raises:
-        argparse.ArgumentTypeError: Two are the same, or one has no format.
-        DestinationError: A report would replace another file, or lie among files of a dataset.
+        argparse.ArgumentTypeError: Two reports have the same path, or the format of one is unknown.
+        DestinationError: A report would replace a file that is no report, or would be among the files of a dataset.
     """
     from episeek_pipelines.cli.report_files import report_target
 
     places = list(roots)
     outputs = [(format, report_target(file, roots=places)) for format, file in map(_output_of, options.output)]
     if len({target for _, target in outputs}) != len(outputs):
-        raise argparse.ArgumentTypeError("--output: found the same file twice; expected a file for each report")
+        raise argparse.ArgumentTypeError(
+            "--output: found the same file twice; expected a separate file for each report"
+        )
     return outputs
 
 

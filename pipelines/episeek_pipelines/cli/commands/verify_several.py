@@ -1,4 +1,4 @@
-"""`episeek verify` of several datasets: one report in each format, and one exit code."""
+"""`episeek verify` of several datasets: verify each, and make one report in each format and one exit code for all."""
 
 import argparse
 import copy
@@ -23,15 +23,15 @@ _FOR_ONE = {
     "--baseline": "baseline",
     "--write-baseline": "write_baseline",
 }
-"""Options whose value belongs to one dataset."""
+"""Options that apply to a single dataset and are refused for several."""
 
 
 def prepare_several(options: argparse.Namespace, places: Sequence[str]) -> tuple[str, ...]:
-    """Set `options.datasets`: the options of each dataset; return the lines to print before anything is verified.
+    """Set `options.datasets` to the options of each dataset, and return the lines to print before the verification.
 
     Raises:
-        argparse.ArgumentTypeError: An option is for one dataset.
-        MissingFileError: The source that an overlay records no longer exists.
+        argparse.ArgumentTypeError: An option is for one dataset only.
+        MissingFileError: The source that an overlay (a prepared dataset without its videos) records no longer exists.
     """
     from episeek_pipelines.cli.sources import use_recorded_source
 
@@ -49,7 +49,9 @@ def prepare_several(options: argparse.Namespace, places: Sequence[str]) -> tuple
 
 
 def run_several(options: argparse.Namespace) -> Outcome:
-    """Verify each dataset, and write and return one report. A dataset that cannot be verified is a finding (VER001).
+    """Verify each dataset, write the reports about all of them, and return what to print.
+
+    A dataset that cannot be verified is reported as a finding (VER001).
 
     Raises:
         argparse.ArgumentTypeError: The arguments cannot be combined.
@@ -82,7 +84,7 @@ def run_several(options: argparse.Namespace) -> Outcome:
 
 
 def _reported(options: argparse.Namespace) -> "tuple[VerificationReport, bool, list[str], int]":
-    """Return the report of one dataset, whether it fails the command, notes, and how many findings to show."""
+    """Verify one dataset, and return its report, whether the report fails the command, notes, and how many findings to show."""
     from episeek_pipelines.verify.settings.policy import apply_policy, fails
 
     notes = []
@@ -102,7 +104,7 @@ def _reported(options: argparse.Namespace) -> "tuple[VerificationReport, bool, l
 
 
 def _unreadable(source: str, error: EpiseekError) -> "VerificationReport":
-    """Return the report of a dataset that could not be verified."""
+    """Return a report with one finding (VER001) for a dataset that could not be verified."""
     from episeek_pipelines.api import Finding, Location, VerificationReport
 
     where = "" if error.where == source else f"{error.where}: "

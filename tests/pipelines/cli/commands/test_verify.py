@@ -192,7 +192,7 @@ def test_mending(tmp_path: Path, capsys):
     assert "ROW021" not in out
     assert run(capsys, "verify", root, "--select", "ROW018")[0] == 0
     _, out, _ = run(capsys, "verify", root, "--fix")
-    assert "no finding can be fixed here" in out
+    assert "no finding can be fixed in place" in out
 
 
 def test_a_pipe_in_the_place_of_a_document_is_no_reason_to_wait(broken: Path, capsys):

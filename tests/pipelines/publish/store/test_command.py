@@ -52,7 +52,7 @@ def test_the_lines_and_json_of_the_command(there, capsys):
     assert (code, out) == (0, [])
     code, out, _ = run(capsys, overlay, url, *ROOT, "--no-verify", "--sidecars-only")
     assert out[0] == "verify   skipped (--no-verify)"
-    assert out[3] == "send     nothing: the store has all of it"
+    assert out[3] == "send     nothing: the store contains all files already"
 
 
 def test_a_dry_run_says_which_episodes_change(there, tmp_path, capsys):
@@ -77,7 +77,7 @@ def test_rows_that_move_are_mentioned(there, capsys):
     root, url = there
     shutil.copyfile(root / DATA_PATH, root / "data/chunk-000/file-001.parquet")
     _, out, _ = run(capsys, prepared(NAME).url, url, *ROOT, "--no-verify", "--dry-run", "--overwrite")
-    told = "note     rows are in other data files than before: during the switch, readers may see some twice"
+    told = "note     rows move to other data files; during the switch, readers may see some rows twice"
     assert any(line.startswith(told) for line in out)
     assert "delete   data/chunk-000/file-001.parquet" in out
 
