@@ -1,7 +1,8 @@
-"""The places of a batch's results: below OUT, empty until a dataset is complete, and replaced when its source has changed.
+"""Put the results of a batch at their destinations below OUT, the folder of the results.
 
-On this machine a dataset is written aside and renamed to its place, so that nobody sees half of it, and an older result stays until
-the new one is complete. A store cannot rename: there, an older result is removed first.
+On this machine, a dataset is written into a work folder, and renamed to its destination when it is complete. So nobody sees an
+incomplete dataset, and an older result stays until the new one is complete. A store cannot rename folders: there, an older result is
+removed first, and the new one is written at its destination directly.
 """
 
 import os
@@ -15,14 +16,14 @@ from episeek_schemas.batch import BATCH_DIR, WORK_DIR
 
 _NEW: Final = "new"
 _OLD: Final = "old"
-"""Names below the work folder of a dataset: each dataset has a folder of its own, so that no two names can meet."""
+"""Names of the new and the older result in the work folder of a dataset. Each dataset has a separate work folder."""
 
 
 def require_free(final: Root) -> None:
-    """Require that nothing is at the place of a result.
+    """Raise an error unless the destination of a result does not exist or is empty.
 
     Raises:
-        DestinationError: There is something that no run of this batch has written.
+        DestinationError: The destination contains files.
     """
     if final.is_local:
         path = final.local
@@ -32,25 +33,27 @@ def require_free(final: Root) -> None:
     if taken:
         hint = "remove it, or give another destination in the manifest"
         raise DestinationError(
-            str(final), f"something there, {taken[0]!r} first", "nothing, or a result of this batch", hint
+            str(final), f"existing files, the first of them {taken[0]!r}", "no files, or a result of this batch", hint
         )
 
 
 def place_aside(out: Root, key: str) -> Root:
-    """Return where a dataset of this machine is written until it is complete.
+    """Return the work folder into which a dataset on this machine is written until it is complete.
 
     Args:
         out: The folder of the results.
-        key: The name of the dataset in the ledger.
+        key: The name of the dataset's folder in the ledger.
     """
     return Root(out.join(f"{WORK_DIR}/{key}/{_NEW}"))
 
 
 def put_in_place(aside: Root, final: Root) -> None:
-    """Rename a complete dataset to its place; an older result goes away. Does what is left of it after a kill.
+    """Rename a complete dataset to its destination, and remove an older result there.
+
+    The function can be called again after it was killed, and then does the remaining steps.
 
     Raises:
-        WriteError: A rename failed; the complete dataset stays where it is.
+        WriteError: A rename failed; the complete dataset stays in the work folder.
     """
     old = _old(aside)
     try:
@@ -63,33 +66,35 @@ def put_in_place(aside: Root, final: Root) -> None:
             os.rename(aside.local, final.local)
         _remove(old)
         with suppress(OSError):
-            # refused where a stopped run has left more, for which the next attempt looks
+            # The folder is not empty if a stopped run has written more into it. The next attempt uses these files.
             aside.local.parent.rmdir()
     except OSError as error:
-        raise WriteError(str(final), first_line(error), f"the complete dataset {aside}, renamed to it") from error
+        raise WriteError(str(final), first_line(error), f"the complete dataset {aside}, renamed to this path") from error
 
 
 def put_back(aside: Root, final: Root) -> None:
-    """Undo a replacement that was killed between its two renames, where the new result is not to be used.
+    """Move an older result back to its destination if `put_in_place` was killed between its two renames.
+
+    This is for a new result that is not used after all.
 
     Raises:
-        WriteError: The rename failed; the older result stays where it is.
+        WriteError: The rename failed; the older result stays in the work folder.
     """
     old = _old(aside)
     if old.is_dir() and not final.is_dir():
         try:
             os.rename(old.local, final.local)
         except OSError as error:
-            raise WriteError(str(final), first_line(error), f"the older result {old}, renamed back to it") from error
+            raise WriteError(str(final), first_line(error), f"the older result {old}, renamed to this path") from error
 
 
 def _old(aside: Root) -> Root:
-    """Return where an older result is between the two renames."""
+    """Return the folder in which an older result is between the two renames of `put_in_place`."""
     return Root(str(aside.local.with_name(_OLD)))
 
 
 def _remove(old: Root) -> None:
-    """Remove an older result; of one that is a symbolic link, the link alone."""
+    """Remove an older result; if it is a symbolic link, remove only the link."""
     if old.local.is_symlink():
         old.local.unlink()
     else:
@@ -97,15 +102,15 @@ def _remove(old: Root) -> None:
 
 
 def require_out(out: Root) -> None:
-    """Require that OUT can hold a batch: a folder or prefix that is no repository and no dataset.
+    """Raise an error unless OUT can contain the results of a batch.
 
     Raises:
-        DestinationError: It cannot.
+        DestinationError: OUT is a repository of the Hub, a file or a dataset.
     """
     if out.kind.has_history:
         hint = "give a folder or a prefix of a store, and --publish to publish"
         raise DestinationError(
-            str(out), "a repository on the Hub, as OUT", "a place without a history of commits", hint
+            str(out), "a repository on the Hub as OUT", "a folder, or a prefix in a store", hint
         )
     if out.is_local and out.local.exists() and not out.local.is_dir():
         raise DestinationError(str(out), "a file", "a folder for the results")

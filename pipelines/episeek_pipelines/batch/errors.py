@@ -1,4 +1,4 @@
-"""The errors of a batch as a whole; what goes wrong with one dataset is a value, `Problem`."""
+"""The errors of a batch as a whole, and the value `Problem`, which stands for the error of one dataset."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -7,19 +7,19 @@ from episeek.errors import EpiseekError, first_line
 
 
 class ManifestError(EpiseekError, ValueError):
-    """A manifest cannot be read, or gives two datasets the same destination."""
+    """A manifest (the list of a batch's datasets) cannot be read, or contains an invalid or repeated entry or option."""
 
 
 class PlanError(EpiseekError, ValueError):
-    """There is no plan, it was changed after it was sealed, or it is one of another manifest or other options."""
+    """The plan of a batch is missing, was changed after it was written, or was made for another manifest or other options."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a dataset was refused or failed: the parts of an error."""
+    """The parts of the error for which a dataset was refused or failed."""
 
     kind: str
-    """Name of the error's class."""
+    """Name of the error's class, such as `Mp4Error`."""
     where: str
     found: str
     expected: str
@@ -27,20 +27,20 @@ class Problem:
 
     @classmethod
     def of(cls, error: BaseException) -> "Problem":
-        """Return the parts of an error; one that is not this package's has its first line as `found`."""
+        """Return the parts of an error. If it is no `EpiseekError`, `found` is the first line of its message."""
         name = type(error).__name__
         if isinstance(error, EpiseekError):
             return cls(name, error.where, error.found, error.expected, error.hint)
-        return cls(name, "episeek", f"{name}: {first_line(error)}", "no error", "please report it")
+        return cls(name, "episeek", f"{name}: {first_line(error)}", "no error", "please report this defect")
 
     @property
     def sentence(self) -> str:
-        """The line that the command line prints for the error."""
+        """Return the error as one line of text, as the command line prints it."""
         found = f": found {self.found}" if self.found else ""
         expected = f"; expected {self.expected}" if self.expected else ""
         hint = f"; hint: {self.hint}" if self.hint else ""
         return f"{self.where}{found}{expected}{hint}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the parts for JSON."""
+        """Return the parts as a JSON document."""
         return asdict(self)

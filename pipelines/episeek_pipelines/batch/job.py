@@ -1,4 +1,4 @@
-"""The values that the workers of a run share: its place, its name, and when to stop."""
+"""The values that all workers of one run of a batch share: the folder of the results, the run's name, and when to stop."""
 
 import hashlib
 from collections.abc import Sequence
@@ -10,47 +10,49 @@ from episeek_pipelines.jobs.progress import Phase, Progress
 from episeek_schemas.batch import STOPS_DIR
 
 _interrupted: Final[set[str]] = set()
-"""Runs of this process that were interrupted: their threads stop at the next node of their graphs."""
+"""Names of the runs of this process that were interrupted. Their threads stop at the next node of their graphs."""
 
 
 class Interrupted(BaseException):
-    """A run was interrupted while a thread of its worked at a dataset; never reported as that dataset's failure."""
+    """A run was interrupted while one of its threads worked at a dataset. This is never recorded as a failure of the dataset."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run of a batch. It pickles, and workers of other machines get it."""
+    """One run of a batch. It can be pickled, since it is sent to workers on other machines."""
 
     out: Root
+    """The folder of the results."""
     run: str
-    """A name that no other run has."""
+    """Random name of the run."""
     versions: dict[str, Any]
+    """The versions that decide the results, as in the plan."""
     max_failures: int | None = None
     """Begin no further dataset after more failures than this; None for no limit."""
 
     def is_stopped(self) -> bool:
-        """Return whether no further dataset is to be begun."""
+        """Return whether the run must not begin another dataset, after an interrupt or too many failures."""
         if self.run in _interrupted:
             return True
         return self.max_failures is not None and len(self.out.list(self._failures)) > self.max_failures
 
     def add_failure(self, destination: str) -> None:
-        """Note that a dataset failed, for the other workers of the run."""
+        """Record that a dataset failed, so that the other workers of the run can count the failures."""
         if self.max_failures is not None:
             name = hashlib.sha256(destination.encode()).hexdigest()[:16]
             self.out.write_bytes(f"{self._failures}/{name}", destination.encode())
 
     def interrupt(self) -> None:
-        """Stop the threads of this process that work for the run."""
+        """Make the threads of this process stop working for the run."""
         _interrupted.add(self.run)
 
     def close(self) -> None:
-        """Remove the notes of failures."""
+        """Remove the records of `add_failure` at the end of the run."""
         if self.max_failures is not None:
             self.out.remove(self._failures)
 
     def progress(self, _: Sequence[Phase]) -> Progress:
-        """Return a receiver of progress that ends the work at a dataset after an interrupt."""
+        """Return a function for progress reports that raises `Interrupted` after an interrupt, which ends the work at a dataset."""
 
         def stop_after_interrupt(*_: object) -> None:
             if self.run in _interrupted:

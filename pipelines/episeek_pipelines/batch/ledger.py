@@ -1,15 +1,18 @@
-"""The ledger of a batch: what became of each dataset, in small files that many processes write without a lock.
+"""The ledger of a batch: the record of each dataset's state, in small files that many processes write without a lock.
 
-Each dataset has a folder, and each attempt at it a number. An attempt begins with `NNNN-running.json`, the claim of a process, and
-ends with `NNNN-STATE.json`. Files are written complete or not at all, but for claims on a file system without hard links, which are
-exclusive, and read as running until they are complete. None is changed or removed, but for the beats of a claim: they are
-overwritten.
+Each dataset has a folder in the ledger. Each attempt to prepare the dataset has a number NNNN and a few files there. The first one is
+`NNNN-running.json`, the claim with which a process begins the attempt. The last one is `NNNN-STATE.json`, which contains the result.
+While the process works, it overwrites `NNNN-beat.json` from time to time, which proves that it is alive. All other files are written
+once, and neither changed nor removed.
 
-On a shared file system a claim is exclusive: its file is made by a hard link, which fails where another process was faster. A store
-has no such operation: a claim is written, read back, and held by the last writer, so that two runs that start at the same moment
-may both work at a dataset. Their results are the same bytes, but for the record of the run.
+A file is written as a whole or not at all. There is one exception: on a file system without hard links, a claim may be read before
+it is complete, and counts as running.
 
-How the claim of a dead process is known: `episeek_pipelines.batch.processes`.
+On a shared file system a claim is exclusive, because its file is made by a hard link, which fails if another process was faster. A
+store has no such operation. There, a claim is written and read back, and the last writer owns it. So two runs that start in the same
+moment may both work at a dataset. Their results are the same bytes, except for the record of the run.
+
+`episeek_pipelines.batch.processes` finds out whether the process of a claim has died.
 """
 
 import json
@@ -33,73 +36,84 @@ from episeek_pipelines.dataset.root import Root
 from episeek_schemas.batch import LEDGER_DIR, LEDGER_FORMAT
 
 State = Literal["planned", "running", "done", "current", "refused", "failed"]
-"""`planned`: nothing has begun, or an attempt was stopped; `current`: there was nothing to do; `refused`: it cannot be prepared as
-it is; `failed`: the work at it failed."""
+"""The state of a dataset. `planned`: no attempt has begun, or the last one was stopped; `running`: an attempt has begun; `done`: an
+attempt prepared the dataset; `current`: there was nothing to do; `refused`: the dataset cannot be prepared as it is; `failed`: the
+attempt failed."""
 
 STATES: Final[tuple[State, ...]] = get_args(State)
 FINISHED: Final[frozenset[State]] = frozenset({"done", "current"})
 
 _ENDS: Final[tuple[State, ...]] = ("done", "current", "failed", "refused", "planned")
-"""Ends of an attempt, by precedence: in a store two runs may end the same one, and a result that is there counts."""
+"""The states that end an attempt, by precedence. In a store, two runs may end the same attempt, and a finished result counts."""
 _FILE: Final = re.compile(r"(\d{4,})-([a-z]+)\.json")
 _READS_IN_FLIGHT: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """The outcome of the last attempt at one dataset."""
+    """The row of the ledger for one attempt at one dataset: the state, the figures of the result, and the process."""
 
     destination: str
+    """Path of the result below OUT, the folder of the batch. It identifies the dataset."""
     source: str
+    """Path or URL of the dataset that is prepared."""
     state: State
     url: str = ""
-    """Where the result is: a folder, a prefix of a store, or a commit or pull request of the Hub."""
+    """The folder, the prefix in a store, or the commit or pull request on the Hub that contains the result."""
     inputs: dict[str, Any] = field(default_factory=dict)
-    """All that decides the result: identities of the source's files, options and versions."""
+    """Everything that decides the result: identities of the source's files, options and versions."""
     versions: dict[str, str] = field(default_factory=dict)
+    """Versions of episeek, of the sidecar format and of the source's LeRobot format."""
     counts: dict[str, int] = field(default_factory=dict)
+    """Numbers of episodes, frames, cameras and files."""
     bytes: dict[str, int] = field(default_factory=dict)
-    """Bytes read and written."""
+    """Numbers of bytes that were read and written."""
     requests: int = 0
-    """Requests for video headers and data files to the store of the source."""
+    """Number of requests for video headers and data files to the store of the source."""
     findings: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Severity and number of the findings, by code."""
+    """Severity and number of the findings of the verification, by rule code."""
     problem: Problem | None = None
+    """The error for which the dataset was refused or failed."""
     has_page: bool = False
-    """Whether there is a report page of the dataset."""
+    """Whether the batch has a report page about the dataset."""
     attempt: int = 0
+    """Number of the attempt, from 1; 0 before the first attempt."""
     run: str = ""
+    """Random name of the run that made the attempt."""
     process: dict[str, Any] = field(default_factory=dict)
-    """Host, machine, pid and start of the process."""
+    """Host, machine, process id and start time of the process."""
     since: str = ""
+    """Time at which the attempt began, UTC in ISO 8601."""
     ended: str = ""
+    """Time at which the attempt ended, UTC in ISO 8601; empty while it is running."""
     seconds: float = 0.0
+    """Duration of the work."""
 
     @property
     def error_count(self) -> int:
-        """Return the number of errors that verification found."""
+        """Return the number of errors that the verification found."""
         return self._found("error")
 
     @property
     def warning_count(self) -> int:
-        """Return the number of warnings that verification found."""
+        """Return the number of warnings that the verification found."""
         return self._found("warning")
 
     @property
     def contents(self) -> dict[str, Any]:
-        """Return what does not depend on who did the work, when, and at which attempt."""
+        """Return the row as a JSON document, without the fields that depend on the process, the time and the attempt."""
         circumstances = ("attempt", "run", "process", "since", "ended", "seconds", "format")
         return {name: value for name, value in self.as_dict().items() if name not in circumstances}
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the row for JSON."""
+        """Return the row as a JSON document."""
         names = [name for name in self.__dataclass_fields__ if name != "problem"]
         problem = None if self.problem is None else self.problem.as_dict()
         return {"format": LEDGER_FORMAT, **{name: getattr(self, name) for name in names}, "problem": problem}
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "LedgerRow":
-        """Return the row that `as_dict` gave; keys of later versions are left out."""
+        """Return the row of a document that `as_dict` made; unknown keys, which a later version may write, are ignored."""
         known = {name: value for name, value in document.items() if name in cls.__dataclass_fields__}
         problem = document.get("problem")
         return cls(**{**known, "problem": None if problem is None else Problem(**problem)})
@@ -110,31 +124,33 @@ class LedgerRow:
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """The files of all attempts at one dataset, by number and kind."""
+    """The files that the ledger contains about one dataset."""
 
     files: Mapping[int, frozenset[str]]
+    """The kinds of the files of each attempt (the part of the name after the number), by the number of the attempt."""
 
     @property
     def last(self) -> int:
-        """The number of the last attempt; 0 for none."""
+        """Return the number of the last attempt; 0 if there is none."""
         return max(self.files, default=0)
 
     @property
     def state(self) -> str:
-        """The kind of the file that says how the last attempt stands; `planned` where there is none."""
+        """Return the state of the last attempt; `planned` if there is none."""
         kinds = self.files.get(self.last, frozenset())
         return next((kind for kind in _ENDS if kind in kinds), "running" if kinds else "planned")
 
     def has_written(self, *, is_local: bool) -> bool:
-        """Return whether what is at the dataset's place may be of this batch: on this machine only what is complete gets there.
+        """Return whether this batch may have written files at the dataset's destination.
 
         Args:
-            is_local: Whether the results are on this machine; a store is written in place.
+            is_local: Whether the results are on this machine. There, only a complete dataset is renamed to its destination. In a
+                store, the files are written there directly.
         """
         return self.has("prepared", *FINISHED) or (not is_local and self.has("begun"))
 
     def finished(self) -> tuple[int, str] | None:
-        """Return the number and the kind of the last attempt that finished the dataset; None where none did."""
+        """Return the number and the state of the last attempt that finished the dataset, or None if no attempt did."""
         for number in sorted(self.files, reverse=True):
             for kind in _ENDS:
                 if kind in FINISHED and kind in self.files[number]:
@@ -142,15 +158,15 @@ class Attempts:
         return None
 
     def has(self, *kinds: str) -> bool:
-        """Return whether any attempt has a file of one of these kinds."""
+        """Return whether any attempt has written a file of one of these kinds."""
         return any(not kinds_of.isdisjoint(kinds) for kinds_of in self.files.values())
 
 
 class Ledger:
-    """The ledger below OUT. It keeps nothing: every call reads the files as they are.
+    """The ledger of a batch, below the folder of its results. Every call reads the files anew; nothing is cached.
 
     Args:
-        out: The folder or the prefix of the results.
+        out: The folder of the results, or the prefix in a store.
     """
 
     def __init__(self, out: Root) -> None:
@@ -159,7 +175,7 @@ class Ledger:
     # --- reading ---
 
     def attempts(self) -> dict[str, Attempts]:
-        """Return the attempts at every dataset, by destination; one listing."""
+        """Return the attempts at every dataset, by destination, from one listing of the ledger."""
         found: dict[str, dict[int, set[str]]] = {}
         for path in self.out.list(LEDGER_DIR, suffix=".json"):
             key, _, name = path.removeprefix(f"{LEDGER_DIR}/").rpartition("/")
@@ -168,7 +184,7 @@ class Ledger:
         return {name: _attempts(numbers) for name, numbers in found.items()}
 
     def attempts_at(self, destination: str) -> Attempts:
-        """Return the attempts at one dataset."""
+        """Return the attempts at one dataset, from a listing of its folder in the ledger."""
         found: dict[int, set[str]] = {}
         for path in self.out.list(self._folder(destination), suffix=".json"):
             if match := _FILE.fullmatch(path.rpartition("/")[2]):
@@ -176,12 +192,12 @@ class Ledger:
         return _attempts(found)
 
     def written(self) -> set[str]:
-        """Return the destinations that runs of this batch have written, or begun to write in a store."""
+        """Return the destinations at which runs of this batch may have written files."""
         is_local = self.out.is_local
         return {name for name, attempts in self.attempts().items() if attempts.has_written(is_local=is_local)}
 
     def rows(self) -> dict[str, LedgerRow]:
-        """Return the row of each dataset for which there was an attempt, by destination."""
+        """Return the row of the last attempt at each dataset, by destination; datasets without an attempt are left out."""
         attempts = self.attempts()
         found = map_in_threads(
             lambda item: self.row(item[0], item[1]), list(attempts.items()), max_in_flight=_READS_IN_FLIGHT
@@ -189,25 +205,25 @@ class Ledger:
         return {row.destination: row for row in found if row is not None}
 
     def row(self, destination: str, attempts: Attempts | None = None) -> LedgerRow | None:
-        """Return the row of one dataset; None where there was no attempt."""
+        """Return the row of the last attempt at one dataset, or None if there was no attempt."""
         attempts = self.attempts_at(destination) if attempts is None else attempts
         if not attempts.last:
             return None
         row = self.read(destination, attempts.last, attempts.state)
         if row is None:
-            # made by a file system without hard links, and not written yet
+            # The file system has no hard links, and the process has created the claim but not yet written its content.
             return LedgerRow(destination, "", "running", attempt=attempts.last)
         return row
 
     def read(self, destination: str, attempt: int, kind: str) -> LedgerRow | None:
-        """Return what one file of an attempt says; None where it is not there or not complete."""
+        """Return the row in one file of an attempt, or None if the file does not exist or is not complete."""
         try:
             return LedgerRow.of(json.loads(self.out.read_bytes(self._path(destination, attempt, kind))))
         except (MissingFileError, ValueError, TypeError, KeyError):
             return None
 
     def is_at_work(self, row: LedgerRow) -> bool:
-        """Return whether the process of a running row is alive, as far as can be known."""
+        """Return whether the process of a running row seems to be alive; return False for a row that is not running."""
         if row.state != "running":
             return False
         if not row.process:
@@ -220,11 +236,11 @@ class Ledger:
     # --- writing ---
 
     def claim(self, row: LedgerRow, attempt: int) -> "Claim | None":
-        """Begin an attempt; return None where another process has begun it.
+        """Begin an attempt at a dataset and return its claim, or return None if another process has begun this attempt.
 
         Args:
-            row: What is known before: destination, source and inputs.
-            attempt: The number of the last attempt and one.
+            row: The row of the dataset before the attempt, with its destination, source and inputs.
+            attempt: The number of the attempt: one more than that of the last attempt.
         """
         token = uuid.uuid4().hex
         begun = replace(row, state="running", attempt=attempt, process=this_process(), since=now())
@@ -235,15 +251,15 @@ class Ledger:
         return Claim(self, begun)
 
     def write(self, row: LedgerRow, kind: str) -> None:
-        """Write a file of an attempt, complete or not at all."""
+        """Write a file of an attempt; it appears as a whole."""
         self.out.write_bytes(self._path(row.destination, row.attempt, kind), _document(row.as_dict()))
 
     def beat(self, row: LedgerRow) -> None:
-        """Say that the process of a claim is alive."""
+        """Write the present time as a sign that the process of a claim is alive."""
         self.out.write_bytes(self._path(row.destination, row.attempt, "beat"), _document({"time": now()}))
 
     def _create(self, path: str, data: bytes, token: str) -> bool:
-        """Create a file that does not exist, and return whether this call did."""
+        """Create a file if it does not exist, and return whether this call created it."""
         if self.out.is_local:
             return _created(os.path.join(self.out.url, path), data)
         if self.out.exists(path):
@@ -252,7 +268,7 @@ class Ledger:
         try:
             return bool(json.loads(self.out.read_bytes(path))["token"] == token)
         except (MissingFileError, ValueError, KeyError):
-            raise ReadError(self.out.join(path), "something else than was written", "the claim just written") from None
+            raise ReadError(self.out.join(path), "another content than was written", "the claim just written") from None
 
     def _folder(self, destination: str) -> str:
         return f"{LEDGER_DIR}/{key_of(destination)}"
@@ -262,7 +278,7 @@ class Ledger:
 
 
 class Claim:
-    """An attempt at a dataset that this process works at."""
+    """The right of this process to make one attempt at a dataset, and the files that it writes about this attempt."""
 
     def __init__(self, ledger: Ledger, row: LedgerRow) -> None:
         self._ledger = ledger
@@ -271,12 +287,15 @@ class Claim:
 
     @contextmanager
     def beating(self) -> Iterator[None]:
-        """Write beats while the block runs; a block that an interrupt ends gives the dataset back as planned."""
+        """Report from time to time that the process is alive while the block runs.
+
+        If the block ends by an exception, for instance an interrupt, the dataset gets the state `planned` again.
+        """
         ended = threading.Event()
 
         def beat() -> None:
             while not ended.wait(BEAT_SECONDS):
-                # a beat that is lost is followed by another
+                # An error is ignored, since the next beat follows soon.
                 with suppress(EpiseekError, OSError):
                     self._ledger.beat(self.row)
 
@@ -292,11 +311,11 @@ class Claim:
             ended.set()
 
     def note(self, row: LedgerRow, kind: str) -> None:
-        """Write a file of the attempt that is not its end: `begun` or `prepared`."""
+        """Write a file about the progress of the attempt; `kind` is `begun` or `prepared`."""
         self._ledger.write(replace(row, attempt=self.row.attempt), kind)
 
     def end(self, row: LedgerRow) -> LedgerRow:
-        """End the attempt with the state of a row, and return the row as it is written."""
+        """End the attempt with the state of a row, and return the row as it was written."""
         ended = replace(
             row,
             attempt=self.row.attempt,
@@ -311,7 +330,7 @@ class Claim:
 
 
 def key_of(destination: str) -> str:
-    """Return the name of a dataset's files: its destination, with slashes and what file systems refuse quoted."""
+    """Return the name of a dataset's folder in the ledger: its destination, percent-encoded except for spaces."""
     return quote(destination, safe=" ")
 
 
@@ -324,14 +343,14 @@ def _document(document: Mapping[str, Any]) -> bytes:
 
 
 def _created(path: str, data: bytes) -> bool:
-    """Create a local file with its contents, exclusively; return whether it did not exist."""
+    """Create a local file with its content unless it exists, and return whether it was created."""
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(data)
         try:
-            # a hard link fails where the name is taken, also on NFS, and the file is complete at once
+            # A hard link fails if the name exists, even on NFS, and the file appears with its whole content.
             os.link(temporary, target)
         except FileExistsError:
             return False

@@ -1,4 +1,4 @@
-"""A short measurement of this machine and the store: one small dataset of the plan, prepared into a temporary folder."""
+"""Measure how fast this machine and the store are: prepare one small dataset of the plan into a temporary folder."""
 
 import tempfile
 import time
@@ -14,29 +14,33 @@ from episeek_pipelines.jobs.graph import Execution
 from episeek_pipelines.jobs.prepare import prepare
 
 MAX_MEASURED_SECONDS: Final = 20.0
-"""Larger datasets, by their cost, are not prepared for a measurement."""
+"""Datasets with a higher estimated cost are not used for a measurement."""
 
 _SERIAL: Final = Execution("sync")
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """How long a dataset took without copies of videos, beside the cost of that."""
+    """The measured time and the estimated cost of preparing one dataset without its videos."""
 
     destination: str
+    """Destination of the dataset, which identifies it in the plan."""
     seconds: float
+    """Measured seconds."""
     cost_seconds: float
+    """Estimated seconds of one core, from the survey of the dataset."""
 
     @property
     def factor(self) -> float:
-        """Seconds on this machine for each second of cost."""
+        """Return the number of seconds on this machine for each estimated second."""
         return self.seconds / self.cost_seconds
 
 
 def measure(datasets: Sequence[PlannedDataset]) -> Measurement | None:
-    """Prepare the dataset of median cost, among those that are small enough, in one thread; None where none is.
+    """Measure the preparation of one dataset in one thread, or return None if no dataset is small enough or it cannot be prepared.
 
-    It is prepared twice, and the second time counts: the first one also imports packages.
+    Among the datasets that are small enough, the one with the median cost is chosen. It is prepared twice, and the second time
+    counts, because the first one also imports packages.
     """
     small = sorted(
         (dataset for dataset in datasets if dataset.refusal is None and dataset.cost_seconds <= MAX_MEASURED_SECONDS),
@@ -46,7 +50,7 @@ def measure(datasets: Sequence[PlannedDataset]) -> Measurement | None:
         return None
     chosen = small[len(small) // 2]
     options = replace(chosen.options, videos="none", video_file_size_mb=None, publish=False, create_pr=False)
-    # copies are left out: the cost is that of what is prepared
+    # The videos are not copied, so the dataset is surveyed again for its cost without copies.
     with tempfile.TemporaryDirectory(prefix="episeek-batch-") as folder:
         measured = survey_dataset(ManifestRow(chosen.source, chosen.destination, options), Root(folder), is_ours=False)
     if measured.refusal is not None:
@@ -57,7 +61,7 @@ def measure(datasets: Sequence[PlannedDataset]) -> Measurement | None:
         try:
             _prepare(measured)
         except EpiseekError:
-            # the run will report it
+            # The run of the batch will report this error.
             return None
         seconds = time.perf_counter() - started
         if seconds > MAX_MEASURED_SECONDS:

@@ -14,67 +14,71 @@ from episeek_schemas import sidecars
 
 _WHERE: Final = "the options of a batch"
 _DEFAULTS: Final[dict[str, Any]] = {"videos": "none", "skip_episodes": ()}
-"""Of the options that a publication cannot use."""
+"""Defaults of the options that cannot be combined with a publication."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchOptions:
-    """The options of every dataset of a batch; those of one dataset where the manifest gives some."""
+    """The options of a whole batch, or of one dataset for which the manifest gives other options.
+
+    The first four options are the same as those of `prepare`.
+    """
 
     videos: Videos = "none"
-    """As for `prepare`."""
     max_episodes_per_file: int | None = None
     keyframes: KeyframeChoice = "auto"
     video_file_size_mb: float | None = None
     skip_episodes: tuple[int, ...] = ()
-    """Episodes of one dataset of version 2.x to leave out."""
+    """Episodes to leave out of one dataset of version 2.x."""
     publish: bool = False
-    """Publish each dataset onto the repository of the Hub that it comes from; OUT holds the ledger alone."""
+    """Publish each dataset onto the repository of the Hub that it comes from. The folder of the results then contains only the
+    ledger and the reports.
+    """
     create_pr: bool = False
-    """Leave draft pull requests for others to merge."""
+    """Publish as draft pull requests, which others can merge."""
 
     def __post_init__(self) -> None:
-        """Raise ManifestError where an option has no effect with the others."""
+        """Raise ManifestError if an option cannot be combined with the others."""
         if self.video_file_size_mb is not None and self.videos != "pack":
             found = f"video_file_size_mb={self.video_file_size_mb:g} with videos={self.videos}"
-            raise ManifestError(_WHERE, found, "a size of packed files with videos=pack alone")
+            raise ManifestError(_WHERE, found, "video_file_size_mb only with videos=pack")
         if self.publish:
             given = [name for name in ("skip_episodes", "videos") if getattr(self, name) != _DEFAULTS[name]]
             if given:
                 found = f"{' and '.join(given)} with publish"
                 hint = "prepare that dataset into a folder, and publish it from there"
-                raise ManifestError(_WHERE, found, "a dataset that is published whole, its videos as they are", hint)
+                raise ManifestError(_WHERE, found, "a dataset that is published with all episodes and unchanged videos", hint)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the options for JSON."""
+        """Return the options as a JSON document."""
         return {**asdict(self), "skip_episodes": list(self.skip_episodes)}
 
     @classmethod
     def of(cls, document: dict[str, Any]) -> "BatchOptions":
-        """Return the options that `as_dict` gave."""
+        """Return the options of a document that `as_dict` made."""
         return cls(**{**document, "skip_episodes": tuple(document["skip_episodes"])})
 
     def with_row(self, text: str, *, where: str) -> "BatchOptions":
-        """Return these options with those of one dataset: `videos=copy keyframes=all max_episodes_per_file=100`.
+        """Return these options with the changes that the manifest gives for one dataset.
 
         Args:
-            text: What the manifest says.
-            where: The place in the manifest, for messages.
+            text: The changes, such as `videos=copy keyframes=all max_episodes_per_file=100`.
+            where: The line or row of the manifest, for messages.
 
         Raises:
-            ManifestError: An option has another name, no valid value, or no effect with the others.
+            ManifestError: The name of an option is unknown, its value is invalid, or it cannot be combined with the others.
         """
         changes: dict[str, Any] = {}
         try:
             words = shlex.split(text)
         except ValueError:
-            raise ManifestError(where, f"options {text!r}", "NAME=VALUE with spaces between them") from None
+            raise ManifestError(where, f"options {text!r}", "options NAME=VALUE, separated by spaces") from None
         for word in words:
             name, _, value = word.partition("=")
             name = name.lstrip("-").replace("-", "_")
             changes[name] = _value_of(name, value, where)
         if changes.get("videos", "pack") != "pack":
-            # a size for all datasets is one for those that are packed
+            # A size that is given for the whole batch applies only to datasets whose videos are packed.
             changes.setdefault("video_file_size_mb", None)
         try:
             return replace(self, **changes)
@@ -83,7 +87,7 @@ class BatchOptions:
 
 
 def work_versions() -> dict[str, Any]:
-    """Return the versions that decide the result of `prepare`, beside its source and options."""
+    """Return the versions of the rewrite, the index and the packing; with source and options they decide a result's bytes."""
     return {"rewrite_version": REWRITE_VERSION, "index_version": sidecars.INDEX_VERSION, "pack_version": PACK_VERSION}
 
 
@@ -107,7 +111,7 @@ def _value_of(name: str, value: str, where: str) -> Any:
         return size
     if name == "skip_episodes":
         if not all(part.isascii() and part.isdigit() for part in value.split(",")):
-            raise ManifestError(where, f"{name}={value}", "numbers of episodes with commas between them")
+            raise ManifestError(where, f"{name}={value}", "numbers of episodes, separated by commas")
         return tuple(sorted({int(part) for part in value.split(",")}))
     known = ", ".join(each.name for each in fields(BatchOptions) if each.name not in ("publish", "create_pr"))
     raise ManifestError(where, f"the option {name!r}", f"options of one dataset: {known}")

@@ -1,4 +1,4 @@
-"""Planning a batch: every dataset is surveyed, and the plan is sealed below OUT."""
+"""Plan a batch: survey every dataset, and write the plan into OUT, the folder of the batch's results."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -24,18 +24,19 @@ DEFAULT_OPTIONS: Final = BatchOptions()
 
 @dataclass(frozen=True, slots=True)
 class PlannedBatch:
-    """A plan, and the measurement by which its costs are scaled."""
+    """The plan of a batch, and the measurement that turns its costs into seconds on this machine."""
 
     out: str
+    """Path or URL of OUT, the folder of the results."""
     plan: BatchPlan
     measurement: Measurement | None
-    """None where no dataset was small enough, or none was asked for."""
+    """None if no measurement was asked for, or if no dataset was small enough."""
     is_written: bool
-    """Whether the plan is below OUT now; not of a dry run."""
+    """Whether the plan was written below OUT; False for a dry run."""
 
     @property
     def core_seconds(self) -> float:
-        """Estimated seconds on one core for all datasets."""
+        """Return the estimated seconds that one core needs for all datasets."""
         factor = 1.0 if self.measurement is None else self.measurement.factor
         return factor * sum(dataset.cost_seconds for dataset in self.plan.runnable)
 
@@ -49,19 +50,19 @@ def batch_plan(
     dry_run: bool = False,
     execution: Execution = DEFAULT_EXECUTION,
 ) -> PlannedBatch:
-    """Survey every dataset of a manifest, and write the plan below OUT in place of an earlier one.
+    """Survey every dataset of a manifest, write the plan below `out`, and return it; an earlier plan is replaced.
 
     Args:
-        manifest: A text, CSV or Parquet file, a folder, or `hf://datasets/ORG`.
-        out: The folder or the prefix of a store for the results.
-        options: How every dataset is prepared, where the manifest says nothing else.
-        is_measured: Prepare one small dataset into a temporary folder, to estimate the time of all.
-        dry_run: Write nothing below OUT.
-        execution: Scheduler, workers, progress.
+        manifest: The datasets: a text, CSV or Parquet file, a folder of datasets, or `hf://datasets/ORG`.
+        out: The folder for the results, or the prefix in a store.
+        options: The options of every dataset for which the manifest gives none.
+        is_measured: Prepare one small dataset into a temporary folder, to estimate the time of the whole batch.
+        dry_run: Write nothing below `out`.
+        execution: Scheduler, workers and progress.
 
     Raises:
         ManifestError: The manifest cannot be read, or two of its datasets have the same destination.
-        DestinationError: OUT cannot hold a batch.
+        DestinationError: `out` cannot contain the results of a batch, for example because it is a dataset.
         EpiseekError: A store or the Hub does not answer.
     """
     where = Root(out)
@@ -75,7 +76,7 @@ def batch_plan(
 
 
 def make_plan(listed: Manifest, out: Root, options: BatchOptions, execution: Execution) -> BatchPlan:
-    """Return the plan of a manifest: the same for every scheduler."""
+    """Survey the datasets of a manifest, and return their plan, which is the same for every scheduler."""
     ours = Ledger(out).written()
     graph = Graph()
     nodes = graph.map(

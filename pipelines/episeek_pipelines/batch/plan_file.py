@@ -1,6 +1,7 @@
-"""The plan as a sealed Parquet file: the same datasets, options and versions give the same bytes, and an edit is noticed.
+"""Write and read the plan of a batch as a Parquet file, and refuse a plan that was edited.
 
-The footer holds what the rows depend on, and the SHA-256 of all that the plan says. No clock, host or measurement is in it.
+The footer contains the manifest, the options and the versions that the rows depend on, and a seal: the SHA-256 of all of these and
+of the rows. The same datasets, options and versions give the same bytes, since the file contains no time, host or measurement.
 """
 
 import hashlib
@@ -40,21 +41,25 @@ _SCHEMA: Final = pa.schema(
         *((f"refused_{name}", pa.string()) for name in _REFUSAL),
     ]
 )
-_HINT: Final = "run `episeek batch plan MANIFEST OUT` to plan anew; what is done stays done"
+_HINT: Final = "run `episeek batch plan MANIFEST OUT` to plan the batch again; finished datasets are kept"
 
 
 @dataclass(frozen=True, slots=True)
 class BatchPlan:
-    """The datasets of a batch, sorted by destination, and what they depend on."""
+    """The plan of a batch: its datasets, and the manifest, options and versions that they depend on."""
 
     manifest: str
-    """The manifest as it was given."""
+    """The path or URL of the manifest, as it was given."""
     manifest_digest: str
+    """`Manifest.digest` of the manifest."""
     options: BatchOptions
+    """The options of every dataset for which the manifest gives none."""
     versions: dict[str, Any]
+    """The versions that decide the results, as `work_versions` returns them."""
     datasets: tuple[PlannedDataset, ...]
+    """The datasets, sorted by destination."""
     left_out: tuple[str, ...] = ()
-    """Repositories of an organisation that are no LeRobot datasets."""
+    """URLs of an organisation's dataset repositories that are no LeRobot datasets."""
 
     @property
     def refused(self) -> tuple[PlannedDataset, ...]:
@@ -68,7 +73,7 @@ class BatchPlan:
 
 
 def plan_bytes(plan: BatchPlan) -> bytes:
-    """Return the file of a plan."""
+    """Return the content of the Parquet file of a plan."""
     rows = [_row(dataset) for dataset in plan.datasets]
     about = _about(plan)
     metadata = {PLAN_KEY: about, SEAL_KEY: _seal(about, rows)}
@@ -80,20 +85,20 @@ def plan_bytes(plan: BatchPlan) -> bytes:
 
 
 def write_plan(plan: BatchPlan, out: Root) -> None:
-    """Write a plan below OUT, in place of an earlier one."""
+    """Write a plan into the folder of the results; an earlier plan is replaced."""
     out.write_bytes(PLAN_PATH, plan_bytes(plan))
 
 
 def has_plan(out: Root) -> bool:
-    """Return whether there is a plan below OUT."""
+    """Return whether the folder of the results contains a plan."""
     return out.exists(PLAN_PATH)
 
 
 def read_plan(out: Root) -> BatchPlan:
-    """Read the plan below OUT.
+    """Read the plan in the folder of the results.
 
     Raises:
-        PlanError: There is none, it was changed since it was sealed, or it is one of another version of episeek.
+        PlanError: The plan is missing, was changed after it was written, or has the format of another version of episeek.
     """
     where = out.join(PLAN_PATH)
     try:
@@ -105,11 +110,11 @@ def read_plan(out: Root) -> BatchPlan:
     except MissingFileError:
         raise PlanError(where, "no such file", "the plan of a batch", _HINT) from None
     except (ParquetError, pa.ArrowException, KeyError, ValueError):
-        raise PlanError(where, "a file that is not the plan of a batch, or a damaged one", "a plan", _HINT) from None
+        raise PlanError(where, "a damaged file, or a file that is no plan", "the plan of a batch", _HINT) from None
     if about.get("format") != PLAN_FORMAT:
         raise PlanError(where, f"a plan of format {about.get('format')}", f"format {PLAN_FORMAT}", _HINT)
     if table.schema.names != _SCHEMA.names or metadata.get(SEAL_KEY) != _seal(metadata[PLAN_KEY], rows):
-        raise PlanError(where, "a plan that was changed after it was made", "the plan as it was sealed", _HINT)
+        raise PlanError(where, "a plan that was changed after it was made", "the plan as it was written", _HINT)
     return BatchPlan(
         manifest=about["manifest"],
         manifest_digest=about["manifest_digest"],
@@ -123,19 +128,19 @@ def read_plan(out: Root) -> BatchPlan:
 def require_same(
     plan: BatchPlan, *, manifest_digest: str, options: BatchOptions, versions: dict[str, Any], where: str
 ) -> None:
-    """Require that a plan is one of a manifest, options and versions.
+    """Raise an error unless a plan was made for the manifest, the options and the versions of this run.
 
     Args:
         plan: The plan.
-        manifest_digest: The digest of the manifest of now.
-        options: The options of now.
-        versions: The versions of now.
+        manifest_digest: The digest of this run's manifest.
+        options: The options of this run.
+        versions: The versions of this run.
         where: The file of the plan, for messages.
 
     Raises:
-        PlanError: It is not; the error says what differs.
+        PlanError: The plan was made for something else; the error contains the difference.
     """
-    # the digest of the rows covers their options: options are compared first, as the cause of both
+    # The options also change the digest of the manifest. They are compared first, so that the error shows the cause.
     now = options.as_dict()
     differing = {name: (value, now[name]) for name, value in plan.options.as_dict().items() if value != now[name]}
     if differing:
@@ -145,10 +150,10 @@ def require_same(
     names = sorted(name for name in plan.versions.keys() | versions if plan.versions.get(name) != versions.get(name))
     if names:
         found, expected = _versions(plan.versions, names), _versions(versions, names)
-        raise PlanError(where, f"a plan of {found}", f"{expected}, as of this episeek", _HINT)
+        raise PlanError(where, f"a plan of {found}", f"{expected}, as in this version of episeek", _HINT)
     if plan.manifest_digest != manifest_digest:
-        found = f"a plan of {len(plan.datasets)} datasets that the manifest no longer lists so"
-        raise PlanError(where, found, "the datasets, destinations and options that were planned", _HINT)
+        found = f"a plan of {len(plan.datasets)} datasets, made from another version of the manifest"
+        raise PlanError(where, found, "the datasets, destinations and options of the present manifest", _HINT)
 
 
 def _versions(versions: dict[str, Any], names: list[str]) -> str:

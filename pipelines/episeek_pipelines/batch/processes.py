@@ -1,8 +1,8 @@
-"""The process that works at a dataset: how it names itself in the ledger, and how others know that it has died.
+"""Describe the process that works at a dataset in the ledger, and find out whether such a process has died.
 
-On the same machine, since it started, the process is looked up: a process of the same number and start time is alive. Of other
-machines only the beat is known, which a working process writes every `BEAT_SECONDS`; after `SILENT_SECONDS` without one the process
-counts as dead. That compares clocks of two machines, which have to agree within some minutes.
+A process of the same machine is looked up: it is alive if a process with the same process id and start time exists. A process of
+another machine writes a beat, a file with the time, every `BEAT_SECONDS`. It counts as dead after `SILENT_SECONDS` without a beat.
+This compares the clocks of two machines, which have to agree within a few minutes.
 """
 
 import os
@@ -18,7 +18,7 @@ SILENT_SECONDS: Final = 600.0
 
 
 def this_process() -> dict[str, Any]:
-    """Return what names this process: host, machine, pid and the time at which the process started."""
+    """Return the description of this process for the ledger: host, machine, process id and start time of the process."""
     return {
         "host": socket.gethostname(),
         "machine": _machine(),
@@ -28,16 +28,16 @@ def this_process() -> dict[str, Any]:
 
 
 def now() -> str:
-    """Return the time in UTC, as the ledger has it."""
+    """Return the present time in UTC as the ledger writes it, in ISO 8601 with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def is_alive(process: Mapping[str, Any], *, last_beat: str) -> bool:
-    """Return whether a process that the ledger names is still at work, as far as can be known.
+    """Return whether a process that the ledger describes seems to be alive.
 
     Args:
-        process: As `this_process` of that process gave it.
-        last_beat: The time of its last beat.
+        process: The description that `this_process` returned in that process.
+        last_beat: The time of its last beat, as `now` returned it.
     """
     here = this_process()
     if (process["host"], process["machine"]) == (here["host"], here["machine"]):
@@ -46,7 +46,7 @@ def is_alive(process: Mapping[str, Any], *, last_beat: str) -> bool:
 
 
 def seconds_since(time: str) -> float:
-    """Return the seconds from a time of the ledger until now."""
+    """Return the seconds since a time that `now` returned."""
     return (datetime.now(UTC) - datetime.fromisoformat(time)).total_seconds()
 
 
@@ -56,13 +56,13 @@ def _exists(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except OSError:
-        # a process of another user
+        # The process exists, but belongs to another user.
         pass
     return True
 
 
 def _machine() -> str:
-    """Return what distinguishes machines, starts and containers that have the same host name; empty where nothing tells."""
+    """Return an id of this machine, of its last boot and of this container, since host names may repeat; empty if unknown."""
     parts = []
     with suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
@@ -72,10 +72,10 @@ def _machine() -> str:
 
 
 def _start(pid: int) -> str:
-    """Return the time at which a process started, in ticks since the machine did (proc(5), field 22); empty where unknown."""
+    """Return the start time of a process in clock ticks since boot (proc(5), field 22); empty if the process has ended."""
     with suppress(OSError, IndexError):
-        # the name of the program, in parentheses, may hold spaces
+        # The name of the program is in parentheses and may contain spaces, so the fields are counted from the last parenthesis.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        # a process that has ended and is not waited for yet
+        # A zombie has ended, but its parent has not waited for it yet.
         return "" if fields[0] == "Z" else fields[19]
     return ""

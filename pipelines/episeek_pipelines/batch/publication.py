@@ -1,4 +1,4 @@
-"""Publishing one dataset of a batch onto the repository that it comes from, through the jobs of `episeek_pipelines.publish`."""
+"""Publish one dataset of a batch onto the repository that it comes from, with the functions of `episeek_pipelines.publish`."""
 
 from dataclasses import replace
 from typing import Any
@@ -14,16 +14,18 @@ from episeek_pipelines.publish.prepared import prepare_and_publish
 from episeek_pipelines.verify import VerificationReport
 from episeek_pipelines.words import counted
 
-_HINT = "see the report of the dataset, and `episeek rules CODE` for what to do"
+_HINT = "read the report of the dataset, and run `episeek rules CODE` for the remedy of each finding"
 
 
 def published_row(
     row: LedgerRow, options: dict[str, Any], execution: Execution
 ) -> tuple[LedgerRow, VerificationReport | None]:
-    """Prepare and publish a dataset; return its row and the report of its verification.
+    """Prepare and publish a dataset, and return its row of the ledger and the report of its verification.
+
+    A dataset with errors gets the state `refused`.
 
     Raises:
-        EpiseekError: It could not be prepared or sent.
+        EpiseekError: The dataset could not be prepared or sent.
     """
     try:
         done = prepare_and_publish(
@@ -44,7 +46,7 @@ def published_row(
         errors = counted(0 if report is None else report.error_count, "error")
         problem = Problem("RefusedPublicationError", row.source, errors, "a result without errors", _HINT)
         return with_findings(replace(row, state="refused", problem=problem), report), report
-    # the files of the repository are those that were published: they are no change of the source
+    # The repository contains the published files now. The next run must not take them for a change of the source.
     after = source_identity(row.source)
     identities = sorted({*row.inputs["identities"], after})
     row = replace(

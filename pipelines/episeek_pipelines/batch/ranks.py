@@ -1,4 +1,4 @@
-"""Ranks: processes that share a batch without a scheduler. The rows of the plan are dealt to them by cost."""
+"""Divide the datasets of a batch among ranks: processes that share the work by their numbers, without a scheduler."""
 
 import heapq
 import os
@@ -10,32 +10,36 @@ from episeek.errors import EpiseekError
 from episeek_pipelines.batch.survey import PlannedDataset
 
 REFUSED_SECONDS: Final = 0.05
-"""Cost of a dataset that will be refused: it is looked at again."""
+"""Cost of a dataset that will be refused, in seconds: the run surveys it again."""
 
 
 class RankError(EpiseekError, ValueError):
-    """A rank is not one of `of` ranks, counted from 0."""
+    """The number of a rank is not below the number of ranks, or the environment does not give a rank."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rank:
-    """One of `of` processes, counted from 0."""
+    """One of several processes that share a batch."""
 
     number: int = 0
+    """Number of this process, counted from 0."""
     of: int = 1
+    """Number of all processes."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.number < self.of:
-            raise RankError("rank", f"{self.number} of {self.of}", "a number from 0, below the number of ranks")
+            raise RankError("rank", f"{self.number} of {self.of}", "a number of 0 or more, below the number of ranks")
 
 
 def rank_of(environment: Mapping[str, str] = os.environ) -> Rank:
-    """Return the rank that the environment names: a task of a SLURM array, or `RANK` of `WORLD_SIZE`; the only one otherwise.
+    """Return the rank that the environment gives: a task of a Slurm array, or `RANK` of `WORLD_SIZE`.
 
-    SLURM counts tasks from `SLURM_ARRAY_TASK_MIN` to `SLURM_ARRAY_TASK_MAX` in steps of `SLURM_ARRAY_TASK_STEP` (sbatch(1)).
+    Without these variables, this process is the only rank. Slurm numbers tasks from `SLURM_ARRAY_TASK_MIN` to `SLURM_ARRAY_TASK_MAX`
+    in steps of `SLURM_ARRAY_TASK_STEP` (sbatch(1)).
 
     Raises:
-        RankError: The variables are no numbers or contradict each other, or the array has gaps or is a single later task.
+        RankError: The variables are no numbers or contradict each other, the array has gaps, or it consists of a single task other
+            than the first ones, as when one task is started again.
     """
     try:
         if "SLURM_ARRAY_TASK_ID" in environment:
@@ -50,23 +54,26 @@ def rank_of(environment: Mapping[str, str] = os.environ) -> Rank:
     except (KeyError, ValueError) as error:
         if isinstance(error, RankError):
             raise
-        found = f"variables that name no rank ({error})"
+        found = f"variables that give no rank ({error})"
         raise RankError("the environment", found, "SLURM_ARRAY_TASK_ID and _COUNT, or RANK and WORLD_SIZE") from None
     return Rank()
 
 
 def _require_whole_array(task: int, first: int, last: int, step: int, of: int) -> None:
-    """Require that the tasks of an array are ranks: with gaps, or one task started anew, they are not all of a batch."""
-    hint = "give --rank I --of N, as to start some tasks of a larger array again"
+    """Raise RankError if the array seems to contain only some tasks of a larger one, because it has gaps or a single task."""
+    hint = "give --rank I --of N, for example to start some tasks of a larger array again"
     if first + (of - 1) * step != last or (task - first) % step:
         found = f"an array with gaps: {of} tasks from {first} to {last}, task {task}"
         raise RankError("SLURM_ARRAY_TASK_ID", found, "tasks at the same distance from each other", hint)
     if of == 1 and first > 1:
-        raise RankError("SLURM_ARRAY_TASK_ID", f"an array of the one task {task}", "an array of all tasks", hint)
+        raise RankError("SLURM_ARRAY_TASK_ID", f"an array of a single task, {task}", "an array of all tasks", hint)
 
 
 def dealt(datasets: Sequence[PlannedDataset], rank: Rank) -> list[PlannedDataset]:
-    """Return the datasets of one rank, the most expensive first: each goes to the rank with the least to do so far."""
+    """Return the datasets of one rank, the most expensive first.
+
+    The datasets are assigned in this order, each to the rank with the least total cost so far.
+    """
     loads = [(0.0, number) for number in range(rank.of)]
     mine = []
     for dataset in sorted(datasets, key=lambda each: (-each.cost_seconds, each.destination)):

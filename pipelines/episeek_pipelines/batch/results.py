@@ -1,4 +1,4 @@
-"""Rows of the ledger from the results and the errors of jobs."""
+"""Make rows of the ledger (the record of each dataset's state) from the results and the errors of jobs."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -15,7 +15,7 @@ from episeek_schemas import sidecars
 
 
 def surveyed_row(surveyed: PlannedDataset, inputs: dict[str, Any], run: str) -> LedgerRow:
-    """Return the row of a dataset before any work, with the counts of its survey."""
+    """Return the row of a dataset before any work, with the state, the counts and the problem that its survey found."""
     names = ("episodes", "frames", "cameras", "files", "data_files", "video_files")
     versions: dict[str, str] = {"episeek": __version__, "format": str(sidecars.FORMAT_VERSION)}
     if surveyed.version:
@@ -33,7 +33,7 @@ def surveyed_row(surveyed: PlannedDataset, inputs: dict[str, Any], run: str) -> 
 
 
 def with_preparation(row: LedgerRow, result: PrepareResult) -> LedgerRow:
-    """Return a row with the figures of a preparation; `seconds` is how long the last part of it took."""
+    """Return a row with the figures of a preparation: counts, bytes, requests and seconds."""
     read = written = requests = 0
     counts = dict(row.counts)
     if result.rewrite is not None:
@@ -51,16 +51,16 @@ def with_preparation(row: LedgerRow, result: PrepareResult) -> LedgerRow:
 
 
 def with_findings(row: LedgerRow, report: VerificationReport | None) -> LedgerRow:
-    """Return a row with the findings of a verification, by code."""
+    """Return a row with the findings of a verification, counted by rule code; without a report, the row stays as it is."""
     return row if report is None else replace(row, findings=_by_code(report.findings))
 
 
 def failed_row(row: LedgerRow, error: Exception) -> LedgerRow:
-    """Return the row of a dataset at which the work failed."""
+    """Return the row of a dataset with the state `failed` and the parts of an error."""
     problem = Problem.of(error)
     if isinstance(error, WorkFailedError):
-        # `where` is a place inside the work folder, which says little to people; the first failure says itself what was expected
-        hint = "fix what failed and run the batch again; finished work is kept"
+        # `where` is a path in the work folder, which users do not know. The text of the first failure contains what was expected.
+        hint = "correct the cause of the failure and run the batch again; finished work is kept"
         problem = replace(problem, where=row.source, expected="", hint=hint)
     return replace(row, state="failed", problem=problem)
 

@@ -1,7 +1,7 @@
-"""Running a batch: small datasets share one graph, in which each is a unit; large ones are run one after the other, with their own.
+"""Run a batch: prepare or publish every dataset whose result is missing or out of date.
 
-Every run does what is missing or has changed. The results are the same bytes for every
-scheduler and number of ranks, but for the record of the run.
+Small datasets share one graph of tasks, in which each dataset is one task. Large datasets are run one after the other, each with its
+own graph. The results are the same bytes for every scheduler and number of ranks, except for the record of the run.
 """
 
 import time
@@ -27,10 +27,10 @@ from episeek_pipelines.jobs.nodes import Done, Failure
 from episeek_schemas.batch import PLAN_PATH
 
 LARGE_FILES: Final = 64
-"""Data and video files of a dataset that is run with a graph of its own."""
+"""Number of data and video files above which a dataset is run with its own graph."""
 
 LARGE_BYTES: Final = 256 * 2**20
-"""Bytes to read of such a dataset."""
+"""Number of bytes to read above which a dataset is run with its own graph."""
 
 PREPARING: Final = "preparing"
 ONE_RANK: Final = Rank()
@@ -38,17 +38,19 @@ ONE_RANK: Final = Rank()
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """The outcome of a run for each dataset of its rank."""
+    """The result of a run of a batch: the outcome of each dataset that this rank was responsible for."""
 
     out: str
+    """Path or URL of the folder of the results."""
     rank: Rank
     outcomes: tuple[RunOutcome, ...]
-    """Sorted by destination."""
+    """The outcomes, sorted by destination."""
     seconds: float
+    """Duration of the run."""
 
     @property
     def counts(self) -> dict[str, int]:
-        """Return how many datasets the run worked at, by their state, and how many were of each other kind."""
+        """Return the number of datasets of each outcome: by state if the run worked at them, otherwise by `RunOutcome.kind`."""
         kinds = (
             outcome.row.state if outcome.kind == "worked" and outcome.row else outcome.kind for outcome in self.outcomes
         )
@@ -73,22 +75,23 @@ def batch_run(
     max_failures: int | None = None,
     execution: Execution = DEFAULT_EXECUTION,
 ) -> BatchResult:
-    """Prepare, and with the option publish, every dataset of a manifest for which that is missing or out of date.
+    """Prepare or publish every dataset of a manifest whose result is missing or out of date, and return the outcomes.
 
-    Without a plan below OUT, one is made first; ranks need one.
+    If there is no plan below `out`, the batch is planned first. Several ranks need a plan that was made before.
 
     Args:
-        manifest: As for `batch_plan`.
-        out: The folder or the prefix of a store for the results.
-        options: As for `batch_plan`, and as they were planned.
-        rank: Which part of the plan this process does.
+        manifest: The datasets, as for `batch_plan`.
+        out: The folder for the results, or the prefix in a store.
+        options: The options, which have to be those of the plan.
+        rank: The part of the plan that this process works at.
         max_failures: Begin no further dataset after more failures than this; None for no limit. Refused datasets do not count.
-        execution: Scheduler, workers, progress.
+        execution: Scheduler, workers and progress.
 
     Raises:
         ManifestError: The manifest cannot be read.
-        PlanError: The plan was changed, is one of another manifest or other options, or is missing with several ranks.
-        EpiseekError: OUT cannot hold a batch, or a store does not answer.
+        PlanError: The plan was changed, was made for another manifest or other options, or is missing although there are several
+            ranks.
+        EpiseekError: `out` cannot contain the results of a batch, or a store does not answer.
     """
     started = time.perf_counter()
     where = Root(out)
@@ -109,7 +112,7 @@ def batch_run(
 
 
 def is_large(dataset: PlannedDataset) -> bool:
-    """Return whether a dataset is run with a graph of its own, in which its files are units."""
+    """Return whether a dataset is so large that it is run with its own graph, in which each file is a task."""
     return dataset.data_files + dataset.video_files > LARGE_FILES or dataset.read_bytes > LARGE_BYTES
 
 
@@ -134,19 +137,19 @@ def _plan(manifest: str, out: Root, options: BatchOptions, rank: Rank, execution
 
 
 def _run_small(datasets: list[PlannedDataset], job: Job, execution: Execution) -> list[RunOutcome]:
-    """Run datasets as units of one graph."""
+    """Run small datasets as the tasks of one graph, and return their outcomes."""
     graph = Graph()
     nodes = graph.map(
         _run_unit,
         datasets,
         job,
-        # workers of a cluster are checked to see it
+        # This argument makes the graph check that the workers of a cluster can see the folder.
         job.out,
         label=lambda dataset: dataset.destination,
         phase=PREPARING,
         unit="dataset",
         byte_count=lambda dataset: dataset.read_bytes,
-        # each dataset is claimed by the worker that runs it, when it runs it
+        # Every dataset is a separate node, because the worker that runs it claims it at that time.
         max_nodes=max(1, len(datasets)),
     )
     outcomes = []
@@ -163,20 +166,20 @@ def _run_unit(dataset: PlannedDataset, job: Job, _: Root) -> RunOutcome:
 def _run_one(dataset: PlannedDataset, job: Job, execution: Execution) -> RunOutcome:
     try:
         return run_dataset(dataset, job, execution)
-    # the other datasets go on
+    # An error of one dataset does not stop the others.
     except Exception as error:
         return _unrecorded(dataset, Problem.of(error))
 
 
 def _lost(dataset: PlannedDataset, failure: object) -> Problem:
-    """Return the problem of a dataset whose worker gave no outcome."""
+    """Return the problem of a dataset whose worker returned no outcome."""
     if isinstance(failure, Failure):
         return Problem(failure.kind, dataset.source, failure.message, "", "")
-    return Problem("EpiseekError", dataset.source, "no outcome of its worker", "", "")
+    return Problem("EpiseekError", dataset.source, "no outcome from the worker of this dataset", "", "")
 
 
 def _unrecorded(dataset: PlannedDataset, problem: Problem) -> RunOutcome:
-    """Return the outcome of a dataset whose row could not be read or written."""
+    """Return the outcome of a dataset whose row in the ledger could not be read or written."""
     row = LedgerRow(dataset.destination, dataset.source, "failed", problem=problem)
     return RunOutcome(dataset.destination, "unrecorded", row)
 

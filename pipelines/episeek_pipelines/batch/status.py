@@ -1,4 +1,4 @@
-"""The state of a batch: its plan and its ledger together."""
+"""Find the state of a batch, from its plan and its ledger (the record of each dataset's state)."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ _READS_IN_FLIGHT: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class DatasetState:
-    """One dataset of a batch: what was planned, and what became of it."""
+    """The state of one dataset of a batch, beside its plan."""
 
     planned: PlannedDataset
     row: LedgerRow | None
-    """None before the first attempt."""
+    """The row of the last attempt; None before the first attempt."""
     is_at_work: bool
-    """Whether a process is at work on it now, as far as can be known."""
+    """Whether a process seems to work at the dataset now."""
 
     @property
     def destination(self) -> str:
-        """Return the dataset's place below OUT."""
+        """Return the path of the dataset's result below the folder of the results."""
         return self.planned.destination
 
     @property
@@ -35,44 +35,49 @@ class DatasetState:
 
     @property
     def is_stopped(self) -> bool:
-        """Return whether a process died while it worked at the dataset: the next run goes on from there."""
+        """Return whether a process died while it worked at the dataset; the next run continues its work."""
         return self.state == "running" and not self.is_at_work
 
 
 @dataclass(frozen=True, slots=True)
 class BatchStatus:
-    """The state of every dataset of a batch, sorted by destination."""
+    """The state of every dataset of a batch."""
 
     out: str
+    """Path or URL of the folder of the results."""
     datasets: tuple[DatasetState, ...]
+    """The states, sorted by destination."""
 
     @property
     def counts(self) -> dict[State, int]:
-        """Return how many datasets are in each state, in the order of `STATES`."""
+        """Return the number of datasets in each state, in the order of `STATES`; states without a dataset are left out."""
         found = Counter(dataset.state for dataset in self.datasets)
         return {state: found[state] for state in STATES if found[state]}
 
     @property
     def is_done(self) -> bool:
-        """Return whether every dataset is done."""
+        """Return whether every dataset is finished: its state is `done` or `current`."""
         return all(dataset.state in FINISHED for dataset in self.datasets)
 
     @property
     def is_failure(self) -> bool:
-        """Return whether a dataset is not done, or has errors."""
+        """Return whether a dataset is not finished, or has errors."""
         return not self.is_done or any(row.error_count for row in self.rows)
 
     @property
     def rows(self) -> tuple[LedgerRow, ...]:
-        """Return the rows of the ledger that there are."""
+        """Return the ledger's rows of all datasets for which there was an attempt."""
         return tuple(dataset.row for dataset in self.datasets if dataset.row is not None)
 
 
 def batch_status(out: str) -> BatchStatus:
-    """Return what became of each dataset of the plan below OUT.
+    """Return the state of every dataset of the batch whose results are in a folder.
+
+    Args:
+        out: The folder of the results, or the prefix in a store.
 
     Raises:
-        PlanError: There is no plan, or it was changed.
+        PlanError: The folder contains no plan, or the plan was changed.
         ReadError: A store does not answer.
     """
     where = Root(out)

@@ -1,6 +1,6 @@
-"""The survey of one dataset: what is in it, what preparing it will cost, and what will be refused.
+"""Survey one dataset of a batch: find its contents, the cost of its preparation, and the reason if it will be refused.
 
-The refusals are those of the job: the dataset is opened and its work planned as `prepare` does it.
+The dataset is opened and its preparation is planned in the same way as in `prepare`, so the survey refuses the same datasets.
 """
 
 import hashlib
@@ -19,47 +19,49 @@ from episeek_pipelines.publish.prepared import working_directory
 from episeek_schemas import layout
 
 DATASET_SECONDS, VIDEO_SECONDS, FRAME_SECONDS, MEGABYTE_SECONDS, REQUEST_SECONDS = 0.1, 0.03, 7e-5, 0.02, 0.02
-"""Seconds of one core for each dataset, video file, row, megabyte read or written and request, by which datasets are dealt to
-ranks. A measurement scales them to this machine and store."""
+"""Estimated seconds of one core for each dataset, video file, frame, megabyte read or written, and request. Datasets are divided
+among ranks by these costs. A measurement scales them to this machine and store."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedDataset:
-    """One dataset of a plan. Numbers of a refused dataset are zero."""
+    """One dataset of a plan, as its survey found it. All numbers of a refused dataset are 0."""
 
     destination: str
+    """Path of the result below the folder of the batch's results."""
     source: str
+    """Path or URL of the dataset that is prepared."""
     options: BatchOptions
     version: str = ""
-    """LeRobot's `codebase_version`."""
+    """LeRobot's `codebase_version` of the source."""
     episodes: int = 0
     frames: int = 0
     cameras: int = 0
-    """Cameras that are stored as video."""
+    """Number of cameras that are stored as video."""
     files: int = 0
     data_files: int = 0
     video_files: int = 0
     read_bytes: int = 0
-    """About so many bytes will be read of the source."""
+    """Estimated number of bytes that will be read from the source."""
     write_bytes: int = 0
-    """About so many bytes will be written or sent."""
+    """Estimated number of bytes that will be written or sent."""
     requests: int = 0
-    """About so many requests will go to the store of the source; none where it is on this machine."""
+    """Estimated number of requests to the store of the source; 0 if the source is on this machine."""
     cost_seconds: float = 0.0
-    """Seconds of one core as the figures above give them, before they are scaled by a measurement."""
+    """Estimated seconds of one core, before a measurement scales them."""
     identity: str = ""
-    """Digest of the identities of the source's files."""
+    """Digest of the identities of the source's files, as `source_identity` returns it."""
     refusal: Problem | None = None
-    """Why the dataset will be refused; None where it will be prepared."""
+    """The reason for which the dataset will be refused; None if it will be prepared."""
 
 
 def survey_dataset(row: ManifestRow, out: Root, is_ours: bool) -> PlannedDataset:
-    """Return what is in a dataset, or why it will be refused.
+    """Return the contents and the cost of a dataset, or the reason for which it will be refused.
 
     Args:
-        row: The dataset.
+        row: The entry of the manifest for the dataset.
         out: The folder of the results.
-        is_ours: Whether a run of this batch has written the destination, so that it may be replaced.
+        is_ours: Whether a run of this batch has written the destination, so that the files there may be replaced.
     """
     try:
         return _surveyed(row, out, is_ours)
@@ -68,9 +70,10 @@ def survey_dataset(row: ManifestRow, out: Root, is_ours: bool) -> PlannedDataset
 
 
 def source_identity(source: str) -> str:
-    """Return a digest of the names and identities of a dataset's files, by one listing: another one means that something changed.
+    """Return a digest in hex of the paths and identities of a dataset's files, from one listing. It changes if a file changes.
 
-    Hidden files and folders and the sidecars do not count, nor does a card on the Hub, where only a publication reads it.
+    Hidden files and folders and the sidecars are left out, and so is the card of a dataset on the Hub, which does not influence the
+    preparation.
     """
     root = Root(source).pinned()
     lines = []

@@ -1,8 +1,8 @@
-"""The work at one dataset of a batch: look whether there is any, claim it, prepare or publish, and write what became of it.
+"""Work at one dataset of a batch: find out whether anything is to be done, claim the dataset, prepare or publish it, record the result.
 
-An attempt notes `begun` before it writes anything, and on this machine `prepared`, with the finished row, when the dataset is
-complete but not yet in its place. So an attempt that follows a killed one knows what is left to do: everything, the rest of the
-files, or a rename.
+An attempt records `begun` in the ledger before it writes anything. If the results are on this machine, it also records `prepared`,
+with the finished row, when the dataset is complete but not yet renamed to its destination. So the attempt after a killed one knows
+whether it has to do everything, the remaining files or only the rename.
 """
 
 from dataclasses import dataclass, replace
@@ -28,11 +28,11 @@ from episeek_schemas import layout
 from episeek_schemas.batch import PAGES_DIR
 
 MOST_LOST_WORKERS: Final = 2
-"""Workers of one run that may die while they work at a dataset, before it counts as failed."""
+"""Number of workers of one run that have to die while they work at a dataset before the dataset counts as failed."""
 
 Kind = Literal["worked", "unchanged", "elsewhere", "left", "unrecorded"]
-"""`unchanged`: there was nothing to do; `elsewhere`: another process works at it; `left`: the run stopped before; `unrecorded`: the
-ledger could not be read or written."""
+"""What a run did about a dataset. `worked`: it made an attempt; `unchanged`: there was nothing to do; `elsewhere`: another process
+works at it; `left`: the run was stopped before it began this dataset; `unrecorded`: the ledger could not be read or written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +42,19 @@ class RunOutcome:
     destination: str
     kind: Kind
     row: LedgerRow | None
-    """The row of the ledger; None where there is none. Of an unrecorded outcome it is in no ledger, and says what was wrong."""
+    """The row of the ledger; None if there is none. The row of an `unrecorded` outcome is not in the ledger and contains the error.
+    """
 
 
 def run_dataset(planned: PlannedDataset, job: Job, execution: Execution) -> RunOutcome:
-    """Do what is missing or has changed of one dataset. What goes wrong with it is its row, and no error.
+    """Prepare or publish one dataset if its result is missing or out of date, and return the outcome.
+
+    An error of the dataset is recorded in its row and not raised.
 
     Args:
-        planned: The row of the plan.
-        job: The run.
-        execution: Runs the graph of the dataset.
+        planned: The dataset, as the plan of the batch describes it.
+        job: The run of the batch.
+        execution: The scheduler and the workers that run the dataset's graph of tasks.
 
     Raises:
         EpiseekError: The ledger cannot be read or written.
@@ -61,7 +64,7 @@ def run_dataset(planned: PlannedDataset, job: Job, execution: Execution) -> RunO
     last = ledger.row(name, attempts)
     if job.is_stopped():
         return RunOutcome(name, "left", last)
-    # a scheduler gives a dataset to a second worker of the same run only when it has lost the first one
+    # A scheduler gives a dataset to a second worker of the same run only after it has lost the first worker.
     if last is not None and last.state == "running" and last.run != job.run and ledger.is_at_work(last):
         return RunOutcome(name, "elsewhere", last)
     if last is not None and last.state in FINISHED and _is_up_to_date(last, planned, job):
@@ -87,7 +90,7 @@ def _inputs(identity: str, planned: PlannedDataset, job: Job) -> dict[str, Any]:
 
 
 def _is_up_to_date(last: LedgerRow, planned: PlannedDataset, job: Job) -> bool:
-    """Return whether a finished dataset is there, and what its result depends on is as it was."""
+    """Return whether the result of a finished dataset exists, and its source, options and versions are unchanged."""
     wanted = {**_inputs("", planned, job), "identities": last.inputs["identities"]}
     if last.inputs != wanted or last.source != planned.source:
         return False
@@ -96,28 +99,29 @@ def _is_up_to_date(last: LedgerRow, planned: PlannedDataset, job: Job) -> bool:
     try:
         return source_identity(planned.source) in last.inputs["identities"]
     except EpiseekError:
-        # the survey says what is wrong
+        # The source cannot be listed. The survey that follows reports the error.
         return False
 
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """One attempt at a dataset."""
+    """One attempt to prepare or publish a dataset."""
 
     ledger: Ledger
     claim: Claim
     before: Attempts
+    """The attempts before this one."""
     row: LedgerRow
-    """The row as the survey gives it."""
+    """The row of the dataset before any work, made from its survey."""
     job: Job
     execution: Execution
 
     def result(self) -> LedgerRow:
-        """Do the work, and return the row with its state."""
+        """Prepare or publish the dataset, and return its row with the state in which the attempt ends."""
         if self.row.problem is not None:
             return self.row
         if self._lost_workers() >= MOST_LOST_WORKERS:
-            found = f"{MOST_LOST_WORKERS} workers that died while they worked at it"
+            found = f"{MOST_LOST_WORKERS} workers that died while they worked at this dataset"
             hint = "run this dataset alone, or give workers more memory"
             problem = Problem("LostWorkersError", self.row.source, found, "workers that stay alive", hint)
             return replace(self.row, state="failed", problem=problem)
@@ -126,7 +130,7 @@ class _Attempt:
                 row, report = published_row(self.row, self._options, self.execution)
                 return self._with_page(row, report)
             return self._prepared() if self.job.out.is_local else self._prepared_in_store()
-        # a defect that one dataset brings to light is its row: the others go on
+        # Any error, even a defect of episeek, is recorded in the row of this dataset, and the run continues with the others.
         except Exception as error:
             return failed_row(self.row, error)
 
@@ -139,7 +143,7 @@ class _Attempt:
         return Root(self.job.out.join(self.row.destination))
 
     def _prepared(self) -> LedgerRow:
-        """Prepare on this machine: aside, and then renamed."""
+        """Prepare the dataset on this machine in the work folder, and rename it to its destination when it is complete."""
         aside = place_aside(self.job.out, key_of(self.row.destination))
         complete = self._complete_before()
         if complete is None:
@@ -147,7 +151,7 @@ class _Attempt:
                 return touched
             self.claim.note(self.row, "begun")
             put_back(aside, self._final)
-            # complete, but killed before that was noted
+            # An earlier attempt may have been killed between completing the dataset and recording that.
             aside.remove("")
             if not self._goes_on():
                 Root(f"{aside.url}.partial").remove("")
@@ -157,7 +161,7 @@ class _Attempt:
         return complete
 
     def _prepared_in_store(self) -> LedgerRow:
-        """Prepare into a store: in place, after what an older attempt has written there was removed."""
+        """Prepare the dataset directly at its destination in a store; files of an older attempt that cannot be used are removed."""
         is_unfinished = has_unfinished_run(self._final)
         if self.before.has("begun") and not (is_unfinished and self._goes_on()):
             self._final.remove("")
@@ -177,13 +181,13 @@ class _Attempt:
             execution=self.execution,
         )
         if result.is_current:
-            # complete before the attempt, which has no figures then
+            # The dataset was complete before this attempt, so there are no figures.
             return replace(self.row, state="current", url=self._final.url)
         row = replace(with_preparation(self.row, result), state="done", url=self._final.url)
         return self._with_page(with_findings(row, result.verification), result.verification)
 
     def _with_page(self, row: LedgerRow, report: VerificationReport | None) -> LedgerRow:
-        """Write the report page of a dataset, and return its row."""
+        """Write the report page of a dataset if it was verified, and return its row."""
         if report is None:
             return row
         page = render(replace(report, root=row.url or row.source), "html")
@@ -194,19 +198,25 @@ class _Attempt:
     # --- earlier attempts ---
 
     def _complete_before(self) -> LedgerRow | None:
-        """Return the row of a dataset that a killed attempt completed with the same inputs, and that is not in its place yet."""
+        """Return the row of a dataset that only has to be renamed to its destination, or None.
+
+        A killed attempt has completed such a dataset from the same inputs.
+        """
         for number in sorted(self.before.files, reverse=True):
             kinds = self.before.files[number]
             if "prepared" in kinds and kinds.isdisjoint(FINISHED):
                 row = self.ledger.read(self.row.destination, number, "prepared")
                 return row if row is not None and row.inputs == self.row.inputs else None
-            # what was written after it, or is in its place
+            # A later attempt has begun to write again, or the dataset was renamed already.
             if "begun" in kinds or not kinds.isdisjoint(FINISHED):
                 return None
         return None
 
     def _touched(self) -> LedgerRow | None:
-        """Return the row of a finished dataset whose source has other identities, but the same contents, as after a copy."""
+        """Return the row of a finished dataset whose source has the same contents but other identities, as after a copy.
+
+        Return None if the dataset is not finished or its source has other contents.
+        """
         finished = self.before.finished()
         if finished is None:
             return None
@@ -227,7 +237,7 @@ class _Attempt:
         return replace(row, state="current", inputs=self.row.inputs) if is_current else None
 
     def _goes_on(self) -> bool:
-        """Return whether files that the last attempt has finished can be used: source, options and versions are the same."""
+        """Return whether the files of the last attempt can be used, because its source, options and versions were the same."""
         for number in sorted(self.before.files, reverse=True):
             if "begun" in self.before.files[number]:
                 row = self.ledger.read(self.row.destination, number, "begun")
@@ -235,7 +245,7 @@ class _Attempt:
         return False
 
     def _lost_workers(self) -> int:
-        """Return how many attempts of this run have no end: their workers died."""
+        """Return the number of the last attempts of this run that have no end, because their workers died."""
         lost = 0
         for number in sorted(self.before.files, reverse=True):
             kinds = self.before.files[number]

@@ -1,1 +1,1 @@
-"""The report of a batch: one HTML page over all datasets."""
+"""The report of a batch: one HTML page about all of its datasets."""

@@ -1,6 +1,6 @@
-"""The page of a batch: totals, failures first, findings by rule, the slowest datasets, and a link to the page of each.
+"""Make the HTML page about a batch: totals, failures, findings by rule, the slowest datasets, and a link to the page of each dataset.
 
-It needs nothing else to be read, as the report page of one dataset, whose style it has. Templates escape every value.
+The page loads no other file and has the style of the report page of one dataset. Templates escape every value.
 """
 
 from dataclasses import dataclass, field
@@ -24,36 +24,42 @@ _STYLE: Final = "episeek_pipelines.verify.formats.html"
 
 @dataclass(slots=True)
 class RuleRow:
-    """The findings of one rule in all datasets."""
+    """The findings of one rule with one severity in all datasets."""
 
     code: str
     severity: str
     count: int = 0
+    """Number of findings in all datasets."""
     datasets: list[tuple[DatasetState, int]] = field(default_factory=list)
-    """Each dataset with its number of findings."""
+    """Each dataset that has such findings, with their number."""
 
     @property
     def rule(self) -> Rule:
-        """Return the rule."""
+        """Return the rule with this code."""
         return RULES[self.code]
 
 
 def batch_report(out: str, *, pages: str = PAGES_DIR) -> str:
-    """Return the page of a batch as HTML.
+    """Return the page about a batch as HTML.
 
     Args:
-        out: The folder or the prefix of the results.
-        pages: The folder of the datasets' own pages, as a link from where this page will be.
+        out: The folder of the results, or the prefix in a store.
+        pages: The folder of the pages about single datasets, as a URL or as a path relative to the place of this page.
 
     Raises:
-        PlanError: There is no plan below OUT, or it was changed.
+        PlanError: The folder of the results contains no plan, or the plan was changed.
         ReadError: A store does not answer.
     """
     return format_batch(batch_status(out), pages=pages)
 
 
 def format_batch(status: BatchStatus, *, pages: str = PAGES_DIR) -> str:
-    """Return the page of a batch whose state is known. Arguments as for `batch_report`."""
+    """Return the page about a batch as HTML.
+
+    Args:
+        status: The state of the batch.
+        pages: The folder of the pages about single datasets, as for `batch_report`.
+    """
     style = asset(_STYLE, "page.css") + asset(_PACKAGE, "report.css")
     verdict, kind, sentence = _verdict(status)
 
@@ -85,7 +91,7 @@ def format_batch(status: BatchStatus, *, pages: str = PAGES_DIR) -> str:
 
 
 def _verdict(status: BatchStatus) -> tuple[str, str, str]:
-    """Return the verdict, its CSS class and what follows it."""
+    """Return the verdict about a batch in one word, its CSS class, and the sentence after it."""
     finished = sum(dataset.state in ("done", "current") for dataset in status.datasets)
     sentence = f"{finished:,} of {counted(len(status.datasets), 'dataset')} done"
     errors = sum(row.error_count for row in status.rows)
@@ -99,7 +105,7 @@ def _verdict(status: BatchStatus) -> tuple[str, str, str]:
 
 
 def _counts(status: BatchStatus) -> list[tuple[str, int, str]]:
-    """Return name, count and CSS class of each counter."""
+    """Return the counters at the top of the page, each with its name, its value and its CSS class."""
     states = dict(status.counts)
     errors, warnings = (sum(getattr(row, f"{name}_count") for row in status.rows) for name in ("error", "warning"))
     return [
@@ -112,7 +118,7 @@ def _counts(status: BatchStatus) -> list[tuple[str, int, str]]:
 
 
 def _totals(status: BatchStatus) -> list[tuple[str, str]]:
-    """Return terms and texts of the totals."""
+    """Return the totals over all finished datasets, each with its name and its text."""
     rows = [
         dataset.row for dataset in status.datasets if dataset.row is not None and dataset.state in ("done", "current")
     ]
@@ -139,7 +145,7 @@ def _totals(status: BatchStatus) -> list[tuple[str, str]]:
 
 
 def _rules(status: BatchStatus) -> list[RuleRow]:
-    """Return the rules that were broken, errors first, each with its datasets."""
+    """Return the rules that have findings, errors first, each with the datasets concerned."""
     found: dict[tuple[str, str], RuleRow] = {}
     for dataset in status.datasets:
         for code, entry in (dataset.row.findings if dataset.row is not None else {}).items():
@@ -152,7 +158,7 @@ def _rules(status: BatchStatus) -> list[RuleRow]:
 
 
 def _order(dataset: DatasetState) -> int:
-    """Return a number that sorts failures first, then what is not done."""
+    """Return a number that sorts datasets: failures first, then unfinished datasets, then finished ones."""
     if dataset.row is not None and (dataset.row.problem is not None or dataset.row.error_count):
         return 0
     return 2 if dataset.state in ("done", "current") else 1

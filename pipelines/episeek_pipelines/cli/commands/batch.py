@@ -1,7 +1,7 @@
-"""`episeek batch`: plan and run many datasets, and show what became of each. Nothing here prints.
+"""`episeek batch`: plan and run a batch of datasets, and show the state of each. Nothing here prints.
 
-Exit codes: 0 done (`plan`: nothing will be refused; `status`: every dataset is done without errors; `run`: or is at work
-elsewhere); 1 a dataset was or will be refused, failed, has errors, or is not done; 2 the batch could not be planned or run.
+Exit codes: 0 every dataset is done without errors (`plan`: no dataset will be refused; `run`: other processes may still work at
+some datasets); 1 a dataset was or will be refused, failed, has errors or is not done; 2 the batch could not be planned or run.
 """
 
 import argparse
@@ -31,41 +31,45 @@ if TYPE_CHECKING:
     from episeek_pipelines.api import BatchOptions, Rank
 
 MANIFEST_HELP = (
-    "a text file of URLs or paths (one a line, # for comments), a CSV or Parquet file with the columns source, destination and "
-    "options, a folder that holds datasets at any depth, or hf://datasets/ORG"
+    "the datasets: a text file of URLs or paths (one per line, # for comments), a CSV or Parquet file with the columns source, "
+    "destination and options, a folder that contains datasets at any depth, or hf://datasets/ORG"
 )
-OUT_HELP = "the folder, or the prefix of a store, for the results, the plan and the ledger"
+OUT_HELP = "the folder, or the prefix in a store, for the results, the plan and the ledger (the record of each dataset's state)"
 NOTES = (
-    "A file of the manifest gives paths relative to its own folder. Options of one dataset are words such as videos=copy "
-    "keyframes=all max_episodes_per_file=100.\n\n"
-    "Exit codes: 0 done (plan: nothing will be refused; status: every dataset is done without errors; run: or is at work "
-    "elsewhere); 1 a dataset was or will be refused, "
-    "failed, has errors, or is not done; 2 the batch could not be planned or run."
+    "Paths in a manifest file are relative to the folder of that file. The column options contains the options of one dataset, "
+    "such as videos=copy keyframes=all max_episodes_per_file=100.\n\n"
+    "Exit codes: 0 every dataset is done without errors (plan: no dataset will be refused; run: other processes may still work "
+    "at some datasets); 1 a dataset was or will be refused, "
+    "failed, has errors or is not done; 2 the batch could not be planned or run."
 )
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add the actions of `batch`, each with its arguments."""
+    """Add the actions of `batch` (plan, run, status and report), each with its arguments."""
     command.description = (
-        "Prepare, and with --publish publish, many datasets: plan first, run anywhere and as often as needed, and see what became "
-        "of each. Running again does what is missing or has changed, and nothing else."
+        "Prepare many datasets, and with --publish publish them: plan the batch first, run it on any machines and as often as "
+        "needed, and look at the state of each dataset. Another run does only what is missing or has changed."
     )
     command.epilog = with_examples(
         ("show what a batch would do", "episeek batch plan data out"),
-        ("do it; again, after a stop or a change", "episeek batch run data out"),
-        ("show what became of each dataset", "episeek batch status out"),
+        ("run the batch, also again after a stop or a change", "episeek batch run data out"),
+        ("show the state of each dataset", "episeek batch status out"),
         notes=NOTES,
     )
     actions = command.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=Parser)
-    plan = actions.add_parser("plan", help="list every dataset with its size, cost and refusal, and write the plan")
+    plan = actions.add_parser(
+        "plan", help="list each dataset with its size and cost, or why it is refused, and write the plan"
+    )
     _add_plan(plan)
-    _add_run(actions.add_parser("run", help="prepare every dataset for which that is missing or out of date"))
-    _add_status(actions.add_parser("status", help="show what became of each dataset"))
-    _add_report(actions.add_parser("report", help="write a page over all datasets, with links to their own pages"))
+    _add_run(actions.add_parser("run", help="prepare every dataset whose result is missing or out of date"))
+    _add_status(actions.add_parser("status", help="show the state of each dataset"))
+    _add_report(
+        actions.add_parser("report", help="write an HTML page about all datasets, with links to the page of each")
+    )
 
 
 def run(options: argparse.Namespace) -> Outcome:
-    """Run an action of `episeek batch`."""
+    """Run the given action of `episeek batch`, and return what to print."""
     return {"plan": _plan, "run": _run, "status": _status, "report": _report}[options.action](options)
 
 
@@ -73,9 +77,9 @@ def _add_plan(command: argparse.ArgumentParser) -> None:
     add_output(command)
     add_execution(command)
     _add_what(command)
-    command.add_argument("--dry-run", action="store_true", help="write no plan")
+    command.add_argument("--dry-run", action="store_true", help="print the plan without writing it")
     command.add_argument(
-        "--no-measure", action="store_true", help="prepare no small dataset for the estimate of the time"
+        "--no-measure", action="store_true", help="do not prepare a small dataset to estimate the time"
     )
     command.epilog = with_examples(
         ("plan all datasets below a folder", "episeek batch plan data out"),
@@ -88,27 +92,27 @@ def _add_run(command: argparse.ArgumentParser) -> None:
     add_output(command)
     add_execution(command)
     _add_what(command)
-    command.add_argument("--dry-run", action="store_true", help="show the plan, and do and write nothing")
+    command.add_argument("--dry-run", action="store_true", help="print the plan, and prepare and write nothing")
     stops = command.add_mutually_exclusive_group()
     stops.add_argument(
         "--max-failures",
         type=count,
         metavar="N",
-        help="begin no further dataset after more failures than N (default: no limit)",
+        help="begin no further dataset after more than N failures (default: no limit)",
     )
     stops.add_argument(
         "--fail-fast",
         dest="max_failures",
         action="store_const",
         const=0,
-        help="begin no further dataset after a failure",
+        help="begin no further dataset after the first failure",
     )
     ranks = command.add_argument_group("without a scheduler, on several machines that share OUT")
     ranks.add_argument(
         "--rank",
         type=count,
         metavar="I",
-        help="do part I of the plan, from 0 (default: SLURM_ARRAY_TASK_ID, or RANK)",
+        help="work at part I of the plan, counted from 0 (default: SLURM_ARRAY_TASK_ID, or RANK)",
     )
     ranks.add_argument(
         "--of", type=positive, metavar="N", help="number of parts (default: SLURM_ARRAY_TASK_COUNT, or WORLD_SIZE)"
@@ -127,20 +131,20 @@ def _add_run(command: argparse.ArgumentParser) -> None:
 def _add_status(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print the result as JSON")
     command.add_argument("out", metavar="OUT", help=OUT_HELP)
-    command.epilog = with_examples(("show what became of each dataset", "episeek batch status out"), notes=NOTES)
+    command.epilog = with_examples(("show the state of each dataset", "episeek batch status out"), notes=NOTES)
     command.set_defaults(quiet=False)
 
 
 def _add_report(command: argparse.ArgumentParser) -> None:
     command.add_argument("out", metavar="OUT", help=OUT_HELP)
-    command.add_argument("--output", metavar="FILE", help="where to write the page (default: OUT/report.html)")
+    command.add_argument("--output", metavar="FILE", help="file of the page (default: OUT/report.html)")
     command.add_argument("--quiet", action="store_true", help="print nothing")
     command.epilog = with_examples(("write OUT/report.html", "episeek batch report out"), notes=NOTES)
     command.set_defaults(json=False)
 
 
 def _add_what(command: argparse.ArgumentParser) -> None:
-    """Add the arguments that a plan and its runs share."""
+    """Add the arguments that the actions plan and run share."""
     command.add_argument("manifest", metavar="MANIFEST", help=MANIFEST_HELP)
     command.add_argument("out", metavar="OUT", help=OUT_HELP)
     add_videos(command)
@@ -149,9 +153,12 @@ def _add_what(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--publish",
         action="store_true",
-        help="publish each dataset onto the repository of the Hub that it comes from; OUT holds the ledger and the reports",
+        help="publish each dataset onto the repository of the Hub that it comes from; OUT then contains only the ledger and the "
+        "reports",
     )
-    command.add_argument("--create-pr", action="store_true", help="with --publish: leave draft pull requests to merge")
+    command.add_argument(
+        "--create-pr", action="store_true", help="with --publish: open draft pull requests, which others can merge"
+    )
 
 
 def _batch_options(options: argparse.Namespace) -> "BatchOptions":
@@ -160,7 +167,9 @@ def _batch_options(options: argparse.Namespace) -> "BatchOptions":
     if options.create_pr and not options.publish:
         raise argparse.ArgumentTypeError("--create-pr: found without --publish; expected both")
     if options.publish and options.videos != "none":
-        raise argparse.ArgumentTypeError("--videos: found with --publish, which leaves the videos in SRC; expected one")
+        raise argparse.ArgumentTypeError(
+            "--videos: found with --publish, which leaves the videos in SRC; expected only one"
+        )
     require_packing(options)
     return BatchOptions(
         videos=options.videos,

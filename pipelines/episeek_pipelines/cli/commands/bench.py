@@ -1,4 +1,4 @@
-"""`episeek bench`: how fast a training loop reads a prepared dataset."""
+"""`episeek bench`: measure how fast a training loop reads a prepared dataset."""
 
 import argparse
 import json
@@ -8,14 +8,14 @@ from episeek_pipelines.cli.arguments import add_data_root, add_output, count, po
 from episeek_pipelines.cli.outcome import Outcome
 
 DESCRIPTION = (
-    "Read batches of a prepared dataset through torch's DataLoader, as a training loop that does nothing else, and report "
-    "samples and decoded frames per second, waits for batches, shares of fetching and decoding, memory of all processes, "
-    "requests, bytes, and how well the samples are mixed. Batches that the workers have prepared while the first one was "
-    "waited for are not measured. SRC has sidecars, from `episeek prepare`."
+    "Read batches of a prepared dataset through torch's DataLoader, like a training loop that does nothing else. The report "
+    "contains samples and decoded frames per second, waiting times for batches, the shares of fetching and decoding, the memory of "
+    "all processes, requests, bytes, and how well the samples are mixed. Batches that the workers prepare before the first one "
+    "arrives are not measured. SRC needs sidecars, which `episeek prepare` writes."
 )
 NOTES = (
-    "In a job of several ranks (RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, as torchrun sets them), all ranks start together "
-    "and rank 0 reports the whole; without MASTER_ADDR, each rank reports itself."
+    "In a job of several ranks (RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, as torchrun sets them), all ranks start together, "
+    "and rank 0 reports on all of them. Without MASTER_ADDR, each rank reports only on itself."
 )
 
 
@@ -25,18 +25,21 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
     command.description = DESCRIPTION
     command.epilog = with_examples(
-        ("a local dataset", "episeek bench data/pusht"),
+        ("measure a local dataset", "episeek bench data/pusht"),
         (
-            "a dataset in a store, each episode fetched about once a node and epoch",
+            "measure a dataset in a store, with each episode fetched about once per node and epoch",
             "episeek bench s3://bucket/aloha --order episode --workers 8 --cache-dir /scratch/ranges",
         ),
         (
-            "windows of actions and of pictures, as a policy takes them",
+            "measure windows of actions and pictures, as a policy needs them",
             "episeek bench data/pusht --delta-timestamps action=0:16/10 --delta-timestamps observation.image=-0.1,0",
         ),
-        ("four ranks on this node", "torchrun --nproc-per-node 4 --no-python episeek bench data/pusht --csv bench.csv"),
         (
-            "on 1, 2 and 4 nodes of a cluster, one after the other",
+            "measure with four ranks on this node",
+            "torchrun --nproc-per-node 4 --no-python episeek bench data/pusht --csv bench.csv",
+        ),
+        (
+            "measure on 1, 2 and 4 nodes of a Slurm cluster, one job after another",
             "episeek bench /data/aloha --workers 8 --csv bench.csv --slurm > chain.sh && bash chain.sh --partition=cpu",
         ),
         notes=NOTES,
@@ -44,27 +47,29 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("source", metavar="SRC", help="a dataset with sidecars: a path or a URL")
     add_data_root(command)
     command.add_argument(
-        "--workers", type=count, default=4, metavar="N", help="worker processes of each rank (default: %(default)s)"
+        "--workers",
+        type=count,
+        default=4,
+        metavar="N",
+        help="number of worker processes per rank (default: %(default)s)",
     )
     command.add_argument(
         "--batch-size",
         type=positive,
         default=64,
         metavar="B",
-        help="samples of a batch of each rank (default: %(default)s)",
+        help="number of samples in each batch of a rank (default: %(default)s)",
     )
     command.add_argument(
-        "--order", choices=BENCH_ORDERS, default="global", help="the order of the epoch (default: %(default)s)"
+        "--order", choices=BENCH_ORDERS, default="global", help="order of the samples (default: %(default)s)"
     )
-    command.add_argument(
-        "--seed", type=count, default=0, metavar="N", help="the seed of the order (default: %(default)s)"
-    )
+    command.add_argument("--seed", type=count, default=0, metavar="N", help="seed of the order (default: %(default)s)")
     command.add_argument(
         "--batches",
         type=positive,
         default=100,
         metavar="K",
-        help="batches to measure, of each rank (default: %(default)s)",
+        help="number of batches that each rank measures (default: %(default)s)",
     )
     command.add_argument(
         "--delta-timestamps",
@@ -72,48 +77,50 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY=S,...",
-        help="read the values of a feature at these seconds from each frame, or FIRST:STOP/FPS for the frames from FIRST to "
-        "before STOP; may be given for several features",
+        help="read the values of the feature KEY at these offsets in seconds from each frame. FIRST:STOP/FPS stands for the offsets "
+        "of the frames [FIRST, STOP) at FPS frames per second. May be given for several features",
     )
-    command.add_argument("--return-uint8", action="store_true", help="pictures as uint8 instead of float32")
+    command.add_argument("--return-uint8", action="store_true", help="return pictures as uint8 instead of float32")
     command.add_argument(
         "--max-in-flight",
         type=positive,
         default=16,
         metavar="N",
-        help="requests of a process at the same time (default: %(default)s)",
+        help="number of requests that a process sends at the same time (default: %(default)s)",
     )
     command.add_argument(
         "--cache-dir",
         metavar="DIR",
-        help="keep what is fetched in this directory, for all workers and ranks of the machine",
+        help="keep fetched bytes in this directory, which all workers and ranks of this machine share",
     )
-    command.add_argument("--cache-bytes", type=positive, metavar="N", help="limit of the directory's size")
+    command.add_argument("--cache-bytes", type=positive, metavar="N", help="largest size of that directory in bytes")
     add_output(command)
-    command.add_argument("--csv", metavar="FILE", help="append a row to FILE, after a header where it is new")
+    command.add_argument(
+        "--csv", metavar="FILE", help="append the result as a row to FILE; a new file gets a header first"
+    )
     command.add_argument(
         "--slurm",
         action="store_true",
-        help="measure nothing; print a script that submits one job after another to Slurm",
+        help="measure nothing; print a script that submits a chain of jobs to Slurm",
     )
     command.add_argument(
         "--nodes",
         type=node_counts,
         default=(1, 2, 4),
         metavar="N,...",
-        help="with --slurm: nodes of each job (default: 1,2,4)",
+        help="with --slurm: number of nodes of each job (default: 1,2,4)",
     )
     command.add_argument(
         "--ranks-per-node",
         type=positive,
         default=1,
         metavar="N",
-        help="with --slurm: ranks on each node (default: %(default)s)",
+        help="with --slurm: number of ranks on each node (default: %(default)s)",
     )
 
 
 def run(options: argparse.Namespace) -> Outcome:
-    """Run `episeek bench`."""
+    """Run `episeek bench`, and return what to print."""
     from episeek_pipelines import api
     from episeek_pipelines.cli.lines.bench import report_lines
 
@@ -140,7 +147,7 @@ def run(options: argparse.Namespace) -> Outcome:
         ),
     )
     if report is None:
-        # rank 0 reports
+        # Only rank 0 reports.
         return Outcome()
     if target is not None:
         from episeek_pipelines.cli.lines.bench import csv_values
@@ -153,7 +160,7 @@ def run(options: argparse.Namespace) -> Outcome:
 
 
 def command_of(options: argparse.Namespace) -> list[str]:
-    """Return the words of the same command without `--slurm` and what belongs to it."""
+    """Return the words of the command line that runs this benchmark, without `--slurm` and its options."""
     words = ["episeek", "bench", options.source]
     for name in ("data_root", "workers", "batch_size", "order", "seed", "batches", "max_in_flight"):
         words += _option(name, getattr(options, name))
@@ -171,10 +178,10 @@ def _option(name: str, value: object) -> list[str]:
 
 
 def delta_timestamps(text: str) -> tuple[str, list[float]]:
-    """Return the feature and the seconds of `KEY=S,...`, of which each is a number or `FIRST:STOP/FPS`.
+    """Return the feature and the offsets in seconds that `KEY=S,...` gives; each S is a number or `FIRST:STOP/FPS`.
 
     Raises:
-        argparse.ArgumentTypeError: The text is something else.
+        argparse.ArgumentTypeError: The text does not have this form.
     """
     key, _, parts = text.partition("=")
     try:
@@ -196,10 +203,10 @@ def _seconds(part: str) -> list[float]:
 
 
 def node_counts(text: str) -> tuple[int, ...]:
-    """Return numbers of nodes with commas between them.
+    """Return the numbers of nodes in a list such as `1,2,4`.
 
     Raises:
-        argparse.ArgumentTypeError: The text is something else.
+        argparse.ArgumentTypeError: The text is no such list.
     """
     return tuple(positive(part) for part in text.split(","))
 

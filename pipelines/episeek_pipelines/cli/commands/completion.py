@@ -1,4 +1,4 @@
-"""`episeek completion`: a script with which a shell completes commands, options and their values."""
+"""`episeek completion`: print a script that makes a shell complete commands, options and their values."""
 
 import argparse
 from collections.abc import Iterator
@@ -13,39 +13,42 @@ SHELLS: Final = ("bash", "zsh", "fish")
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An option of a command, as a shell completes it."""
+    """An option of a command, with the parts that a completion script needs."""
 
     names: tuple[str, ...]
     help: str
     takes_value: bool
     choices: tuple[str, ...]
-    """Values to offer; empty for files."""
+    """Values that the shell offers; empty if it offers the names of files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command and its options."""
+    """A command with its options, as a completion script needs them."""
 
     name: str
     help: str
     options: tuple[Option, ...]
     words: tuple[str, ...]
-    """Values of its positional arguments to offer; empty for files."""
+    """Values of the positional arguments that the shell offers; empty if it offers the names of files."""
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Add the arguments of `completion`."""
     command.description = "Print a script that completes commands, options and values of episeek in a shell."
     command.epilog = with_examples(
-        ("bash: for this session; in ~/.bashrc for all", 'eval "$(episeek completion bash)"'),
-        ("zsh: for this session; in ~/.zshrc, after compinit, for all", 'eval "$(episeek completion zsh)"'),
-        ("fish", "episeek completion fish > ~/.config/fish/completions/episeek.fish"),
+        (
+            "bash: complete in this session; add the line to ~/.bashrc for all sessions",
+            'eval "$(episeek completion bash)"',
+        ),
+        ("zsh: the same; for all sessions, add it to ~/.zshrc after compinit", 'eval "$(episeek completion zsh)"'),
+        ("fish: complete in all sessions", "episeek completion fish > ~/.config/fish/completions/episeek.fish"),
     )
     command.add_argument("shell", choices=SHELLS, metavar="SHELL", help=f"one of {', '.join(SHELLS)}")
 
 
 def run(options: argparse.Namespace) -> Outcome:
-    """Run `episeek completion`."""
+    """Run `episeek completion`, and return the lines of the script."""
     from episeek_pipelines.cli.parser import make_parser
 
     commands = list(commands_of(make_parser()))
@@ -54,7 +57,7 @@ def run(options: argparse.Namespace) -> Outcome:
 
 
 def commands_of(parser: Parser) -> Iterator[Command]:
-    """Yield the commands of a parser with all their options."""
+    """Yield the commands of a parser, each with all of its options."""
     for action in parser._actions:
         if not isinstance(action, argparse._SubParsersAction):
             continue
@@ -63,7 +66,7 @@ def commands_of(parser: Parser) -> Iterator[Command]:
             if isinstance(command, Parser):
                 command.complete()
             words = [str(word) for argument in command._get_positional_actions() for word in argument.choices or ()]
-            # the options of its actions are offered together
+            # A command with actions, such as batch, offers the options of all of its actions.
             options = {option.names: option for option in _options_of(command)}
             yield Command(name, helps[name], tuple(options.values()), tuple(words))
 
@@ -111,7 +114,7 @@ def _bash_lines(commands: list[Command]) -> Iterator[str]:
             yield f'        COMPREPLY=($(compgen -W "{" ".join(command.words)}" -- "$word"))'
     yield "    fi"
     yield "}"
-    # files, where nothing else is offered
+    # The shell offers the names of files if it has no other completion.
     yield "complete -o default -F _episeek episeek"
 
 

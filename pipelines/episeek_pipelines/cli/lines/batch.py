@@ -1,4 +1,4 @@
-"""Plans, runs and states of batches, as lines of text and as JSON."""
+"""Show plans, runs and states of batches as lines of text and as JSON."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def plan_lines(planned: "PlannedBatch") -> Iterator[str]:
-    """Yield a table of the datasets, what will be refused and why, and the totals."""
+    """Yield the lines of a plan: a table of the datasets, the datasets that will be refused with the reasons, and the totals."""
     plan = planned.plan
     if plan.runnable:
         header = ["dataset", "version", "episodes", "frames", "cameras", "files", "read", "write", "requests", "time"]
@@ -22,7 +22,7 @@ def plan_lines(planned: "PlannedBatch") -> Iterator[str]:
         yield f"refused  {dataset.destination}: {dataset.refusal.sentence}"
     if plan.left_out:
         names = ", ".join(plan.left_out[:3]) + (", ..." if len(plan.left_out) > 3 else "")
-        yield f"left     {counted(len(plan.left_out), 'repository', 'repositories')} without meta/info.json: {names}"
+        yield f"ignored  {counted(len(plan.left_out), 'repository', 'repositories')} without meta/info.json: {names}"
     totals = [
         counted(len(plan.datasets), "dataset"),
         f"{len(plan.refused):,} refused",
@@ -33,12 +33,12 @@ def plan_lines(planned: "PlannedBatch") -> Iterator[str]:
     ]
     yield f"plan     {', '.join(totals)}"
     yield f"time     {_time_line(planned)}"
-    where = "not written (dry run)" if not planned.is_written else f"sealed in {planned.out}"
+    where = "not written (dry run)" if not planned.is_written else f"written below {planned.out}"
     yield f"done     the plan is {where}"
 
 
 def plan_document(planned: "PlannedBatch") -> dict[str, Any]:
-    """Return the JSON of a plan."""
+    """Return the JSON document of a plan."""
     plan, measured = planned.plan, planned.measurement
     return {
         "out": planned.out,
@@ -87,13 +87,13 @@ def _time_line(planned: "PlannedBatch") -> str:
     total = f"about {duration(planned.core_seconds)} of one core for all"
     measured = planned.measurement
     if measured is None:
-        return f"{total}; not measured here"
-    took = f"{measured.seconds:.2f} s, where the plan's figures give {measured.cost_seconds:.2f} s"
+        return f"{total}; not measured on this machine"
+    took = f"{measured.seconds:.2f} s, compared with {measured.cost_seconds:.2f} s in the plan"
     return f"{total}; measured by preparing {measured.destination} into a temporary folder: {took}"
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as people write it: `12 s`, `3.5 min`, `2.1 h`."""
+    """Return a duration with a suitable unit, such as `12 s`, `3.5 min` or `2.1 h`."""
     if seconds < 100:
         return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
     minutes = seconds / 60
@@ -111,7 +111,7 @@ _KINDS = {
 
 
 def run_lines(result: "BatchResult", *, is_quiet: bool) -> Iterator[str]:
-    """Yield a line for each dataset that was refused, failed or has errors, and the totals of a run."""
+    """Yield the lines of a run: one for each dataset that was refused, failed or has errors, and the totals unless quiet."""
     for outcome in result.outcomes:
         if outcome.row is not None:
             yield from _trouble_lines(outcome.destination, outcome.row)
@@ -124,7 +124,7 @@ def run_lines(result: "BatchResult", *, is_quiet: bool) -> Iterator[str]:
 
 
 def run_document(result: "BatchResult") -> dict[str, Any]:
-    """Return the JSON of a run."""
+    """Return the JSON document of a run."""
     return {
         "out": result.out,
         "rank": result.rank.number,
@@ -154,20 +154,20 @@ def _trouble_lines(destination: str, row: "LedgerRow") -> Iterator[str]:
 
 
 def status_lines(status: "BatchStatus") -> Iterator[str]:
-    """Yield a table of the datasets, the problems, and the counts."""
+    """Yield the lines of a batch's state: a table of the datasets, their problems, and the numbers of datasets in each state."""
     header = ["dataset", "state", "episodes", "frames", "errors", "warnings", "read", "written", "seconds", "host"]
     yield from table_lines(header, [_status_row(dataset) for dataset in status.datasets], right="llrrrrrrrl")
     for dataset in status.datasets:
         if dataset.row is not None:
             yield from _trouble_lines(dataset.destination, dataset.row)
         if dataset.is_stopped:
-            yield f"stopped  {dataset.destination}: its process has ended; the next run goes on from there"
+            yield f"stopped  {dataset.destination}: its process has ended; the next run continues its work"
     counts = ", ".join(f"{number:,} {state}" for state, number in status.counts.items())
     yield f"batch    {counted(len(status.datasets), 'dataset')}: {counts}"
 
 
 def status_document(status: "BatchStatus") -> dict[str, Any]:
-    """Return the JSON of a state."""
+    """Return the JSON document of a batch's state."""
     return {
         "out": status.out,
         "is_done": status.is_done,

@@ -1,4 +1,4 @@
-"""Lines and rows about a benchmark."""
+"""Show the report of a benchmark as lines of text and as a row of a CSV file."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def report_lines(report: "BenchReport") -> Iterator[str]:
-    """Yield the lines of a report."""
+    """Yield the lines that show the report of a benchmark."""
     ranks = f", {report.ranks_measured} of {report.world_size} ranks" if report.world_size > 1 else ""
     yield (
         f"{report.root}: {report.episodes:,} episodes, {report.frames:,} frames, {report.cameras} cameras; {report.order} order, "
@@ -21,25 +21,25 @@ def report_lines(report: "BenchReport") -> Iterator[str]:
         f"({report.samples:,} samples in {report.seconds:.2f} s{_cpu(report)})"
     )
     yield (
-        f"waits: first batch {report.first_batch_seconds:.2f} s after {report.open_seconds:.2f} s of opening; a batch "
+        f"waits: {report.open_seconds:.2f} s to open, {report.first_batch_seconds:.2f} s for the first batch; per batch "
         f"{_ms(report.batch_p50_seconds)} (p50), {_ms(report.batch_p95_seconds)} (p95), {_ms(report.batch_p99_seconds)} (p99)"
     )
     other = max(1 - report.fetch_share - report.decode_share, 0)
     yield (
-        f"time of a process: {report.fetch_share:.0%} fetching, {report.decode_share:.0%} decoding, {other:.0%} other"
+        f"time per process: {report.fetch_share:.0%} fetching, {report.decode_share:.0%} decoding, {other:.0%} other"
     )
-    yield f"a sample: {report.requests_per_sample:.2f} requests, {report.bytes_per_sample / 1e3:,.1f} kB"
+    yield f"per sample: {report.requests_per_sample:.2f} requests, {report.bytes_per_sample / 1e3:,.1f} kB"
     correlation = "" if report.order_correlation is None else f", rank correlation {report.order_correlation:+.3f}"
     yield f"mixing: {report.distinct_episodes:.2f} episodes for each sample of a batch{correlation} with the dataset's order"
     if report.peak_rss_bytes is not None:
-        yield f"memory: {report.peak_rss_bytes / 1e6:,.0f} MB at most, all processes of a rank"
+        yield f"memory: at most {report.peak_rss_bytes / 1e6:,.0f} MB for all processes of a rank together"
     if len(report.ranks) > 1:
         slowest = min(report.ranks, key=lambda rank: rank.samples_per_second)
         yield f"slowest rank: {slowest.rank} on {slowest.host}, {slowest.samples_per_second:,.1f} samples/s"
 
 
 def csv_values(report: "BenchReport") -> dict[str, object]:
-    """Return the columns of a report's row: all its fields but the ranks, empty where there is no value."""
+    """Return the values of a report by column: all of its fields except `ranks`, and None for a field without a value."""
     values = asdict(report)
     del values["ranks"]
     deltas = values["delta_timestamps"]
@@ -48,7 +48,7 @@ def csv_values(report: "BenchReport") -> dict[str, object]:
 
 def _cpu(report: "BenchReport") -> str:
     seconds = report.cpu_seconds_per_sample
-    return "" if seconds is None else f", {seconds * 1e3:.2f} ms of CPU a sample"
+    return "" if seconds is None else f", {seconds * 1e3:.2f} ms of CPU per sample"
 
 
 def _ms(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""The changes of `episeek verify --fix` as lines of text."""
+"""Show the changes of `episeek verify --fix` as lines of text."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from episeek_pipelines.api import Action, FixResult, PageIndexCounts, RebuildSid
 
 
 def result_lines(result: FixResult) -> Iterator[str]:
-    """Yield the changes of a plan like a unified diff, each with its result; in a dry run, the changes alone."""
+    """Yield the changes of `--fix` like a unified diff, each with its result; a dry run yields only the changes."""
     done = {done.action.path: done.result for done in result.done}
     reasons = {unfixed.path: unfixed.reason for unfixed in result.unfixed if unfixed.path is not None}
     for action in result.plan.actions:
@@ -18,11 +18,11 @@ def result_lines(result: FixResult) -> Iterator[str]:
 
 
 def _diff_of(action: Action) -> Iterator[str]:
-    """Yield the state before (-) and after (+) a change of one file."""
+    """Yield the lines that show the state of one file before (-) and after (+) its change."""
     yield f"--- {action.path}"
     yield f"+++ {action.path}"
     if isinstance(action, RebuildSidecars):
-        build = f"build {action.build_id[:12]}" if action.build_id else "no build that can be read"
+        build = f"build {action.build_id[:12]}" if action.build_id else "no readable build"
         yield f"-sidecars: {build}"
         yield from (f"-stale: {line}" for line in action.stale)
         yield f"+sidecars: {action.summary}"

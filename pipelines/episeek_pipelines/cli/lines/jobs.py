@@ -1,4 +1,4 @@
-"""The outcome of `rewrite` and `index`, as lines for people or as JSON, and the JSON of every job."""
+"""Make the outcome of a job that writes a dataset, as lines for people or as JSON."""
 
 import argparse
 import json
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def result_outcome(result: "PrepareResult", options: argparse.Namespace) -> Outcome:
-    """Return the outcome of a job without a verification: `rewrite` or `index`."""
+    """Return the outcome of a job that verifies nothing: `rewrite` or `index`."""
     from episeek_pipelines.cli.lines import summary
 
     if options.json:
@@ -22,7 +22,7 @@ def result_outcome(result: "PrepareResult", options: argparse.Namespace) -> Outc
 
 
 def verified_outcome(result: "PrepareResult", options: argparse.Namespace) -> Outcome:
-    """Return the outcome of a job with a verification, which fails where there are errors: `prepare` or `upgrade`."""
+    """Return the outcome of a job that verifies its result, `prepare` or `upgrade`; it is a failure if errors were found."""
     from episeek_pipelines.cli.lines import summary
 
     is_failure = result.verification is not None and result.verification.error_count > 0
@@ -37,7 +37,7 @@ def verified_outcome(result: "PrepareResult", options: argparse.Namespace) -> Ou
 
 
 def findings_lines(report: "VerificationReport | None", options: argparse.Namespace) -> tuple[str, ...]:
-    """Return the findings of a job's verification as lines, after an empty one."""
+    """Return the findings of a job's verification as lines, after an empty line; return nothing if there was no verification."""
     from episeek_pipelines.api import format_findings, format_remarks
     from episeek_pipelines.cli.colour import paint_for
 
@@ -49,7 +49,7 @@ def findings_lines(report: "VerificationReport | None", options: argparse.Namesp
 
 
 def verified_document(result: "PrepareResult") -> dict[str, Any]:
-    """Return the JSON of a job's result with the findings of its verification."""
+    """Return the JSON document of a job's result, with its repairs and the findings of its verification."""
     from episeek_pipelines.api import format_json
 
     report = result.verification
@@ -67,7 +67,7 @@ def verified_document(result: "PrepareResult") -> dict[str, Any]:
 
 
 def result_document(result: "PrepareResult") -> dict[str, Any]:
-    """Return the JSON of a job's result, without the findings of the verification."""
+    """Return the JSON document of a job's result, without repairs and findings."""
     parts = {name: getattr(result, name) for name in ("rewrite", "packing", "index", "copies")}
     return {
         "destination": result.destination,

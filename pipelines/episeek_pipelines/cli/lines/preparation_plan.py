@@ -1,4 +1,4 @@
-"""The plan of a preparation as lines of text."""
+"""Show the plan of a preparation (`episeek prepare --dry-run`) as lines of text."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -9,13 +9,13 @@ from episeek_pipelines.words import counted, human_bytes
 _STATES: Final = {
     "new": "{} would be written",
     "unfinished": "{} would be written, from the finished work of a run that was stopped",
-    "current": "{} holds what would be written: nothing would be done",
+    "current": "{} contains the result already: nothing would be done",
     "replaced": "{} would be replaced",
 }
 
 
 def plan_lines(plan: PreparationPlan) -> Iterator[str]:
-    """Yield lines about what would be read, and what would be written."""
+    """Yield the lines that show what `episeek prepare` would read and write."""
     yield f"{plan.source}  (LeRobot {plan.version})"
     cameras = counted(plan.cameras, "camera") if plan.cameras else "no camera that is recorded as video"
     frames = f"{counted(plan.episodes, 'episode')}, {counted(plan.frames, 'frame')}"
@@ -27,11 +27,11 @@ def plan_lines(plan: PreparationPlan) -> Iterator[str]:
         if plan.video_files:
             yield f"  index    {counted(plan.video_files, 'video file')}, {human_bytes(plan.video_bytes)}, from their headers"
         if plan.videos == "pack":
-            yield f"  pack     the {counted(plan.video_files, 'video file')} into fewer ones"
+            yield f"  pack     {counted(plan.video_files, 'video file')}, merged into fewer files"
         if plan.copied_files:
-            yield f"  videos   {counted(plan.copied_files, 'file')}, to DST as they are"
+            yield f"  videos   {counted(plan.copied_files, 'file')}, put into DST unchanged"
         for left in plan.left_out:
             size = f"{counted(left.files, 'file')}, {human_bytes(left.size_bytes)}"
-            yield f"  left     {left.folder}/ would stay in SRC ({size}): no part of a LeRobot dataset"
+            yield f"  ignored  {left.folder}/ would stay in SRC ({size}): no part of a LeRobot dataset"
         yield f"  write    about {human_bytes(plan.write_bytes)}"
     yield f"  result   {_STATES[plan.state].format(plan.destination)}"

@@ -1,4 +1,4 @@
-"""Lines and JSON of every publication, onto a repository or into a store. Nothing here prints."""
+"""Show a publication, onto a repository or into a store, as lines of text and as JSON. Nothing here prints."""
 
 import json
 from collections.abc import Iterator
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
     )
 
 MAX_PATHS = 40
-"""Paths that a dry run shows; its JSON has all of them."""
+"""Largest number of paths that a dry run shows; its JSON contains all of them."""
 
 
 def verify_line(verification: "VerificationReport | None", *, is_required: bool, where: str) -> str:
-    """Return the line about the verification of the overlay.
+    """Return the line about the verification of the overlay (the prepared dataset) before its publication.
 
     Args:
-        verification: The report; None where the overlay was not verified.
-        is_required: Whether the overlay has to pass a verification.
-        where: The kind of target, which sidecars alone are compared with.
+        verification: The report of the verification; None if the overlay was not verified.
+        is_required: Whether the overlay had to pass a verification, unless it contains only sidecars.
+        where: The kind of target, "repository" or "store".
     """
     from episeek_pipelines.api import format_counts
 
     if verification is not None:
         return f"verify   {format_counts(verification)}"
-    return f"verify   {f'sidecars alone: compared with the {where}' if is_required else 'skipped (--no-verify)'}"
+    return f"verify   {f'only sidecars: compared with the {where}' if is_required else 'skipped (--no-verify)'}"
 
 
 def base_words(result: "PublishResult | StorePublication") -> str:
-    """Return what the sidecars were compared with, in words."""
+    """Return the number of videos in the target that are the same as when they were indexed, in words."""
     from episeek_pipelines.words import counted
 
     headers = (
@@ -47,7 +47,7 @@ def base_words(result: "PublishResult | StorePublication") -> str:
 
 
 def change_words(changes: "Changes") -> str:
-    """Return how much differs, in words."""
+    """Return the numbers of files that are added, replaced, deleted and unchanged, in words."""
     from episeek_pipelines.words import counted, human_bytes
 
     return (
@@ -57,7 +57,7 @@ def change_words(changes: "Changes") -> str:
 
 
 def path_lines(changes: "Changes", replaced: frozenset[str]) -> Iterator[str]:
-    """Yield a line for each file of a dry run."""
+    """Yield a line for each of the first `MAX_PATHS` files that a dry run would add, replace or delete."""
     from episeek_pipelines.words import human_bytes
 
     lines = [
@@ -71,13 +71,13 @@ def path_lines(changes: "Changes", replaced: frozenset[str]) -> Iterator[str]:
 
 
 def episode_lines(comparison: "Comparison | None") -> Iterator[str]:
-    """Yield lines about the episodes that a dry run would change, by the metadata of the target and of the overlay."""
+    """Yield the lines that show which episodes a publication would change, from the metadata; none if there is no comparison."""
     from episeek_pipelines.api import diff_summary
 
     if comparison is not None:
         first, *others = diff_summary(comparison)
-        sides = "; A is the target, B what will be there" if comparison.is_different else ""
-        yield f"episodes {first}, as far as metadata tells{sides}"
+        sides = "; A is the target now, B the target after the publication" if comparison.is_different else ""
+        yield f"episodes {first}, according to the metadata{sides}"
         yield from (f"         {line}" for line in others[:MAX_PATHS])
 
 
@@ -95,7 +95,7 @@ def _comparison_document(comparison: "Comparison | None") -> dict[str, Any] | No
 
 
 def shared_document(result: "PublishResult | StorePublication") -> dict[str, Any]:
-    """Return the keys that the JSON of every publication has."""
+    """Return the part of the JSON document that publications onto repositories and into stores have in common."""
     changes, verification, arrival = result.changes, result.verification, result.arrival
     return {
         "url": result.url,
@@ -119,7 +119,7 @@ def shared_document(result: "PublishResult | StorePublication") -> dict[str, Any
 
 
 def refused_outcome(refusal: "RefusedPublicationError", *, as_json: bool) -> Outcome:
-    """Return the outcome of a refused publication: the error, and its parts as JSON with `--json`."""
+    """Return the outcome of a refused publication: the error on standard error, and with `--json` its parts as JSON."""
     lines = (json.dumps(_refused_document(refusal), indent=2),) if as_json else ()
     return Outcome(lines, True, (f"error: {refusal}",))
 

@@ -1,4 +1,7 @@
-"""The output of `episeek rules`: a list of rules, a page for one rule, and all rules as JSON and Markdown."""
+"""Show the rules of `episeek verify`: as a list, as a page about one rule, as JSON and as Markdown.
+
+A family is the set of rules whose codes begin with the same three letters.
+"""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +32,7 @@ FAMILY_TITLES: Final[Mapping[str, str]] = MappingProxyType(
         "VER": "the verification itself",
     }
 )
-"""Titles of the families of rules, in the order in which lists show them."""
+"""The title of each family of rules, in the order in which lists show the families."""
 
 LEVEL_MEANINGS: Final[Mapping[Level, str]] = MappingProxyType(
     {
@@ -44,7 +47,7 @@ _GLOB_OF_FAMILY: Final = {"ROW": "data/**", "VID": "videos/**", "IDX": "meta/byt
 
 
 def rule_lines() -> Iterator[str]:
-    """Yield two lines for each rule below a line for its family, with an empty line between families."""
+    """Yield the list of all rules: for each family a line and two lines for each rule, with an empty line between families."""
     for position, family in enumerate(FAMILY_TITLES):
         if position:
             yield ""
@@ -54,9 +57,9 @@ def rule_lines() -> Iterator[str]:
 
 
 def family_lines(text: str) -> list[str]:
-    """Return the lines of the rules whose codes start with `text`, which has three letters or more in any case.
+    """Return two lines for each rule whose code begins with `text`, which has at least three letters, upper or lower case.
 
-    The list is empty if there are no such rules, and for the whole code of a rule: it has a page.
+    The list is empty if there is no such rule, or if `text` is the whole code of a rule, which has a page instead.
     """
     return [line for rule in _family(text) for line in _lines(rule)]
 
@@ -70,13 +73,13 @@ def _family(text: str) -> list[Rule]:
 
 
 def rule_page(code: str) -> str:
-    """Return everything about one rule.
+    """Return the page about one rule: its code, problem, severity, level, remedy and the other texts.
 
     Args:
-        code: A whole code, in upper or lower case.
+        code: The whole code of the rule, in upper or lower case.
 
     Raises:
-        ConfigurationError: There is no such rule.
+        ConfigurationError: No rule has this code.
     """
     rule = _rule_of(code)
     entries = [
@@ -94,10 +97,10 @@ def rule_page(code: str) -> str:
 
 
 def rules_json(texts: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Return rules for JSON, in the order of `rule_lines`; `broke_in` is empty where nothing is known.
+    """Return rules as a JSON document, in the order of `rule_lines`; `broke_in` is empty if no case is known.
 
     Args:
-        texts: Whole codes and families, in upper or lower case; empty for all rules.
+        texts: Codes of rules and names of families, in upper or lower case. Without any, all rules are returned.
 
     Raises:
         ConfigurationError: A text matches no rule.
@@ -124,7 +127,7 @@ def rules_json(texts: Sequence[str] = ()) -> list[dict[str, Any]]:
 
 
 def rules_markdown() -> str:
-    """Return one table of all rules in GitHub's Markdown, in the order of `rule_lines`."""
+    """Return a table of all rules in GitHub's Markdown, in the order of `rule_lines`."""
     rows = [
         (
             rule.code,
@@ -154,7 +157,7 @@ def _rules_of(family: str) -> list[Rule]:
 
 
 def _rules_of_same_number(rule: Rule) -> list[Rule]:
-    """Return the rule with the same number: the harmless variant of a rule, or the harmful one."""
+    """Return the other variant of a rule, if there is one: VID024W is the harmless variant of VID024."""
     number = rule.code.rstrip("W")
     return [RULES[code] for code in (number, f"{number}W") if code in RULES and code != rule.code]
 
@@ -168,7 +171,7 @@ def _how_to_ignore(rule: Rule) -> str:
 
 
 def _markdown(text: str) -> str:
-    """Return text for a cell of a table: markup is escaped, except in code, where only bars need it."""
+    """Return text for a cell of a Markdown table, with markup escaped; in code, only vertical bars are escaped."""
     parts = re.split(r"(`[^`]*`)", text)
     parts[::2] = [re.sub(r"([\\*_<>\[\]])", r"\\\1", part) for part in parts[::2]]
     return "".join(parts).replace("|", r"\|")

@@ -1,4 +1,4 @@
-"""Tables of text."""
+"""Format tables as lines of text."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,8 +8,8 @@ def table_lines(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: 
 
     Args:
         header: The names of the columns.
-        rows: The cells, one for each column.
-        right: A letter for each column, `r` where numbers are aligned to the right; empty for none.
+        rows: The cells of each row, one for each column.
+        right: One letter for each column: `r` to align it to the right, `l` to the left. Empty to align all columns to the left.
     """
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
     sides = right or "l" * len(header)

@@ -198,7 +198,7 @@ def test_data_files_that_a_rewrite_replaces(s3, tmp_path):
     """With more files than before rows move to later files; with fewer files the superfluous ones are deleted."""
     url = s3.start({**files_of(DATA / NAME), "data/chunk-000/file-007.parquet": b"old"})
     prepare(str(DATA / NAME), str(tmp_path / "split"), max_episodes_per_file=1)
-    with pytest.raises(ConflictError, match=r"found data/chunk-000/file-007.parquet neither .*--overwrite"):
+    with pytest.raises(ConflictError, match=r"found data/chunk-000/file-007.parquet, neither .*--overwrite"):
         publish(str(tmp_path / "split"), url)
     result = publish(str(tmp_path / "split"), url, options=OVERWRITE)
     assert result.moves_rows
