@@ -1,8 +1,8 @@
 """Put the results of a batch at their destinations below OUT, the folder of the results.
 
 On this machine, a dataset is written into a work folder, and renamed to its destination when it is complete. So nobody sees an
-incomplete dataset, and an older result stays until the new one is complete. A store cannot rename folders: there, an older result is
-removed first, and the new one is written at its destination directly.
+incomplete dataset, and an older result stays until the new one is complete. A store cannot rename folders: there, an older result
+is removed first, and the new one is written at its destination directly.
 """
 
 import os
@@ -69,7 +69,9 @@ def put_in_place(aside: Root, final: Root) -> None:
             # The folder is not empty if a stopped run has written more into it. The next attempt uses these files.
             aside.local.parent.rmdir()
     except OSError as error:
-        raise WriteError(str(final), first_line(error), f"the complete dataset {aside}, renamed to this path") from error
+        raise WriteError(
+            str(final), first_line(error), f"the complete dataset {aside}, renamed to this path"
+        ) from error
 
 
 def put_back(aside: Root, final: Root) -> None:
@@ -109,9 +111,7 @@ def require_out(out: Root) -> None:
     """
     if out.kind.has_history:
         hint = "give a folder or a prefix of a store, and --publish to publish"
-        raise DestinationError(
-            str(out), "a repository on the Hub as OUT", "a folder, or a prefix in a store", hint
-        )
+        raise DestinationError(str(out), "a repository on the Hub as OUT", "a folder, or a prefix in a store", hint)
     if out.is_local and out.local.exists() and not out.local.is_dir():
         raise DestinationError(str(out), "a file", "a folder for the results")
     if out.exists(layout.INFO_PATH):

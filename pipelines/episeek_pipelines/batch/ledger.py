@@ -1,16 +1,16 @@
 """The ledger of a batch: the record of each dataset's state, in small files that many processes write without a lock.
 
-Each dataset has a folder in the ledger. Each attempt to prepare the dataset has a number NNNN and a few files there. The first one is
-`NNNN-running.json`, the claim with which a process begins the attempt. The last one is `NNNN-STATE.json`, which contains the result.
-While the process works, it overwrites `NNNN-beat.json` from time to time, which proves that it is alive. All other files are written
-once, and neither changed nor removed.
+Each dataset has a folder in the ledger. Each attempt to prepare the dataset has a number NNNN and a few files there. The first one
+is `NNNN-running.json`, the claim with which a process begins the attempt. The last one is `NNNN-STATE.json`, which contains the
+result. While the process works, it overwrites `NNNN-beat.json` from time to time, which proves that it is alive. All other files
+are written once, and neither changed nor removed.
 
 A file is written as a whole or not at all. There is one exception: on a file system without hard links, a claim may be read before
 it is complete, and counts as running.
 
 On a shared file system a claim is exclusive, because its file is made by a hard link, which fails if another process was faster. A
-store has no such operation. There, a claim is written and read back, and the last writer owns it. So two runs that start in the same
-moment may both work at a dataset. Their results are the same bytes, except for the record of the run.
+store has no such operation. There, a claim is written and read back, and the last writer owns it. So two runs that start in the
+same moment may both work at a dataset. Their results are the same bytes, except for the record of the run.
 
 `episeek_pipelines.batch.processes` finds out whether the process of a claim has died.
 """

@@ -1,8 +1,8 @@
-"""The manifest of a batch: the datasets, where each result goes, and the options of each.
+"""Read the manifest of a batch: the list of its datasets, with the destination of each result and the options of each dataset.
 
-A manifest is a text file of URLs, a CSV or Parquet file with the columns source, destination and options, a folder that holds
-datasets at any depth, or `hf://datasets/ORG`, all datasets of an organisation. It is read whenever it is used: a plan keeps the
-digest of what it said.
+A manifest is one of these: a text file of URLs, a CSV or Parquet file with the columns source, destination and options, a folder
+that contains datasets at any depth, or `hf://datasets/ORG` for all datasets of an organisation. The plan of a batch contains a
+digest of the manifest's rows, since the manifest may change after it was read.
 """
 
 import csv
@@ -35,42 +35,44 @@ _EXPECTED: Final = "a text file of URLs, a CSV or Parquet file, a folder of data
 
 @dataclass(frozen=True, slots=True)
 class ManifestRow:
-    """One dataset of a batch."""
+    """One entry of a manifest: a dataset of the batch."""
 
     source: str
-    """An absolute path, or a URL."""
+    """Absolute path or URL of the dataset."""
     destination: str
-    """Relative to OUT."""
+    """Path of the result, relative to the folder of the batch's results."""
     options: BatchOptions
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The datasets of a batch, sorted by destination."""
+    """The datasets of a batch, as a manifest lists them."""
 
     name: str
-    """The manifest as it was given."""
+    """The path or URL of the manifest, as it was given."""
     rows: tuple[ManifestRow, ...]
+    """The entries, sorted by destination."""
     left_out: tuple[str, ...] = ()
-    """Repositories of an organisation that are no LeRobot datasets: they have no meta/info.json."""
+    """URLs of an organisation's dataset repositories that are no LeRobot datasets, since they have no meta/info.json."""
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of the rows, whatever kind of manifest they come from."""
+        """Return the SHA-256 of the rows in hex. It does not depend on the kind of the manifest."""
         rows = [[row.source, row.destination, row.options.as_dict()] for row in self.rows]
         return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
 
 
 def read_manifest(manifest: str, out: str, options: BatchOptions) -> Manifest:
-    """Read a manifest.
+    """Read a manifest, and return its datasets.
 
     Args:
-        manifest: A path or URL. Paths in a file of this machine are relative to its folder.
+        manifest: The path or URL of the manifest. Paths in a local file are relative to the folder of the file.
         out: The folder of the results, which is not searched for datasets.
-        options: The options of datasets for which the manifest gives none.
+        options: The options of every dataset for which the manifest gives none.
 
     Raises:
-        ManifestError: It cannot be read, holds no dataset, or gives two datasets the same destination.
+        ManifestError: The manifest cannot be read, contains no dataset or an invalid entry, or gives two datasets the same
+            destination.
         ReadError: A folder or the Hub cannot be listed.
     """
     left_out: tuple[str, ...] = ()
@@ -82,7 +84,7 @@ def read_manifest(manifest: str, out: str, options: BatchOptions) -> Manifest:
     else:
         found = list(_rows_of_folder(manifest, out))
     if not found:
-        raise ManifestError(manifest, "no dataset", "at least one", f"give {_EXPECTED}")
+        raise ManifestError(manifest, "no dataset", "at least one dataset", f"give {_EXPECTED}")
     rows = [ManifestRow(source, name, options.with_row(text, where=where)) for source, name, text, where in found]
     _require_names((row.destination, where) for row, (*_, where) in zip(rows, found, strict=True))
     return Manifest(manifest, tuple(sorted(rows, key=lambda row: row.destination)), left_out)
@@ -100,7 +102,7 @@ def _is_file(manifest: str) -> bool:
 # --- kinds of manifests ----------------------------------------------------------------------------------------------------------
 
 Found = tuple[str, str, str, str]
-"""Source, destination, options and the place in the manifest."""
+"""Source, destination and options of one dataset, and the line or row of the manifest, for messages."""
 
 
 def _rows_of_folder(manifest: str, out: str) -> Iterator[Found]:
@@ -111,7 +113,7 @@ def _rows_of_folder(manifest: str, out: str) -> Iterator[Found]:
 
 
 def _datasets_of(organisation: str) -> tuple[list[str], tuple[str, ...]]:
-    """Return the URLs of an organisation's LeRobot datasets, and of its other dataset repositories."""
+    """Return the URLs of an organisation's LeRobot datasets, and the URLs of its other dataset repositories."""
     urls = [f"hf://datasets/{name}" for name in dataset_names(organisation)]
     are = map_in_threads(lambda url: Root(url).exists(layout.INFO_PATH), urls, max_in_flight=_REQUESTS_IN_FLIGHT)
     pairs = list(zip(urls, are, strict=True))
@@ -143,7 +145,7 @@ def _decoded(data: bytes, manifest: str) -> str:
 
 
 def _text_rows(text: str, manifest: str) -> list[tuple[str, dict[str, str]]]:
-    # a fragment of a URL is not taken for a comment: that needs a space before it
+    # A comment begins with # at the start of a line or after a space, so a # within a URL belongs to the URL.
     lines = ((number, re.sub(r"(^|\s)#.*", "", line).strip()) for number, line in enumerate(text.splitlines(), 1))
     return [(f"line {number}", {"source": line}) for number, line in lines if line]
 
@@ -157,7 +159,7 @@ def _csv_rows(text: str, manifest: str) -> list[tuple[str, dict[str, str]]]:
             place = f"line {reader.line_num}"
             if None in row or None in row.values():
                 found = "more values than columns" if None in row else "fewer values than columns"
-                raise ManifestError(f"{manifest}, {place}", found, "one value a column")
+                raise ManifestError(f"{manifest}, {place}", found, "one value for each column")
             rows.append((place, {name: value.strip() for name, value in row.items()}))
     except csv.Error as error:
         raise ManifestError(f"{manifest}, line {reader.line_num}", str(error), "a row of CSV") from None
@@ -180,7 +182,7 @@ def _parquet_rows(root: Root, name: str) -> list[tuple[str, dict[str, str]]]:
 def _require_columns(names: Iterable[str], manifest: str) -> None:
     names = list(names)
     if "source" not in names or not set(names) <= set(MANIFEST_COLUMNS) or len(set(names)) < len(names):
-        expected = f"source, and perhaps {' and '.join(MANIFEST_COLUMNS[1:])}"
+        expected = f"the column source, and no others than {' and '.join(MANIFEST_COLUMNS[1:])}"
         raise ManifestError(manifest, f"the columns {', '.join(map(str, names)) or '(none)'}", expected)
 
 
@@ -194,12 +196,15 @@ def _source(text: str, folder: str, where: str) -> str:
         return text.rstrip("/")
     path = local_path(text)
     if not folder and not os.path.isabs(path):
-        raise ManifestError(where, f"the path {text!r}", "a URL, or an absolute path, in a manifest that is in a store")
+        raise ManifestError(where, f"the relative path {text!r} in a manifest in a store", "a URL or an absolute path")
     return os.path.normpath(os.path.join(folder, path))
 
 
 def _default_name(source: str) -> str:
-    """Return the destination of a source for which none is given: ORG/NAME of the Hub, and otherwise its last part."""
+    """Return the destination of a source for which the manifest gives none.
+
+    It is the last part of the path or URL. For a dataset of the Hub, it is ORG/NAME, with the revision and the folder if given.
+    """
     if is_hub(source):
         try:
             location = parse_hub_url(source)
@@ -211,22 +216,22 @@ def _default_name(source: str) -> str:
 
 
 def _require_names(destinations: Iterable[tuple[str, str]]) -> None:
-    """Require that every destination is a place of its own below OUT."""
+    """Raise ManifestError unless the destinations are valid relative paths, all different, and none is within another."""
     taken: dict[str, Any] = {}
     for name, where in destinations:
         parts = name.split("/")
         if not name or any(part in ("", ".", "..") for part in parts) or parts[0].startswith(".") or "://" in name:
-            raise ManifestError(where, f"the destination {name!r}", "a relative path below OUT, not hidden")
+            raise ManifestError(where, f"the destination {name!r}", "a relative path below OUT that is not hidden")
         if name == REPORT_PATH:
             raise ManifestError(where, f"the destination {name!r}", "another name than that of the report")
         if name in taken:
             hint = "give the destinations in a CSV file with the columns source and destination"
-            raise ManifestError(where, f"the destination {name!r}, as in {taken[name]}", "one for each dataset", hint)
+            raise ManifestError(where, f"the destination {name!r}, as in {taken[name]}", "another destination", hint)
         taken[name] = where
     for name in taken:
         parts = name.split("/")
         for depth in range(1, len(parts)):
             outer = "/".join(parts[:depth])
             if outer in taken:
-                found = f"the destination {name!r}, within {outer!r} of {taken[outer]}"
-                raise ManifestError(taken[name], found, "destinations apart from each other")
+                found = f"the destination {name!r}, within the destination {outer!r} of {taken[outer]}"
+                raise ManifestError(taken[name], found, "a destination outside of all others")

@@ -47,7 +47,9 @@ class BatchOptions:
             if given:
                 found = f"{' and '.join(given)} with publish"
                 hint = "prepare that dataset into a folder, and publish it from there"
-                raise ManifestError(_WHERE, found, "a dataset that is published with all episodes and unchanged videos", hint)
+                raise ManifestError(
+                    _WHERE, found, "a dataset that is published with all episodes and unchanged videos", hint
+                )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the options as a JSON document."""

@@ -34,8 +34,8 @@ class Rank:
 def rank_of(environment: Mapping[str, str] = os.environ) -> Rank:
     """Return the rank that the environment gives: a task of a Slurm array, or `RANK` of `WORLD_SIZE`.
 
-    Without these variables, this process is the only rank. Slurm numbers tasks from `SLURM_ARRAY_TASK_MIN` to `SLURM_ARRAY_TASK_MAX`
-    in steps of `SLURM_ARRAY_TASK_STEP` (sbatch(1)).
+    Without these variables, this process is the only rank. Slurm numbers tasks from `SLURM_ARRAY_TASK_MIN` to
+    `SLURM_ARRAY_TASK_MAX` in steps of `SLURM_ARRAY_TASK_STEP` (sbatch(1)).
 
     Raises:
         RankError: The variables are no numbers or contradict each other, the array has gaps, or it consists of a single task other

@@ -1,7 +1,7 @@
 """Run a batch: prepare or publish every dataset whose result is missing or out of date.
 
-Small datasets share one graph of tasks, in which each dataset is one task. Large datasets are run one after the other, each with its
-own graph. The results are the same bytes for every scheduler and number of ranks, except for the record of the run.
+Small datasets share one graph of tasks, in which each dataset is one task. Large datasets are run one after the other, each with
+its own graph. The results are the same bytes for every scheduler and number of ranks, except for the record of the run.
 """
 
 import time

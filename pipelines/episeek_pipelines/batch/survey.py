@@ -88,7 +88,7 @@ def source_identity(source: str) -> str:
 def _surveyed(row: ManifestRow, out: Root, is_ours: bool) -> PlannedDataset:
     options = row.options
     if options.publish:
-        # refuses what is no branch of a repository
+        # This call refuses a source that is not a branch of a dataset repository.
         working_directory(row.source)
     dataset = open_dataset(row.source, skipped=options.skip_episodes)
     plan = estimate(

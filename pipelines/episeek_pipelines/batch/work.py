@@ -1,4 +1,4 @@
-"""Work at one dataset of a batch: find out whether anything is to be done, claim the dataset, prepare or publish it, record the result.
+"""Work at one dataset of a batch: find out what is to be done, claim the dataset, prepare or publish it, and record the result.
 
 An attempt records `begun` in the ledger before it writes anything. If the results are on this machine, it also records `prepared`,
 with the finished row, when the dataset is complete but not yet renamed to its destination. So the attempt after a killed one knows

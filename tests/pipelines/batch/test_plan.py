@@ -121,7 +121,7 @@ def test_a_plan_of_something_else_is_refused(many: Path, tmp_path: Path):
     plan_file.require_same(plan, **same)
     others: dict[str, dict[str, Any]] = {
         "keyframes all": {**same, "options": replace(plan.options, keyframes="all")},
-        "no longer lists": {**same, "manifest_digest": "0"},
+        "another version of the manifest": {**same, "manifest_digest": "0"},
         "rewrite version": {**same, "versions": {**plan.versions, "rewrite_version": 0}},
     }
     for message, other in others.items():

@@ -148,7 +148,9 @@ def test_a_run_that_was_stopped_goes_on(path, hub):
 def test_another_commit_while_it_prepares(hub):
     stats = b'{"of": "others"}'
     hub.before("POST", "/preupload/", 2, lambda: hub.hub.commit(NAME, {layout.STATS_PATH: stats}))
-    with pytest.raises(ConflictError, match=f"which changes {layout.STATS_PATH}|{layout.STATS_PATH} changed since"):
+    with pytest.raises(
+        ConflictError, match=f"which also changes {layout.STATS_PATH}|{layout.STATS_PATH} changed since"
+    ):
         run()
     done = run()
     assert done.preparation is not None, "what was prepared is of an earlier commit"
@@ -229,7 +231,9 @@ def test_what_cannot_be_published_is_not_prepared(reason, hub, tmp_path):
 def test_a_dataset_of_version_2_is_not_replaced(hub, tmp_path):
     hub.hub.add_dataset("acme/old", files_of(DATA / "v21_images"))
     repository = HubClient("acme/old", retry=QUICK)
-    with pytest.raises(DestinationError, match=r"found codebase_version 'v2.1'; expected version 3.0 .* hint: prepare"):
+    with pytest.raises(
+        DestinationError, match=r"found codebase_version 'v2.1'; expected a dataset of version 3.0.* hint: prepare"
+    ):
         prepare_and_publish("hf://datasets/acme/old", repository=repository)
     prepare("hf://datasets/acme/old", str(tmp_path / "out"))
     with pytest.raises(TargetMismatchError, match=r"found codebase_version 'v2\.1' in the target"):

@@ -1,6 +1,7 @@
-"""Make the HTML page about a batch: totals, failures, findings by rule, the slowest datasets, and a link to the page of each dataset.
+"""Make the HTML page about a batch.
 
-The page loads no other file and has the style of the report page of one dataset. Templates escape every value.
+It contains totals, failures, findings by rule, the slowest datasets, and a link to the page of each dataset. The page loads no
+other file and has the style of the report page of one dataset. Templates escape every value.
 """
 
 from dataclasses import dataclass, field

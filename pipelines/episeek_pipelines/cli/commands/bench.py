@@ -77,8 +77,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY=S,...",
-        help="read the values of the feature KEY at these offsets in seconds from each frame. FIRST:STOP/FPS stands for the offsets "
-        "of the frames [FIRST, STOP) at FPS frames per second. May be given for several features",
+        help="read the values of the feature KEY at these offsets in seconds from each frame. FIRST:STOP/FPS stands for the "
+        "offsets of the frames [FIRST, STOP) at FPS frames per second. May be given for several features",
     )
     command.add_argument("--return-uint8", action="store_true", help="return pictures as uint8 instead of float32")
     command.add_argument(

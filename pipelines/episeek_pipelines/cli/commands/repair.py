@@ -1,6 +1,6 @@
-"""`episeek repair`: a new dataset in which everything is right that the evidence in the source proves to be wrong.
+"""`episeek repair`: write a new dataset in which the defects are repaired that the evidence in the source proves.
 
-Exit codes: 0 done, and the result has no errors; 1 it has errors that no evidence decides; 2 it could not be done.
+Exit codes: 0 done, and the result has no errors; 1 the result has errors that no evidence decides; 2 the command could not be done.
 """
 
 import argparse
@@ -22,10 +22,10 @@ from episeek_pipelines.cli.execution import execution_of
 from episeek_pipelines.cli.outcome import Outcome
 
 DESCRIPTION = (
-    "Write a dataset in which everything is right that the evidence in SRC proves to be wrong: the numbers of rows, the headers of "
-    "the videos and the metadata decide together. Each repair is listed with its proof. What has two readings stays as it is, and "
-    "both are shown. The result is one of `episeek prepare`, with sidecars, and is verified. SRC is never written to, and videos "
-    "are never changed."
+    "Write a corrected dataset: every value is repaired that the evidence in SRC (the numbers of rows, the headers of the videos and "
+    "the metadata together) proves to be wrong. Each repair is listed with its proof. A value that the evidence does not decide "
+    "stays as it is, and all possible readings are shown. The result is the same as that of `episeek prepare`, with sidecars, and "
+    "is verified. SRC is never written to, and videos are never changed."
 )
 
 
@@ -37,7 +37,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.description = DESCRIPTION
     command.epilog = with_examples(
         (
-            "show what would be repaired and what is left open, and write nothing",
+            "show what would be repaired and what would be refused, and write nothing",
             "episeek repair data/pusht out/pusht --dry-run",
         ),
         ("repair a dataset, with its videos", "episeek repair data/pusht out/pusht --videos link"),
@@ -49,16 +49,16 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         notes="docs/repair.md lists all repairs with their proofs.",
     )
     command.add_argument("source", metavar="SRC", help="root of a LeRobot v3.0 dataset: a path or a URL")
-    command.add_argument("destination", metavar="DST", help="a new or empty directory, or the result of a run before")
+    command.add_argument("destination", metavar="DST", help="a new or empty directory, or the result of an earlier run")
     which = command.add_mutually_exclusive_group()
     which.add_argument(
         "--only",
         type=repair_codes,
         default=(),
         metavar="CODES",
-        help="make these repairs alone, for example REP007,REP018",
+        help="make only these repairs, for example REP007,REP018",
     )
-    which.add_argument("--skip", type=repair_codes, default=(), metavar="CODES", help="make all repairs but these")
+    which.add_argument("--skip", type=repair_codes, default=(), metavar="CODES", help="make all repairs except these")
     command.add_argument(
         "--skip-lost-episodes",
         action="store_true",
@@ -76,22 +76,24 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     add_videos(command)
     add_keyframes(command)
-    command.add_argument("--max-findings", type=positive, default=20, metavar="N", help="findings shown (default: 20)")
+    command.add_argument(
+        "--max-findings", type=positive, default=20, metavar="N", help="number of findings that are shown (default: 20)"
+    )
     add_force(command)
 
 
 def notices(options: argparse.Namespace) -> tuple[str, ...]:
-    """Return no lines.
+    """Check the arguments, and return no lines.
 
     Raises:
-        argparse.ArgumentTypeError: Arguments that do not go together.
+        argparse.ArgumentTypeError: The arguments cannot be combined.
     """
     require_packing(options)
     return ()
 
 
 def run(options: argparse.Namespace) -> Outcome:
-    """Run `episeek repair`."""
+    """Run `episeek repair`, and return what to print."""
     from episeek_pipelines import api
     from episeek_pipelines.cli.lines import summary
     from episeek_pipelines.cli.lines.jobs import findings_lines, verified_document

@@ -1,4 +1,4 @@
-"""Repairs as lines of text: a diff with proofs, and the findings of the dataset before and after."""
+"""Show repairs as lines of text and as JSON: a diff with proofs, and the findings of the dataset before and after."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +13,11 @@ _MOST_LINES = 40
 
 
 def made_lines(made: "MadeRepairs", *, is_dry_run: bool) -> Iterator[str]:
-    """Yield each repair like a diff, before (-) and after (+), with its proof; then what is refused, with all readings."""
+    """Yield the lines that show repairs and refusals.
+
+    A repair is shown like a diff, with the values before (-) and after (+), and with its proof. A refusal is a defect that the
+    evidence does not decide; it is shown with all possible readings.
+    """
     verb = "would be repaired" if is_dry_run else "repaired"
     values = counted(sum(1 + each.more for each in made.repairs), "value")
     yield f"repair   {values} {verb}, {counted(len(made.refusals), 'refusal')}"
@@ -28,14 +32,14 @@ def made_lines(made: "MadeRepairs", *, is_dry_run: bool) -> Iterator[str]:
 
 
 def findings_line(result: "RepairResult") -> Iterator[str]:
-    """Yield which findings there were, and which are left."""
+    """Yield the lines that count the findings before the repair and after it, by rule code."""
     yield f"before   {_counts(result.before)}"
     if result.after is not None:
         yield f"after    {_counts(result.after)}"
 
 
 def made_document(made: "MadeRepairs") -> dict[str, Any]:
-    """Return the JSON of repairs and refusals, each with the title of its kind."""
+    """Return the JSON document of repairs and refusals, each with the title of its repair rule."""
     document = made.as_document()
     for kind, members in (("repairs", made.repairs), ("refusals", made.refusals)):
         document[kind] = [{**each.as_document(), "title": each.rule.title} for each in members]

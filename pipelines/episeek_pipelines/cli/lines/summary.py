@@ -1,4 +1,4 @@
-"""Results of jobs as lines of text."""
+"""Show the results of jobs as lines of text."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def prepare_lines(result: "PrepareResult") -> Iterator[str]:
-    """Yield a line for each part of a run."""
+    """Yield the lines that report what a run of `episeek prepare` or of one of its steps has done, one line for each part."""
     if result.is_current:
-        yield "current  DST holds what a run with this SRC and these options writes: nothing was done"
+        yield "current  DST contains the result for this SRC and these options already: nothing was done"
     if result.is_resumed:
         yield "resume   continued from the finished work of a run that was stopped"
     yield from _version_lines(result)
@@ -22,7 +22,7 @@ def prepare_lines(result: "PrepareResult") -> Iterator[str]:
         yield f"rewrite  {_rewrite_line(result.rewrite)}"
         if result.rewrite.corrected_episodes:
             wrong = counted(result.rewrite.corrected_episodes, "episode")
-            yield f"         SRC gives a wrong data file for {wrong}; meta/episodes of DST gives the file that holds the rows."
+            yield f"         SRC gives a wrong data file for {wrong}; meta/episodes of DST gives the file that contains the rows."
     if result.packing is not None:
         yield f"pack     {_pack_line(result.packing)}"
     if result.index is not None:
@@ -33,9 +33,9 @@ def prepare_lines(result: "PrepareResult") -> Iterator[str]:
     if result.source_changes:
         changed = counted(len(result.source_changes), "file")
         yield f"source   {changed} of the source changed since this overlay was prepared, {result.source_changes[0]} first:"
-        yield "         the episodes are the old ones; prepare the source again to have its new ones"
+        yield "         the overlay has the old episodes; prepare the source again to get the new ones"
     if result.lacks_pin:
-        yield "card     README.md lets readers take the sidecars for data (HUB035): `episeek rules HUB035` shows what to add"
+        yield "card     because of README.md, readers would load the sidecars as data (HUB035): `episeek rules HUB035` explains it"
     if result.verification is not None:
         from episeek_pipelines.api import format_counts
 
@@ -45,7 +45,7 @@ def prepare_lines(result: "PrepareResult") -> Iterator[str]:
 
 
 def _version_lines(result: "PrepareResult") -> Iterator[str]:
-    """Yield what became of a source of version 2.x, and which episodes were left out."""
+    """Yield the lines about a conversion from version 2.x, about skipped episodes, and about files that belong to no episode."""
     if result.source_version:
         rest = "quantiles are computed from the rows, those of pictures are left out"
         yield f"upgrade  LeRobot {result.source_version} -> v3.0; {rest}"
@@ -55,9 +55,9 @@ def _version_lines(result: "PrepareResult") -> Iterator[str]:
         more = f" and {others:,} more" if others > 0 else ""
         yield f"skipped  {counted(len(result.skipped_episodes), 'episode')} of SRC: {numbers}{more}; the others are numbered anew"
     for path in result.strays[:_MOST_WARNINGS]:
-        yield f"left     {path} stays in SRC: of no episode"
+        yield f"ignored  {path} stays in SRC: it belongs to no episode"
     if len(result.strays) > _MOST_WARNINGS:
-        yield f"left     and {len(result.strays) - _MOST_WARNINGS:,} more files of no episode"
+        yield f"ignored  and {len(result.strays) - _MOST_WARNINGS:,} more files that belong to no episode"
 
 
 _MOST_NUMBERS: Final = 10
@@ -65,15 +65,15 @@ _MOST_WARNINGS: Final = 20
 
 
 def _warning_lines(warnings: tuple[str, ...]) -> Iterator[str]:
-    """Yield a line for each of the first warnings, and the number of the others."""
+    """Yield a line for each of the first warnings, and a line with the number of the others."""
     for warning in warnings[:_MOST_WARNINGS]:
         yield f"warning  {warning}"
     if len(warnings) > _MOST_WARNINGS:
-        yield f"warning  and {len(warnings) - _MOST_WARNINGS:,} more: run `episeek verify`, which lists all"
+        yield f"warning  and {len(warnings) - _MOST_WARNINGS:,} more: run `episeek verify` to list all of them"
 
 
 def done_line(result: "PrepareResult") -> str:
-    """Return where the result is, and how long the run took."""
+    """Return the last line of a job, with the place of the result and the duration of the run."""
     return f"done     The result is in {result.destination}; this took {result.seconds:.1f} s."
 
 
@@ -83,16 +83,16 @@ def _copy_lines(copies: "CopySummary", *, is_packed: bool) -> Iterator[str]:
         ways[f"copied ({copies.copied_instead:,} since they cannot be shared)"] = ways.pop("copied")
     done = ", ".join(f"{count:,} {way}" for way, count in ways.items() if count) or "none"
     if is_packed:
-        yield f"others   {counted(copies.files, 'file')} of the source beside its videos: {done}"
+        yield f"others   {counted(copies.files, 'file')} of the source that are no videos: {done}"
     else:
-        yield f"videos   {counted(copies.files, 'file')}, videos and others of the source: {done}"
+        yield f"videos   {counted(copies.files, 'file')}, videos and other files of the source: {done}"
     if copies.hard_linked:
-        yield "         A tool that writes into a hard-linked file in DST changes it in SRC, too."
+        yield "         A tool that writes into a hard-linked file in DST changes the file in SRC as well."
     if copies.is_card_pinned:
-        yield "card     README.md in DST limits data_files to data/*/*.parquet: its readers would have taken the sidecars for data"
+        yield "card     README.md in DST now limits data_files to data/*/*.parquet, so readers do not load the sidecars as data"
     for left in copies.left_out:
         size = f"{counted(left.files, 'file')}, {human_bytes(left.size_bytes)}"
-        yield f"left     {left.folder}/ stays in SRC ({size}): no part of a LeRobot dataset"
+        yield f"ignored  {left.folder}/ stays in SRC ({size}): no part of a LeRobot dataset"
 
 
 def _rewrite_line(summary: "RewriteSummary") -> str:
@@ -127,18 +127,20 @@ def _index_line(summary: "IndexSummary") -> str:
 
 def _keyframes_line(summary: "IndexSummary") -> str:
     seen, count = summary.sync_samples_inspected, summary.sync_samples
-    others = f"headers are believed about the other {count - seen:,}"
-    return f"{seen:,} of {counted(count, 'keyframe')} looked at, {others} (--keyframes all looks at more of files in stores)"
+    others = f"the other {count - seen:,} are taken from the headers"
+    return (
+        f"{seen:,} of {counted(count, 'keyframe')} were read, {others} (--keyframes all reads more of files in stores)"
+    )
 
 
 def stale_lines(check: "IndexCheck") -> Iterator[str]:
-    """Yield a line for each reason why a file is stale."""
+    """Yield a line for each reason for which the sidecar rows of a video are stale."""
     for stale in check.stale:
         yield f"stale    {stale.reason:<8}  {stale.path}: found {stale.found}; expected {stale.expected}"
 
 
 def check_line(check: "IndexCheck") -> str:
-    """Return how many files were compared, how many are stale, and what was read."""
+    """Return the last line of `episeek index --check`: the numbers of compared and of stale videos, and what was read."""
     if not check.file_count and not check.stale:
         return f"check    {check.target}: {_NOTHING_TO_INDEX}"
     files = len({stale.path for stale in check.stale})
@@ -153,7 +155,7 @@ def check_line(check: "IndexCheck") -> str:
 
 
 def inspection_lines(inspection: Inspection) -> Iterator[str]:
-    """Yield a few lines about a dataset, and a table of its cameras."""
+    """Yield the lines of `episeek inspect`: some about the dataset, and a table of its cameras if it has sidecars."""
     yield f"{inspection.root}  (LeRobot {inspection.codebase_version})"
     seconds = inspection.frames / inspection.fps
     yield (
@@ -180,7 +182,7 @@ def inspection_lines(inspection: Inspection) -> Iterator[str]:
     indexed = (inspection.indexed_episodes, inspection.indexed_frames)
     if indexed != (inspection.episodes, inspection.frames):
         counts = f"{inspection.indexed_episodes:,} episodes, {inspection.indexed_frames:,} frames"
-        yield f"            stale: they know {counts}; run `episeek index` or `episeek prepare` again"
+        yield f"            stale: they contain {counts}; run `episeek index` or `episeek prepare` again"
     if inspection.camera_facts:
         yield ""
         yield from table_lines(

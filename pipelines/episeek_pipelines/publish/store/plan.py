@@ -97,7 +97,7 @@ def require_room(root: Root, listing: Listing, wanted: Mapping[str, object], *, 
     where = root.url
     if not create:
         found = f"no {layout.INFO_PATH}" if listing else "no files"
-        raise DestinationError(where, found, "a dataset", "create a new dataset here with --create")
+        raise DestinationError(where, found, "a dataset", "create a new dataset in an existing bucket with --create")
     kept = {layout.CARD_PATH, ".gitattributes"}
     foreign = min(
         (p for p in listing if p not in wanted and p not in kept and not p.startswith(STAGED_PREFIX)), default=""

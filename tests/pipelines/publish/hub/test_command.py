@@ -33,7 +33,7 @@ def test_what_the_command_says(hub, capsys):
     assert hub.is_untouched
     words = [line.split()[0] for line in out]
     assert words[:3] == ["verify", "base", "change"]
-    assert any(line.startswith("episodes ") and line.endswith(" equal, as far as metadata tells") for line in out)
+    assert any(line.startswith("episodes ") and line.endswith(" equal, according to the metadata") for line in out)
     assert "add      meta/byte_index/files.parquet" in "\n".join(out)
     assert out[-1].startswith("done     nothing was sent (--dry-run)")
     code, out, err = run(capsys, overlay, NAME, *root, "--message", "mine")

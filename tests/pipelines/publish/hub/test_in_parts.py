@@ -130,7 +130,9 @@ def test_what_is_pushed_in_the_moment_of_the_merge_is_found(hub, small_parts):
     tag = hub.tag
     hub.hub.commit(NAME, {"notes.txt": b"n"})
     hub.before("POST", "/merge", 1, lambda: (hub.hub.commit(NAME, {"more.txt": b"m"}), push(hub, 1)))
-    with pytest.raises(ForeignChangesError, match=r"found README\.md, load_dataset\.py, pushed to refs/pr/1"):
+    with pytest.raises(
+        ForeignChangesError, match=r"found README\.md, load_dataset\.py, which somebody pushed to refs/pr/1"
+    ):
         hub.publish(prepared(SMALL).url, source=SMALL)
     assert hub.tag == tag
     assert len(hub.asked("POST", "/merge")) == 1

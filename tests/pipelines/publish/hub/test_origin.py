@@ -81,7 +81,7 @@ def test_what_others_have_changed_is_not_replaced(path, content, hub, overlay):
     with pytest.raises(ConflictError, match=f"{path}.* changed since {base}") as caught:
         hub.publish(overlay)
     assert caught.value.head == head
-    assert f"replace them with --base {head}" in str(caught.value)
+    assert f"replace the files with --base {head}" in str(caught.value)
     assert hub.changing() == []
     assert commit_known(overlay) == base
     result = hub.publish(overlay, options=PublishOptions(base="main", is_verified=False, clip_count=2))

@@ -60,7 +60,9 @@ def test_many_publish_at_once(running, is_same, tmp_path):
         for conflict in conflicts:
             assert conflict.head == running.head
             assert "data/chunk-000/file-000.parquet" in str(conflict)
-            assert re.search("of somebody else, which changes .*run this command again| changed since .*--base", str(conflict))
+            assert re.search(
+                "of somebody else, which also changes .*run this command again| changed since .*--base", str(conflict)
+            )
     report = verify(f"hf://datasets/{NAME}@{TAG}")
     assert (report.error_count, report.level) == (0, "layout")
     assert report.level_reason == "the default for a dataset in a store"

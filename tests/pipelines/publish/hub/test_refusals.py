@@ -93,7 +93,7 @@ def test_an_overlay_in_a_store(hub):
         ({"branch": ""}, "found no branch ''"),
         ({"base": ""}, "found an empty revision"),
         ({"base": "nowhere"}, "ds@nowhere: found HTTP 404"),
-        ({"create": True, "private": True}, "found a public repository; expected a private one"),
+        ({"create": True, "private": True}, "found a public repository; expected a private repository"),
     ],
 )
 def test_options_that_do_not_fit_the_repository(hub, monkeypatch, options, message):

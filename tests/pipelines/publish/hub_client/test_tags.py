@@ -33,7 +33,9 @@ def test_a_tag_moves(hub, repository, tagged):
 def test_a_tag_that_was_lost_between_is_created(hub, repository, tagged):
     before(hub, "POST", "/tag/", 1, lambda: hub.inject(Fault("gone", method=".*")))
     hub.inject(Fault("gone", method="POST", path="/tag/"))
-    with pytest.raises(WriteError, match=rf"@v3.0: .*may be missing now \(it was at {hub.base}\).*run the command again"):
+    with pytest.raises(
+        WriteError, match=rf"@v3.0: .*may be missing now \(it was at {hub.base}\).*run the command again"
+    ):
         move_tag(repository, "v3.0", tagged)
     hub.clear_faults()
     assert tag(hub) is None

@@ -35,7 +35,7 @@ def test_the_lines_and_json_of_the_command(there, capsys):
     code, out, err = run(capsys, overlay, url, *ROOT, "--dry-run")
     assert (code, err) == (0, [])
     assert [line.split()[0] for line in out[:3]] == ["verify", "base", "change"]
-    assert "episodes 4 equal, as far as metadata tells" in out
+    assert "episodes 4 equal, according to the metadata" in out
     assert "add      meta/byte_index/files.parquet" in "\n".join(out)
     assert out[-1].startswith("done     nothing was sent (--dry-run)")
     assert not (root / layout.BYTE_INDEX_DIR).exists()
@@ -63,9 +63,7 @@ def test_a_dry_run_says_which_episodes_change(there, tmp_path, capsys):
     changed = [number for number, text in enumerate(texts) if text == texts[0]]
     arguments = (str(overlay), url, *ROOT, "--no-verify", "--dry-run", "--overwrite")
     _, out, _ = run(capsys, *arguments)
-    counts = (
-        f"episodes {len(texts) - len(changed)} equal, {len(changed)} changed, as far as metadata tells; A is the target"
-    )
+    counts = f"episodes {len(texts) - len(changed)} equal, {len(changed)} changed, according to the metadata; A is the target"
     assert any(line.startswith(counts) for line in out)
     assert any(line.strip().startswith('tasks: "something else": only in B') for line in out)
     _, out, _ = run(capsys, *arguments, "--json")
