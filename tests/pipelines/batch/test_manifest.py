@@ -66,7 +66,7 @@ def test_a_row_has_options_of_its_own(desk: Path):
     [
         ("list.txt", "# nothing\n", "no dataset"),
         ("list.txt", "a/one\nb/one\n", "the destination 'one', as in"),
-        ("list.csv", "source,destination\na,x\nb,x/y\n", "within 'x'"),
+        ("list.csv", "source,destination\na,x\nb,x/y\n", "within the destination 'x'"),
         ("list.csv", "source,destination\na,../x\n", "the destination '../x'"),
         ("list.csv", "source,destination\na,.episeek-batch/x\n", "the destination '.episeek-batch/x'"),
         ("list.csv", "source,destinations\na,x\n", "the columns source, destinations"),

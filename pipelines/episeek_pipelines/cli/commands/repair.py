@@ -23,7 +23,7 @@ from episeek_pipelines.cli.outcome import Outcome
 
 DESCRIPTION = (
     "Write a corrected dataset: every value is repaired that the evidence in SRC (the numbers of rows, the headers of the videos "
-    "and the metadata together) proves to be wrong. Each repair is listed with its proof. A value that the evidence does not decide "
+    "and the metadata together) proves to be wrong. Each repair is listed with its proof. A value that the evidence leaves open "
     "stays as it is, and all possible readings are shown. The result is the same as that of `episeek prepare`, with sidecars, and "
     "is verified. SRC is never written to, and videos are never changed."
 )
