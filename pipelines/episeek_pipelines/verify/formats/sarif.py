@@ -1,9 +1,9 @@
-"""A report as SARIF 2.1.0 (OASIS), in the form that GitHub's code scanning takes.
+"""Write a report as SARIF 2.1.0 (OASIS), in the form that GitHub's code scanning accepts.
 
-A row of a Parquet file is not a line of text, so no location has a region: episode, camera, row and column form a
-logical location, and the message repeats them. Code scanning refuses a whole file if one result has no file or an absolute
-URI, if there are more than 25,000 results, or if it has more than 10 MB when compressed. It resolves relative URIs against
-the repository, whatever `originalUriBaseIds` says.
+A row of a Parquet file is not a line of text, so no location has a region. Episode, camera, row and column form a logical location,
+and the message repeats them. Code scanning refuses a whole report if one result has no file or an absolute URI, if there are more
+than 25,000 results, or if the report has more than 10 MB when compressed. It resolves relative URIs against the repository and
+ignores `originalUriBaseIds`.
 """
 
 import gzip
@@ -31,7 +31,7 @@ MAX_RESULTS: Final = 25_000
 MAX_GZIP_BYTES: Final = 10_000_000
 FINGERPRINT: Final = "episeekFinding/v1"
 LEFT_OUT: Final = "LEFT_OUT"
-"""The rule of the last result of a report that is too long."""
+"""The rule id of a last result, which says how many findings a report that is too long leaves out."""
 _DATASET: Final = "DATASET"
 _SOURCE: Final = "SOURCE"
 _MAX_LENGTH: Final = 4000
@@ -39,18 +39,19 @@ _RULE_INDEX: Final = {code: index for index, code in enumerate(sorted(RULES))}
 
 
 def format_sarif(report: VerificationReport) -> str:
-    """Return one run with every rule and, as far as code scanning takes them, every finding."""
+    """Return a SARIF log with one run, all rules, and all findings up to the limits of code scanning."""
     return format_sarif_all([report])
 
 
 def format_sarif_all(reports: Sequence[VerificationReport]) -> str:
-    """Return one run for several reports, errors first: code scanning takes 20 runs at most, and one run of a category.
+    """Return a SARIF log with one run for all reports, errors first.
 
-    Each dataset has a base of its own (`DATASET`, `DATASET2`, ...), and fingerprints hold the dataset.
+    Code scanning accepts at most 20 runs, and only one run of a category. Each dataset has its own `uriBaseId` (`DATASET`,
+    `DATASET2`, ...). With several reports, the root of the dataset is part of each fingerprint.
     """
     findings = [(number, found) for number, report in enumerate(reports) for found in report.findings]
     if len(reports) > 1:
-        # "error" sorts before "warning"
+        # "error" sorts before "warning".
         findings.sort(key=lambda item: item[1].severity)
     results = _results(reports, findings)
     for count in _fewer_and_fewer(len(findings)):
@@ -61,8 +62,8 @@ def format_sarif_all(reports: Sequence[VerificationReport]) -> str:
 
 
 def _fewer_and_fewer(count: int) -> Iterable[int]:
-    """Yield how many results to try; the last number is 0, which always fits."""
-    # One more result says how many are left out.
+    """Yield numbers of results to try, halving from all of them down to 0, which always fits."""
+    # A report that leaves out findings has one more result, which says how many.
     count = count if count <= MAX_RESULTS else MAX_RESULTS - 1
     while count:
         yield count
@@ -114,7 +115,10 @@ def _properties(report: VerificationReport) -> dict[str, Any]:
 
 
 def _invocation(report: VerificationReport) -> dict[str, Any]:
-    """Return whether every check ran, and a notification for each part that was not checked (SARIF 2.1.0, 3.20.21)."""
+    """Return an `invocation` object: whether every check ran, and a notification for each part that was not checked.
+
+    The layout is that of SARIF 2.1.0, section 3.20.
+    """
     invocation: dict[str, Any] = {"executionSuccessful": _is_complete(report.findings)}
     notes = [_message(f"not checked: {part}") for part in report.coverage.not_checked]
     if notes:
@@ -188,7 +192,7 @@ def _result(
     is_complete = uri is not None or not found.location.file
     place = place_in_file(found.location) if is_complete else str(found.location)
     text = visible(f"{place}: {found.message}" if place else found.message, max_length=_MAX_LENGTH)
-    # The help of the rule has the rule's own remedy.
+    # The help of the rule contains the remedy of the rule, so the message only adds a remedy of the finding's own.
     advice = f"\nRemedy: {found.remedy}" if found.remedy else ""
     result: dict[str, Any] = {
         "ruleId": found.code,
@@ -208,7 +212,10 @@ def _result(
 
 
 def _artifact(report: VerificationReport, file: str | None) -> tuple[str, str | None]:
-    """Return base and relative URI of a file; the URI is None without a file, and for one outside of both datasets."""
+    """Return the `uriBaseId` and the relative URI of a file.
+
+    The URI is None if `file` is None, or if the file is in neither the dataset nor the source that it is compared with.
+    """
     if not file:
         return _DATASET, None
     if not (file.startswith("/") or "://" in file):
@@ -243,15 +250,15 @@ def _base_ids(reports: Sequence[VerificationReport]) -> dict[str, Any]:
 
 
 def _numbered(base_id: str, number: int) -> str:
-    """Return the base of a dataset: that of the first one has no number."""
+    """Return the `uriBaseId` of a dataset: the first dataset has no number, the second one has 2, and so on."""
     return f"{base_id}{number + 1}" if number else base_id
 
 
 def _folder(root: str, description: str) -> dict[str, Any]:
-    """Return the location of a dataset; without a URI if it has none, as in a chain of file systems."""
+    """Return the `artifactLocation` of a dataset; it has no URI if the root is not a path or a plain URL."""
     folder: dict[str, Any] = {"description": _message(description)}
     if is_local(root):
-        # The home folder of a user with a null character in the name is no path.
+        # A path with a user name that contains a null character, as in "~\0", cannot be made absolute.
         with suppress(ValueError):
             folder["uri"] = f"file://{percent_encoded(str(Path(local_path(root)).absolute())).rstrip('/')}/"
     else:
@@ -262,7 +269,7 @@ def _folder(root: str, description: str) -> dict[str, Any]:
 
 
 def percent_encoded(path: str) -> str:
-    """Return a path percent-encoded (RFC 3986); a name that is not UTF-8 is encoded by its bytes on disk."""
+    """Return a path percent-encoded (RFC 3986). A file name that is not UTF-8 is encoded from its bytes on disk."""
     try:
         encoded = path.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -275,7 +282,7 @@ def _message(text: str) -> dict[str, str]:
 
 
 def _literal(text: str) -> str:
-    """Return text in which placeholders (SARIF 2.1.0, 3.11.5) and embedded links (3.11.6) are escaped."""
+    """Return text with braces and brackets escaped, so that it has no placeholders or links (SARIF 2.1.0, 3.11.5 and 3.11.6)."""
     return re.sub(r"\[(?=[^\]]*\]\()", r"\\[", text.replace("{", "{{").replace("}", "}}"))
 
 

@@ -1,4 +1,7 @@
-"""Reports of several datasets as one document, in each of the formats; that of one dataset is as it is alone."""
+"""Write the reports of several datasets as one document, in any of the formats.
+
+The document of a single report is the same as that of `render`.
+"""
 
 import json
 from collections.abc import Callable, Sequence
@@ -15,15 +18,16 @@ MARKDOWN_BYTES: Final = 1_000_000
 
 
 def render_all(reports: Sequence[VerificationReport], format: Format, *, max_findings: int = MAX_FINDINGS) -> str:
-    """Return reports in one of the formats.
+    """Return one document with all reports, in one of the formats.
 
     Args:
-        reports: At least one.
+        reports: One report or more.
         format: One of `FORMATS`.
-        max_findings: The number of findings to show in `text` and `markdown`, of each dataset, and in `github`, of all.
+        max_findings: The number of findings to show: for each dataset in `text` and `markdown`, and for all datasets together in
+            `github`.
 
     Raises:
-        ValueError: There is no such format.
+        ValueError: `format` is not one of `FORMATS`.
     """
     if len(reports) == 1 or format not in FORMATS:
         return render(reports[0], format, max_findings=max_findings)
@@ -31,7 +35,7 @@ def render_all(reports: Sequence[VerificationReport], format: Format, *, max_fin
 
 
 def total_line(reports: Sequence[VerificationReport], *, paint: Paint = plain) -> str:
-    """Return how many datasets were verified, and what was found in all of them."""
+    """Return a line with the numbers of datasets, of datasets with errors, and of errors and warnings in all of them."""
     errors, warnings = (sum(getattr(report, f"{name}_count") for report in reports) for name in ("error", "warning"))
     failed = sum(not report.is_clean for report in reports)
     role: Role = "error" if errors else "warning" if warnings else "passed"
@@ -42,7 +46,7 @@ def total_line(reports: Sequence[VerificationReport], *, paint: Paint = plain) -
 def format_texts(
     reports: Sequence[VerificationReport], *, max_findings: int = MAX_FINDINGS, paint: Paint = plain
 ) -> str:
-    """Return the text of each report, and a line about all of them."""
+    """Return the text of each report, and a last line with the totals."""
     from episeek_pipelines.verify.formats.text import format_text
 
     parts = [format_text(report, max_findings=max_findings, paint=paint) for report in reports]
@@ -54,7 +58,7 @@ def _text(reports: Sequence[VerificationReport], max_findings: int) -> str:
 
 
 def _json(reports: Sequence[VerificationReport], _: int) -> str:
-    """Return the document of each report below `datasets`, and a summary over all of them."""
+    """Return a JSON document: the key `datasets` contains the document of each report, and `summary` the totals."""
     from episeek_pipelines.verify.formats.json_document import SCHEMA_VERSION, dump_json, format_json
 
     documents = [json.loads(format_json(report)) for report in reports]
@@ -99,7 +103,7 @@ def _github(reports: Sequence[VerificationReport], max_findings: int) -> str:
 
 
 def _markdown(reports: Sequence[VerificationReport], max_findings: int) -> str:
-    """Return a table of all datasets, and the report of each in which something was found, as far as GitHub takes them."""
+    """Return a table of all datasets and the reports of those with findings, up to the size that GitHub accepts."""
     from episeek_pipelines.verify.formats.markdown import code_span, format_markdown
 
     verdict = "passed" if all(report.is_clean for report in reports) else "failed"
@@ -114,7 +118,7 @@ def _markdown(reports: Sequence[VerificationReport], max_findings: int) -> str:
     found = [report for report in reports if report.findings]
     for number, report in enumerate(found):
         text = format_markdown(report, max_findings=max_findings, max_bytes=room // (len(found) - number))
-        # one level below the heading of all
+        # The heading of each report is one level below the heading of the document.
         part = f"#{text.rstrip()}"
         if len(part.encode()) + 2 > room:
             parts.append(f"The reports of {counted(len(found) - number, 'further dataset')} are left out here.")

@@ -1,4 +1,4 @@
-"""A report as plain text for people."""
+"""Write a report as plain text for people."""
 
 import math
 from typing import Final
@@ -11,11 +11,11 @@ from episeek_pipelines.verify.formats.visible import visible
 from episeek_pipelines.words import counted, human_bytes
 
 MISLEADING_FRAMES: Final = 0.5
-"""With a tolerance of so many frames, a reader may take the neighbour of the right frame."""
+"""Tolerance of timestamps, in frames, from which a reader may take a neighbour of the right frame."""
 
 
 def format_text(report: VerificationReport, *, max_findings: int = MAX_FINDINGS, paint: Paint = plain) -> str:
-    """Return the findings, the remarks and a summary line as text. Arguments as for `format_findings`."""
+    """Return the findings, the remarks and a summary line as text. The arguments are those of `format_findings`."""
     videos = "" if report.data_root is None else f", videos of {visible(report.data_root)}"
     parts = (
         format_findings(report, max_findings=max_findings, paint=paint),
@@ -26,12 +26,12 @@ def format_text(report: VerificationReport, *, max_findings: int = MAX_FINDINGS,
 
 
 def format_findings(report: VerificationReport, *, max_findings: int = MAX_FINDINGS, paint: Paint = plain) -> str:
-    """Return the findings by rule, errors first, each rule with its remedy; empty if there are none.
+    """Return the findings by rule, errors first, each rule with its remedy; an empty text if there are no findings.
 
     Args:
-        report: From `conclude` or `verify`.
+        report: The result of `conclude` or `verify`.
         max_findings: The number of findings to show. Every rule that was broken shows at least one.
-        paint: Colours severities and codes; by default there are no colours.
+        paint: The function that colours severities and codes; by default there are no colours.
     """
     lines = []
     for group in grouped(report.findings, max_findings=max_findings):
@@ -45,7 +45,7 @@ def format_findings(report: VerificationReport, *, max_findings: int = MAX_FINDI
 
 
 def format_remarks(report: VerificationReport) -> str:
-    """Return the notes of a report, its level, what was checked, and what was not, each on a line; empty if it says none of it."""
+    """Return lines with the notes of a report, the reason of its level, and what was and was not checked; empty if it has none."""
     lines = [f"note {note.code}  {note}" for note in report.notes]
     if report.level_reason:
         lines.append(f"level: {report.level}, {report.level_reason}")
@@ -63,7 +63,9 @@ def format_verdict(report: VerificationReport) -> str:
 
 
 def format_counts(report: VerificationReport, *, paint: Paint = plain) -> str:
-    """Return how much was found, and in how many episodes and files."""
+    """Return the verdict, the numbers of episodes, files and bytes that were read, and remarks on ignored findings and
+    timestamps.
+    """
     parts = [counted(report.episode_count, "episode"), counted(report.data_file_count, "data file")]
     if report.video_file_count:
         parts.append(counted(report.video_file_count, "video"))

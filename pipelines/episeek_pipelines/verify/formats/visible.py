@@ -1,7 +1,7 @@
-r"""Text from a dataset in a form that is safe to show: names of files and columns can hold any character.
+r"""Make text from a dataset safe to show, since names of files and columns can contain any character.
 
 Characters that a terminal, a log or an XML parser would act on or refuse are written as in a Python string: `\x1b`, `\n`,
-`\udcff`. Markup stays as it is: each format escapes its own.
+`\udcff`. Markup is not changed here: each format escapes its own markup.
 """
 
 import re
@@ -15,7 +15,7 @@ _HIDDEN: Final = re.compile(
     "\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069"
     # Separators of lines and paragraphs, and the byte order mark.
     "\\u2028\\u2029\\ufeff"
-    # Code points that are no characters: UTF-8 cannot encode surrogates, and XML 1.0 allows none of them.
+    # Surrogates, which UTF-8 cannot encode, and two code points that are not characters. XML 1.0 allows none of them.
     "\\ud800-\\udfff\\ufffe\\uffff"
     "]"
 )
@@ -25,7 +25,7 @@ _SHORT_ESCAPES: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 def visible(text: str, *, max_length: int | None = None) -> str:
     """Return `text` as one line without control characters and lone surrogates.
 
-    Text of more than `max_length` characters is cut, and ends with the number of its characters.
+    Text of more than `max_length` characters is cut, and ends with the number of characters of the whole text.
     """
     shown = _HIDDEN.sub(_escape, text[:max_length])
     if max_length is not None and max(len(text), len(shown)) > max_length:
