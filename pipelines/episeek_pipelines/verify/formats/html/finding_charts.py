@@ -27,6 +27,9 @@ from episeek_pipelines.words import counted
 
 _WIDEST_BAR = 24.0
 
+_LEAST = 1e-290
+"""Values closer to 0 are drawn as 0: no unit for them is a number."""
+
 
 @dataclass(frozen=True, slots=True)
 class Key:
@@ -127,7 +130,9 @@ def _value_axis(parts: Sequence[np.ndarray]) -> tuple[Axis, float]:
     low, high = float(values.min()), float(values.max())
     largest = max(abs(low), abs(high))
     scale = 1.0
-    if not 0.01 <= largest < 1e5 and largest > 1e-290:
+    if largest < _LEAST:
+        low = high = largest = 0.0
+    elif not 0.01 <= largest < 1e5:
         scale = 10.0 ** (3 * math.floor(math.log10(largest) / 3))
     low, high, largest = low / scale, high / scale, largest / scale
     # neighbouring labels differ

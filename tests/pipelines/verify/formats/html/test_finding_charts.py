@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from episeek_pipelines.verify.findings.charts import LagChart, RangeChart, RowChart, Trace
@@ -69,6 +69,8 @@ def test_lags_are_a_bar_for_each_of_which_late_ones_differ():
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=9))
+@example([5.4e-291])
+@example([5e-324, -1e308])
 def test_any_finite_values_are_drawn(numbers):
     values = np.array(numbers)
     _, svg = drawing(RowChart(0, 10**9, (Trace("x", values),), (10**9,)))
