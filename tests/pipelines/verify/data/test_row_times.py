@@ -79,4 +79,4 @@ def test_times_are_left_alone_where_a_row_is_missing(tmp_path: Path):
     [found] = findings(root)
     assert found.more == 52 - 21 - 1
     assert "the time of its frame_index" in found.expected
-    assert found.advice.startswith("leave timestamp as it is")
+    assert found.advice.startswith("do not change timestamp")
