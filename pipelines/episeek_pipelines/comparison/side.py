@@ -179,7 +179,7 @@ def _root_of_videos(dataset: Dataset, listed: Files, data_root: str | None) -> R
 
 
 def _folder_of(paths: set[str]) -> str:
-    """Return the first folder that all paths have in common; empty where they have none."""
+    """Return the outermost folder if all paths have the same one, otherwise an empty text."""
     first = {path.partition("/")[0] for path in paths}
     return first.pop() if len(first) == 1 else ""
 

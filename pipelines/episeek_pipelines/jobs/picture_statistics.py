@@ -1,4 +1,4 @@
-"""The statistics of pictures of a dataset under repair: sampled frames of each episode are decoded, in a graph of their own.
+"""Compute the picture statistics of a dataset under repair from sampled frames of each episode, which a graph decodes.
 
 Videos are indexed first, so that the frames of an episode come as a clip, by one range of its file; each picture becomes a
 histogram as soon as it is decoded. Pictures in rows are read one row group at a time.
@@ -39,7 +39,7 @@ Histogram = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """Some episodes of one feature, by number and length; of a feature of rows, those of one data file."""
+    """A batch of episodes of one picture feature, by number and length. If the pictures are in rows, all are in one data file."""
 
     feature: str
     episodes: tuple[tuple[int, int], ...]

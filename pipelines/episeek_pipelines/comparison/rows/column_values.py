@@ -1,8 +1,10 @@
-"""The values of a column in one form, whatever their Arrow type: their digest, and the rows in which two columns differ.
+"""Compute digests of column values that do not depend on their Arrow type, and find the rows in which two columns differ.
 
-Values are compared bit for bit: NaN equals a NaN of the same bits, 0.0 is not -0.0, a null is no empty text or list, and an int32
-is no int64. Kinds of one thing are the same: lists, large lists and lists of a fixed size; texts and large texts; values and
-dictionaries of them. So a digest does not depend on row groups, encodings, or who wrote the file.
+Values are compared bit for bit: NaN equals a NaN with the same bits, 0.0 differs from -0.0, a null from an empty text or list, and
+an
+int32 from an int64. Types that hold the same values are treated alike: lists, large lists and lists of a fixed size; texts and
+large
+texts; values and dictionaries of them. Therefore a digest does not depend on row groups, encodings or the writer of the file.
 """
 
 import hashlib
@@ -25,7 +27,7 @@ Int64Array = npt.NDArray[np.int64]
 
 
 def type_text(dtype: pa.DataType) -> str:
-    """Return the type of values in words, the same for all types that hold the same values."""
+    """Return a description of a type. It is the same for all types that hold the same values."""
     dtype = storage_type(dtype)
     if pa.types.is_dictionary(dtype):
         return type_text(dtype.value_type)
@@ -43,7 +45,7 @@ def digests_of(values: pa.Array, bounds: Sequence[int]) -> list[bytes]:
 
     Args:
         values: The column.
-        bounds: The first row of each run, rising, and the row after the last one.
+        bounds: The first row of each run, ascending, and the row after the last run.
     """
     rows = np.asarray(bounds, np.int64)
     parts = [
@@ -61,12 +63,15 @@ def digest_of(values: pa.Array) -> bytes:
 
 
 def differing_rows(a: pa.Array, b: pa.Array) -> BoolArray:
-    """Return for each row whether two arrays of the same type, in words, and of the same length differ; shape [rows]."""
+    """Return whether two arrays differ in each row; shape [rows].
+
+    Their types must have the same `type_text`, and their lengths be equal.
+    """
     return _differing(_plain(a), _plain(b))
 
 
 def _plain(values: pa.Array) -> pa.Array:
-    """Return the values without dictionaries and extension types, at least at the outside."""
+    """Return the values without dictionaries and extension types at the outermost level."""
     if isinstance(values, pa.ExtensionArray):
         values = values.storage
     if pa.types.is_map(values.type):
@@ -77,20 +82,21 @@ def _plain(values: pa.Array) -> pa.Array:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Part:
-    """One array of which the values of a column consist: their bytes, or which of them are no nulls."""
+    """One of the arrays that make up the values of a column: bytes of values, or a mask of values that are not null."""
 
     starts: Int64Array
-    """Where the values of each row of the column begin, and where those of the last one end; bytes of `data`."""
+    """The offsets in `data`, in bytes, at which the values of each row begin, and at which those of the last row end."""
     data: memoryview | None = None
     valid: BoolArray | None = None
-    """Without `data`: which values are no nulls; None where there are no nulls."""
+    """For a mask, whether each value is not null; None if there are no nulls."""
 
 
 def _parts(values: pa.Array, rows: Int64Array) -> Iterator[_Part]:
-    """Yield the parts of an array, of which row k of the column has the values `[rows[k], rows[k + 1])`.
+    """Yield the parts of an array, in which row k of the column has the values `[rows[k], rows[k + 1])`.
 
-    The order and the number of the parts follow from the type, and the length of each from the parts before it. So two runs of rows
-    have the same digest only where all their parts are the same.
+    The type determines the order and number of the parts, and earlier parts determine the length of each. Therefore two runs of
+    rows
+    have the same digest only if all their parts are the same.
     """
     if pa.types.is_null(values.type):
         return
@@ -115,7 +121,7 @@ def _parts(values: pa.Array, rows: Int64Array) -> Iterator[_Part]:
 def _digest(
     digest: Any, parts: Sequence[tuple[BoolArray | None, memoryview | None, list[int]]], number: int, row_count: int
 ) -> bytes:
-    """Return the digest of a run of rows, continuing one of their type."""
+    """Return the digest of a run of rows, continued from `digest`, which covers the type."""
     digest.update(row_count.to_bytes(8, "little"))
     for valid, data, starts in parts:
         start, stop = starts[number], starts[number + 1]
@@ -130,7 +136,7 @@ def _digest(
 
 
 def _sums(lengths: Int64Array) -> Int64Array:
-    """Return the sum of the lengths before each one, and of all of them."""
+    """Return the cumulative sums of the lengths, beginning with 0 and ending with their total."""
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
 
 
@@ -173,7 +179,7 @@ def _fields(values: pa.Array) -> Iterator[pa.Array]:
 
 
 def _lengths(values: pa.Array) -> Int64Array:
-    """Return the length of each list, text or value of bytes; 0 for nulls."""
+    """Return the length of each list, text or byte string; 0 for nulls."""
     if pa.types.is_fixed_size_list(values.type):
         lengths = np.full(len(values), values.type.list_size, np.int64)
     elif is_any_list(values.type) or pa.types.is_map(values.type):
@@ -184,7 +190,7 @@ def _lengths(values: pa.Array) -> Int64Array:
 
 
 def _elements(values: pa.Array) -> pa.Array:
-    """Return the elements of all lists, without those that a null hides."""
+    """Return the elements of all lists that are not null, one list after the other."""
     if pa.types.is_map(values.type):
         return pa.StructArray.from_arrays([values.keys, values.items], ["key", "value"])
     return values.flatten()
@@ -204,7 +210,7 @@ def _offsets(values: pa.Array) -> Int64Array:
 
 
 def _bytes_of(values: pa.Array) -> memoryview:
-    """Return the bytes of large texts one after the other, without those that a null hides."""
+    """Return the bytes of all large texts that are not null, one text after the other."""
     if values.null_count:
         values = values.drop_null()
     if not len(values) or values.buffers()[2] is None:
@@ -214,7 +220,7 @@ def _bytes_of(values: pa.Array) -> memoryview:
 
 
 def _fixed(values: pa.Array) -> bytes:
-    """Return the bytes of values of a fixed width, with zeros where a value is null."""
+    """Return the bytes of values of a fixed width, with zeros in place of nulls."""
     if pa.types.is_boolean(values.type):
         values = values.cast(pa.uint8())
     width = int(values.type.bit_width) // 8

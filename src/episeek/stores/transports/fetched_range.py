@@ -1,4 +1,4 @@
-"""A source for bytes in memory: a clip whose bytes were fetched already reads them from here."""
+"""A byte source for bytes in memory, from which a clip reads if its bytes have already been fetched."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class FetchedRange:
         return len(self.payload)
 
     def identity(self, path: str) -> FileIdentity:
-        """Raise ReadError: a range in memory does not say which file it is of."""
+        """Raise ReadError, since a range in memory has no identity of its file."""
         hint = "use the source of the index"
         raise ReadError(f"{self.root}/{path}", "a range in memory", "the file itself", hint)
 

@@ -1,7 +1,8 @@
 """The transport through fsspec, for stores that no other transport reads and where obstore is not installed.
 
-The answers of HTTP servers and S3 are checked in full: the range in it, the size and the identity of the file. Other file
-systems return bytes and nothing else: there the length is checked, and the identity is requested once in each process.
+The answers of HTTP servers and S3 are checked in full: the returned range, and the size and identity of the file. Other file
+systems
+return only bytes. For them the length is checked, and the identity is requested once in each process.
 """
 
 import asyncio
@@ -44,7 +45,7 @@ T = TypeVar("T")
 _CHUNK_BYTES = 1 << 20
 
 _SLOW_BYTES_PER_SECOND = 1 << 18
-"""Slowest rate that a store may send at, where progress of a request cannot be seen."""
+"""Slowest rate, in bytes per second, at which a store may send if the progress of a request cannot be observed."""
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
@@ -95,11 +96,14 @@ class FsspecSource:
 
     @property
     def answers_have_identity(self) -> bool:
-        """Whether the answer to each range request says which version of the file it is of, which is compared."""
+        """Whether the answer to each range request identifies the version of the file, which is then compared."""
         return kind_of(self.root).fsspec_range_has_identity
 
     def get_tail(self, path: str, byte_count: int) -> bytes:
-        """Return the last bytes of a file, or all of a smaller one: over HTTP one request, where the server has suffix ranges."""
+        """Return the last bytes of a file, or all of a smaller file.
+
+        Over HTTP this takes one request if the server supports suffix ranges.
+        """
         if byte_count > 0 and self._seen.get().get(path) is None:
             where = f"{self._url(path)}, the last {byte_count} bytes"
             found = self._with_retries(partial(self._tail_once, path, byte_count), where, "the end of the file")
@@ -153,7 +157,7 @@ class FsspecSource:
         return data, identity
 
     def _tail_once(self, path: str, byte_count: int) -> tuple[bytes, FileIdentity] | None:
-        """Return the end of a file; None where the store does not answer to suffix ranges."""
+        """Return the end of a file, or None if the store does not support suffix ranges."""
         fs, full_path = self._resolve(path)
         if not _is_http(fs):
             return None
@@ -163,7 +167,7 @@ class FsspecSource:
         return found
 
     def _require_size(self, path: str, stop: int, where: str) -> None:
-        """Raise ShortReadError if the file ends before `stop`: trying again is of no use then."""
+        """Raise ShortReadError if the file ends before `stop`, since trying again cannot help then."""
         now = identity_of(self._info_once(path))
         if now is not None and now.size < stop:
             self._seen.get().note(path, now, where=where)
@@ -177,12 +181,12 @@ class FsspecSource:
         return cast(dict[str, Any], self._wait_for(None, partial(fs.info, full_path)))
 
     def _wait_for(self, fs: AsyncFileSystem | None, call: Callable[[], Any], *, seconds: float | None = None) -> Any:
-        """Return the result of a call, or of a coroutine on the event loop of `fs`, within a time limit.
+        """Return the result of a call, or of a coroutine that runs on the event loop of `fs`, within a time limit.
 
         Args:
             fs: The file system with the event loop; None for a call that blocks.
             call: The call, or the function that makes the coroutine.
-            seconds: The limit; None allows for a connection and a first byte.
+            seconds: The limit; None for the time limits of opening a connection and receiving the first byte.
         """
         limit = _first_byte_seconds(self.policy) if seconds is None else seconds
         try:
@@ -212,7 +216,7 @@ class FsspecSource:
 
 
 def identity_of(info: dict[str, Any]) -> FileIdentity | None:
-    """Return the identity of a file from `fs.info` or a listing; None where the size is missing."""
+    """Return the identity of a file from `fs.info` or a listing, or None if the size is missing."""
     if info.get("size") is None:
         return None
     lfs = info.get("lfs") or {}
@@ -255,7 +259,9 @@ def _first_byte_seconds(policy: RetryPolicy) -> float:
 
 
 async def _http_range(fs: Any, url: str, byte_range: ByteRange, policy: RetryPolicy) -> tuple[bytes, FileIdentity]:
-    """Return a range and the identity of its file, by the session of fsspec's HTTP file system, which checks the status only."""
+    """Return a range and the identity of its file, through the session of fsspec's HTTP file system, which only checks the
+    status.
+    """
     start, stop = byte_range
     async with _patience(policy) as patience, _http_answer(fs, url, f"{start}-{stop - 1}") as response:
         fs._raise_not_found_for_status(response, url)
@@ -265,7 +271,10 @@ async def _http_range(fs: Any, url: str, byte_range: ByteRange, policy: RetryPol
 
 
 async def _http_tail(fs: Any, url: str, byte_count: int, policy: RetryPolicy) -> tuple[bytes, FileIdentity] | None:
-    """Return the end of a file and its identity, by a suffix range (RFC 9110, 14.1.2); None where it is answered otherwise."""
+    """Request the end of a file with a suffix range (RFC 9110, 14.1.2).
+
+    Return it and the identity, or None for any other answer.
+    """
     async with _patience(policy) as patience, _http_answer(fs, url, f"-{byte_count}") as response:
         if response.status in (200, 400, 405, 416, 501):
             return None
@@ -284,7 +293,7 @@ async def _http_tail(fs: Any, url: str, byte_count: int, policy: RetryPolicy) ->
 
 @asynccontextmanager
 async def _http_answer(fs: Any, url: str, wanted: str) -> AsyncIterator[Any]:
-    """Request a range, `first-last` or `-length`, and give the response, whose body has not been read."""
+    """Request a range, `first-last` or `-length`, and yield the response before its body is read."""
     options = dict(fs.kwargs)
     headers = {**options.pop("headers", {}), "Range": f"bytes={wanted}", "Accept-Encoding": "identity"}
     session = await fs.set_session()
@@ -293,7 +302,7 @@ async def _http_answer(fs: Any, url: str, wanted: str) -> AsyncIterator[Any]:
 
 
 async def _s3_range(fs: Any, path: str, byte_range: ByteRange, policy: RetryPolicy) -> tuple[bytes, FileIdentity]:
-    """Return a range and the identity of its file, by s3fs."""
+    """Return a range and the identity of its file, through s3fs."""
     start, stop = byte_range
     bucket, key, _ = fs.split_path(path)
     async with _patience(policy) as patience:
@@ -308,7 +317,7 @@ async def _s3_range(fs: Any, path: str, byte_range: ByteRange, policy: RetryPoli
 
 @asynccontextmanager
 async def _patience(policy: RetryPolicy) -> AsyncIterator[asyncio.Timeout]:
-    """Limit the time until the next byte; the caller extends the limit with every part. Raises Transient."""
+    """Limit the time until the next byte. The caller extends the limit after every part. Raises Transient when it is exceeded."""
     try:
         async with asyncio.timeout(_first_byte_seconds(policy)) as patience:
             yield patience
@@ -318,7 +327,7 @@ async def _patience(policy: RetryPolicy) -> AsyncIterator[asyncio.Timeout]:
 
 
 async def _body(stream: Any, count: int, policy: RetryPolicy, patience: asyncio.Timeout) -> bytes:
-    """Return the bytes of a response, at most one more than `count`, so that a longer response is noticed."""
+    """Return the body of a response, but at most `count` + 1 bytes, so that a body that is too long is noticed."""
     data = bytearray()
     while len(data) <= count and (part := await stream.read(min(count + 1 - len(data), _CHUNK_BYTES))):
         data += part

@@ -19,12 +19,12 @@ class LocalSource:
 
     @property
     def probe_bytes(self) -> int:
-        """One page."""
+        """One page of memory."""
         return 1 << 12
 
     @property
     def tail_bytes(self) -> int:
-        """One page, because probing first costs nothing."""
+        """One page of memory, because probing a local file first costs nothing."""
         return 1 << 12
 
     def identity(self, path: str) -> FileIdentity:
@@ -60,7 +60,7 @@ class LocalSource:
 
     @property
     def answers_have_identity(self) -> bool:
-        """Whether the answer to each range request says which version of the file it is of, which is compared."""
+        """Whether the answer to each range request identifies the version of the file, which is then compared."""
         return False
 
     def get_tail(self, path: str, byte_count: int) -> bytes:

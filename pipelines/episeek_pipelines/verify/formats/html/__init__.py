@@ -1,1 +1,1 @@
-"""A report as one HTML page; the templates hold its structure, the modules their values."""
+"""Render a report as one HTML page. Templates hold its structure; the modules here compute their values."""

@@ -1,4 +1,4 @@
-"""The parts that report pages share: templates that escape every value, style sheets, and a policy that lets no text run."""
+"""The parts that report pages share: templates that escape every value, style sheets, and a policy that runs no text as code."""
 
 import base64
 import hashlib

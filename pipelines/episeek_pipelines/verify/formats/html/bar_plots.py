@@ -27,7 +27,7 @@ _LENGTH_BARS: Final = 40
 _INTERVAL_BARS: Final = 24
 
 _MOST_SINGLE_INTERVALS: Final = 8
-"""Up to so many different intervals have a bar each; more are binned."""
+"""Up to this many different intervals, each has a bar of its own. More intervals are binned."""
 
 
 def episode_lengths(figures: Figures) -> Plot:
@@ -117,7 +117,7 @@ def _round_width(least: float) -> int:
 
 
 def _frames_axis(edges: Sequence[int], title: str) -> Axis:
-    """Return an axis whose bars are centred on the whole numbers that they count; few bars get room at their sides."""
+    """Return an axis with bars centred on the whole numbers that they count. If there are few bars, there is room at both sides."""
     width = edges[1] - edges[0]
     room = max(0, 9 - len(edges)) * width // 2
     low = edges[0] - room

@@ -25,7 +25,7 @@ from episeek_pipelines.verify.formats.html.svg_chart import (
 from episeek_pipelines.verify.formats.html.text import byte_size, byte_unit, significant
 
 MOST_POINTS: Final = 120
-"""Up to so many episodes of a camera are drawn one by one; more are binned."""
+"""Up to this many episodes of a camera are drawn one by one. More episodes are binned."""
 
 _BINS: Final = 110
 
@@ -85,7 +85,7 @@ def _over_episodes(
     *,
     unit: str = "",
 ) -> Plot:
-    """Return a plot of one value per episode and camera; many episodes are shown as least, median and most of bins."""
+    """Return a plot of one value per episode and camera. Many episodes are binned, and shown as minimum, median and maximum."""
     finite = [(clipped(index[np.isfinite(values)]), values[np.isfinite(values)]) for index, values in series]
     is_binned = max(index.size for index, _ in finite) > MOST_POINTS
     kind = "line" if is_binned else "points"
@@ -122,7 +122,7 @@ def _over_episodes(
 def _binned(
     index: Int64Array, values: Float64Array, first: int, last: int
 ) -> tuple[list[float], list[float], list[float], list[float]]:
-    """Return middle, least, median and most of the bins that hold an episode; `index` must rise."""
+    """Return the middle, minimum, median and maximum of each bin that holds an episode. `index` must be ascending."""
     position = (index.astype(np.float64) - first) * (_BINS / (float(last) - first + 1))
     bins, starts = np.unique(position.astype(np.int64), return_index=True)
     medians = [float(np.median(values[a:b])) for a, b in pairwise([*starts.tolist(), values.size])]

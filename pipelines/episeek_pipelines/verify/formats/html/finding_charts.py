@@ -1,4 +1,4 @@
-"""Charts of findings: values around a spike, ranges of dimensions, and the lag of an action, each with its legend."""
+"""Draw the charts of findings: values around a spike, ranges of dimensions, and the lag of an action, each with its legend."""
 
 import math
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from episeek_pipelines.words import counted
 _WIDEST_BAR = 24.0
 
 _LEAST = 1e-290
-"""Values closer to 0 are drawn as 0: no unit for them is a number."""
+"""Values closer to 0 than this are drawn as 0, since their axis would need a unit that a float cannot hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def drawn(chart: FindingChart) -> DrawnChart:
 
 
 def _rows(chart: RowChart) -> DrawnChart:
-    """Draw values over rows: a line for each trace, and marks at the rows in question."""
+    """Draw values over rows: a line for each dimension, and marks at the rows of the finding."""
     count = max(len(trace.values) for trace in chart.traces)
     first, last = chart.first_row, chart.first_row + count - 1
     y, scale = _value_axis([trace.values for trace in chart.traces])

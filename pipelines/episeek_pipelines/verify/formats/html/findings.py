@@ -1,4 +1,4 @@
-"""Findings as tables, one for each rule that was broken, and the choices of their filters."""
+"""Arrange findings in tables, one for each broken rule, and collect the choices of the page's filters."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -12,12 +12,14 @@ from episeek_pipelines.verify.rules import RULES, Rule, Severity
 from episeek_pipelines.words import counted
 
 MOST_ROWS: Final = 20_000
-"""Findings that the page lists at most."""
+"""Greatest number of findings that the page lists."""
 _OPEN_ROWS: Final = 60
-"""Small tables are open at first until they have so many rows together: the reader should see all rules at a glance."""
+"""Small tables are open at first as long as together they have at most this many rows, so that all rules can be seen at a
+glance.
+"""
 _SMALL_TABLE: Final = 20
 _WARNING_ROWS: Final = 100
-"""Findings of each rule that are listed even if there are more errors than can be listed."""
+"""Number of findings of each rule that are listed even if there are more errors than the page can list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Column:
 
     name: str
     cell_class: str
-    """The script and the style sheet know these classes."""
+    """The CSS class, which the script and the style sheet use, too."""
     heading: str
 
     def value_of(self, found: Finding) -> object:
@@ -46,7 +48,7 @@ _COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class RuleGroup:
-    """The findings of one rule with one severity; `listed` of them are on the page."""
+    """The findings of one rule with one severity. The page lists the first `listed` of them."""
 
     code: str
     severity: Severity
@@ -63,7 +65,7 @@ class RuleGroup:
 
     @property
     def count(self) -> int:
-        """Return the number of findings, including those that a finding stands for."""
+        """Return the number of findings, including the further places that single findings count."""
         return finding_count(self.findings)
 
     @property
@@ -73,7 +75,7 @@ class RuleGroup:
 
     @property
     def picturable(self) -> int:
-        """Return the number of findings that pictures show."""
+        """Return the number of findings that can be shown with pictures."""
         return sum(found.strip is not None for found in self.findings)
 
     @property
@@ -113,7 +115,7 @@ class Filters:
 def group_findings(findings: Sequence[Finding], *, most_rows: int = MOST_ROWS) -> list[RuleGroup]:
     """Group findings by severity and code, errors first.
 
-    If there are too many to list, errors take precedence, and every rule keeps some.
+    If there are too many to list, errors take precedence, but some findings of every rule are listed.
     """
     groups = [
         (severity, code, tuple(members))
@@ -135,7 +137,7 @@ def group_findings(findings: Sequence[Finding], *, most_rows: int = MOST_ROWS) -
 
 
 def _with_few_pictures(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return findings without pictures after the first `MOST_STRIPS` that have some: those of several datasets have more."""
+    """Return the findings, of which only the first `MOST_STRIPS` with pictures keep them: several datasets may have more."""
     kept: list[Finding] = []
     count = 0
     for found in findings:
@@ -150,7 +152,7 @@ def _with_few_pictures(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def _with_few_charts(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return findings without charts after the first `MOST_CHARTED` that have some."""
+    """Return the findings, of which only the first `MOST_CHARTED` with charts keep them."""
     kept: list[Finding] = []
     count = 0
     for found in findings:
@@ -160,7 +162,7 @@ def _with_few_charts(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def filters_of(groups: Sequence[RuleGroup]) -> Filters:
-    """Return the choices that the findings of some groups allow."""
+    """Return the filter choices that occur in the findings of the groups."""
     severities: dict[str, int] = {}
     for group in groups:
         severities[group.severity] = severities.get(group.severity, 0) + group.count
@@ -174,7 +176,7 @@ def filters_of(groups: Sequence[RuleGroup]) -> Filters:
 
 
 def _share(sizes: Sequence[int], room: int) -> list[int]:
-    """Divide room among sizes, small ones first: larger ones get what a small one does not need. Each gets at least one."""
+    """Divide `room` among groups of the given sizes. Each gets at least one; what small groups do not need goes to larger ones."""
     given = [0] * len(sizes)
     by_size = sorted(range(len(sizes)), key=sizes.__getitem__)
     for remaining, position in zip(range(len(sizes), 0, -1), by_size, strict=True):

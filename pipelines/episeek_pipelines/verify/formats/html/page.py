@@ -1,7 +1,7 @@
-"""A report as one HTML page that needs nothing else: no other file, no network, and no script to be read.
+"""Render a report as one HTML page that needs no other file and no network, and that can be read without its script.
 
-The same report gives the same page. Templates escape every value, and the policy of the page allows only its own style sheet
-and script, by their digests. So no text of a dataset can run.
+The same report gives the same page. Templates escape every value, and the policy of the page allows only its own style sheet and
+script, by their digests, so that no text of a dataset can run as code.
 """
 
 import math
@@ -23,7 +23,7 @@ _PACKAGE = "episeek_pipelines.verify.formats.html"
 
 
 def format_html(report: VerificationReport) -> str:
-    """Return the page; it can be written as UTF-8 whatever names the dataset has."""
+    """Return the HTML page of a report. It can be written as UTF-8 whatever names the dataset has."""
     style, script = asset(_PACKAGE, "page.css"), asset(_PACKAGE, "page.js")
     verdict, sentence = _verdict(report)
     groups = group_findings(report.findings)
@@ -58,7 +58,7 @@ def _verdict(report: VerificationReport) -> tuple[str, str]:
 
 
 def _counts(report: VerificationReport) -> list[tuple[str, int, str]]:
-    """Return name, count and CSS class of each counter."""
+    """Return the name, the count and the CSS class of each counter at the top of the page."""
     return [
         ("Errors", report.error_count, "error"),
         ("Warnings", report.warning_count, "warning"),
@@ -68,7 +68,7 @@ def _counts(report: VerificationReport) -> list[tuple[str, int, str]]:
 
 
 def _about_run(report: VerificationReport) -> list[tuple[str, str]]:
-    """Return terms and texts that describe the dataset and the run."""
+    """Return pairs of a term and a text that describe the dataset and the run."""
     entries = []
     if report.date is not None:
         entries.append(("Date", f"{report.date:%Y-%m-%d %H:%M %Z}".rstrip()))
@@ -111,7 +111,7 @@ _FLAGS = {
     "seed": "seed",
     "burned_in_bits": "burned-in-bits",
 }
-"""Options of the command line by field; the level is shown on its own."""
+"""Options of the command line, by the field of `VerifyOptions`. The level is missing, since the page shows it separately."""
 
 
 def _rules(report: VerificationReport, groups: Sequence[RuleGroup]) -> list[Rule]:

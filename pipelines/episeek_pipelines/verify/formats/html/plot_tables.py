@@ -1,4 +1,4 @@
-"""The table below a plot, which also is its legend."""
+"""Make the table below a plot, which is also its legend."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from episeek_pipelines.words import counted
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A cell of a table: its text, and a detail in small type."""
+    """A cell of a table: a text, and a detail in small type."""
 
     text: str
     detail: str = ""
@@ -48,7 +48,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A drawing and its table; without a table only the sentence `about`, which says why there is no plot."""
+    """A drawing and its table. Without them, the sentence `about` says why there is no plot."""
 
     about: str
     title: str = ""
@@ -75,7 +75,7 @@ def series_key(series: int, camera: CameraFigures, kind: str) -> SeriesKey:
 def value_row(
     key: SeriesKey | None, index: Int64Array, values: Float64Array, show: Callable[[float], str], *, missing: int = 0
 ) -> Row:
-    """Return count, least, median and most of values; least and most with their first episode."""
+    """Return a row with the count, minimum, median and maximum of values; minimum and maximum with their first episode."""
     count = Cell(number(values.size), f"{number(missing)} unknown" if missing else "")
     if not values.size:
         return Row((count, _NO_VALUE, _NO_VALUE, _NO_VALUE), key)
@@ -87,7 +87,7 @@ def value_row(
 
 
 def interval_row(key: SeriesKey, intervals: Int64Array, counts: Int64Array) -> Row:
-    """Return count, least, median and most of distinct, rising values, given how often each occurs."""
+    """Return a row with the count, minimum, median and maximum of distinct ascending values, given how often each occurs."""
     if not intervals.size:
         return Row((Cell("0"), _NO_VALUE, _NO_VALUE, _NO_VALUE), key)
     reached = np.cumsum(counts)

@@ -1,4 +1,4 @@
-"""Figures as numbers that can be drawn, even if a damaged dataset holds extreme ones."""
+"""Limit figures to numbers that can be drawn, since a damaged dataset may hold extreme ones."""
 
 from typing import Final, TypeVar
 
@@ -8,7 +8,7 @@ from episeek_pipelines.verify.findings.figures import Figures
 Values = TypeVar("Values", Int64Array, Float64Array)
 
 _EXTREME: Final = 10**12
-"""Numbers beyond this one are replaced by it."""
+"""The largest number that is drawn. Larger numbers are replaced by it."""
 
 
 def clipped(values: Values) -> Values:

@@ -1,7 +1,7 @@
 """The plots of a dataset: episode lengths, keyframe intervals, bytes and drift.
 
-Long data is binned, so a plot of a million episodes is no larger than a plot of some hundreds. Each plot has a table of its
-values, which also is its legend.
+Long data is binned, so a plot of a million episodes is no larger than a plot of a few hundred. Each plot has a table of its values,
+which is also its legend.
 """
 
 from typing import Final
@@ -13,7 +13,7 @@ from episeek_pipelines.verify.formats.html.plot_tables import Plot
 from episeek_pipelines.verify.rules import Level, includes
 
 SERIES: Final = 6
-"""Cameras in one plot: more colours and shapes are hard to distinguish."""
+"""Greatest number of cameras in one plot: more colours and shapes are hard to distinguish."""
 MOST_CAMERAS: Final = 24
 
 

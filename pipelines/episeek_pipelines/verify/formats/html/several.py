@@ -17,7 +17,7 @@ _PACKAGE = "episeek_pipelines.verify.formats.html"
 
 
 def format_html_all(reports: Sequence[VerificationReport]) -> str:
-    """Return the page. The files of findings begin with the dataset that they are in; figures are on pages of one dataset."""
+    """Return the page. The paths of findings begin with their dataset. Plots are only on pages of a single dataset."""
     style, script = asset(_PACKAGE, "page.css"), asset(_PACKAGE, "page.js")
     findings = sorted(_placed(report.root, found) for report in reports for found in report.findings)
     groups = group_findings(findings)
@@ -55,7 +55,7 @@ def format_html_all(reports: Sequence[VerificationReport]) -> str:
 
 
 def _placed(root: str, found: Finding) -> Finding:
-    """Return a finding whose file begins with its dataset."""
+    """Return a finding whose path begins with its dataset."""
     file = found.location.file
     is_full = file is not None and (file.startswith("/") or "://" in file)
     place = file if is_full else f"{root}/{file}" if file else root

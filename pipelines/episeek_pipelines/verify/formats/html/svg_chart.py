@@ -19,7 +19,7 @@ TOP: Final = 30
 BOTTOM: Final = 200
 _AXIS_HEIGHT: Final = 46
 _WIDEST_CHARACTER: Final = 10.0
-"""Width of a character in the larger type of narrow windows."""
+"""Width of a character, in view box units, in the larger type of narrow windows."""
 
 _MARKERS: Final = (
     "m-3.2 0a3.2 3.2 0 1 0 6.4 0a3.2 3.2 0 1 0-6.4 0",
@@ -29,7 +29,7 @@ _MARKERS: Final = (
     "m-3.2-3.2l6.4 6.4m0-6.4l-6.4 6.4",
     "m-4 0h8m-4-4v8",
 )
-"""Circle, square, triangle, diamond, cross and plus."""
+"""SVG paths of the markers: circle, square, triangle, diamond, cross and plus."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ def round_axis(
     """Return an axis with ticks at multiples of 1, 2 or 5 times a power of ten.
 
     Args:
-        low: The least value, finite.
-        high: The largest.
+        low: The smallest value, finite.
+        high: The largest value, finite.
         title: The quantity and its unit.
         most: The largest number of intervals between ticks.
         whole: Whether ticks are whole numbers.
@@ -73,7 +73,7 @@ def round_axis(
 
 
 def _round_step(least: float, whole: bool) -> tuple[float, int]:
-    """Return the smallest round step of at least `least`, and the decimals that its multiples need."""
+    """Return the smallest round step that is not less than `least`, and the number of decimals that its multiples need."""
     if whole and least <= 1:
         return 1.0, 0
     exponent = math.floor(math.log10(least))
@@ -103,7 +103,7 @@ def tick_label(value: float, decimals: int = 0) -> str:
 
 
 def ticks_that_fit(largest: float, decimals: int = 0) -> int:
-    """Return how many labels of the length of that of `largest` fit on a horizontal axis."""
+    """Return how many labels as long as the label of `largest` fit on a horizontal axis."""
     return max(2, min(8, int((RIGHT - LEFT) / ((len(tick_label(largest, decimals)) + 2) * _WIDEST_CHARACTER))))
 
 
@@ -117,7 +117,7 @@ class Chart:
     y: Axis
     marks: tuple[str, ...]
     second_x: Axis | None = None
-    """The same range in another unit, below the first."""
+    """A second horizontal axis below the first: the same range in another unit."""
 
     def svg(self) -> Markup:
         """Return the chart as an element."""
@@ -182,7 +182,7 @@ def points(x: Axis, y: Axis, places: Sequence[tuple[float, float]], *, series: i
 
 
 def band(x: Axis, y: Axis, spans: Sequence[tuple[float, float, float]], *, width: float, series: int) -> str:
-    """Return bars from least to most at each position: (x, least, most); they are `width` view box units wide."""
+    """Return a bar for each span (x, minimum, maximum). Bars are `width` view box units wide."""
     drawn = []
     for at, least, most in spans:
         bottom, top = y_of(y, least), y_of(y, most)
@@ -194,7 +194,7 @@ def band(x: Axis, y: Axis, spans: Sequence[tuple[float, float, float]], *, width
 
 
 def line(x: Axis, y: Axis, places: Sequence[tuple[float, float]], *, series: int) -> str:
-    """Return a line through all places, dashed in the way of the series."""
+    """Return a line through all places, with the dash pattern of the series."""
     drawn = "L".join(f"{coordinate(x_of(x, a))} {coordinate(y_of(y, b))}" for a, b in places)
     return f'<path class="s{series} line" d="M{drawn}"/>' if drawn else ""
 
@@ -204,7 +204,7 @@ def swatch(*, series: int, kind: str) -> Markup:
 
     Args:
         series: The series.
-        kind: "bar", "points", "line" (within a band), "trace" (a line alone) or "range" (a bar from least to most).
+        kind: "bar", "points", "line" (within a band), "trace" (a line by itself) or "range" (a bar from minimum to maximum).
     """
     if kind == "bar":
         mark = f'<rect class="s{series}" x="4" y="2" width="16" height="10"/>'

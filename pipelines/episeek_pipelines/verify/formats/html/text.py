@@ -1,4 +1,4 @@
-"""Text of the page: words that are safe to show, and numbers with their units."""
+"""Make the texts of the page: escaped words, and numbers with their units."""
 
 import base64
 import re
@@ -9,16 +9,16 @@ from markupsafe import Markup, escape
 from episeek_pipelines.verify.formats.visible import visible
 
 MOST_CHARACTERS: Final = 1000
-"""Longer messages and names are cut."""
+"""Greatest number of characters of a message or name; longer ones are cut."""
 
 
 def shown(value: object) -> object:
-    """Return what a template shows for a value: HTML as it is, anything else as one line of visible text."""
+    """Return the form in which a template shows a value: HTML unchanged, anything else as one line of visible text."""
     return value if isinstance(value, Markup) else visible(str(value), max_length=MOST_CHARACTERS)
 
 
 def escaped(text: object) -> Markup:
-    """Return text as HTML for content and quoted attributes, as one line of visible text."""
+    """Return text as HTML that may be element content or a quoted attribute: one line of visible characters."""
     return escape(shown(text))
 
 
@@ -36,7 +36,7 @@ def prose(text: str) -> Markup:
 
 
 def jpeg_url(picture: bytes) -> Markup:
-    """Return the address of a JPEG picture that the page holds itself."""
+    """Return a data URL that holds a JPEG picture."""
     return Markup(f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}")
 
 
@@ -62,7 +62,7 @@ BYTE_UNITS: Final = (("B", 1), ("kB", 10**3), ("MB", 10**6), ("GB", 10**9), ("TB
 
 
 def byte_unit(largest: float) -> tuple[str, int]:
-    """Return the unit for sizes up to `largest`, and the number of its bytes."""
+    """Return the unit for sizes up to `largest`, and how many bytes it has."""
     return next((unit for unit in reversed(BYTE_UNITS) if abs(largest) >= unit[1]), BYTE_UNITS[0])
 
 

@@ -1,7 +1,8 @@
 """Deadlines for whole responses in urllib3.
 
-The timeouts of urllib3 limit one read from the socket. A server that sends a byte now and then, in the headers or in the body,
-would be waited for without end.
+The timeouts of urllib3 limit a single read from the socket. A server that sends one byte now and then, in the headers or in the
+body,
+would keep a reader waiting forever.
 """
 
 import http.client
@@ -35,7 +36,7 @@ def deadline(at: float) -> Iterator[None]:
 def pool_classes(urllib3: Any) -> dict[str, Any]:
     """Return connection pools by scheme, for `pool_classes_by_scheme` of a pool manager.
 
-    Reads from their connections raise TimeoutError after the deadline, later by the timeout of one read at most.
+    After the deadline, reads from the connections of these pools raise TimeoutError. The timeout of one read is the longest delay.
     """
     classes: dict[str, Any] = {}
     for scheme, pool in (("http", urllib3.HTTPConnectionPool), ("https", urllib3.HTTPSConnectionPool)):
@@ -53,7 +54,7 @@ class _Response(http.client.HTTPResponse):
 
 
 class _Reader(io.RawIOBase):
-    """The file of a socket, which is not read after the deadline."""
+    """A socket file that raises TimeoutError instead of reading after the deadline."""
 
     def __init__(self, raw: io.RawIOBase, at: float) -> None:
         self._raw = raw

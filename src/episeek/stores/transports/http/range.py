@@ -1,7 +1,7 @@
-"""Range requests over HTTP by a shared pool of connections (urllib3), with every part of the answer checked.
+"""Send range requests over HTTP through a shared pool of connections (urllib3), and check every part of the answers.
 
-For stores that give each file a URL of its own, as the Hub does: obstore would need a client, and connections, for each of
-them.
+This serves stores that give each file a URL of its own, such as the Hub. obstore would need a client, and connections, for each
+URL.
 """
 
 import os
@@ -30,15 +30,18 @@ from episeek.stores.transports.fsspec import answered_range
 from episeek.stores.transports.http.deadline import deadline, pool_classes
 
 _CONNECTIONS = 64
-"""Connections kept open for one host; more are opened, and closed again, where more are needed at the same time."""
+"""Number of connections that are kept open for a host.
+
+If more are needed at the same time, further ones are opened and closed again.
+"""
 
 _CHUNK_BYTES = 1 << 20
-"""Bytes read between two looks at the clock."""
+"""Number of bytes that are read between two checks of the deadline."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A small response, read whole."""
+    """A small response that was read completely."""
 
     status: int
     headers: Mapping[str, str]
@@ -55,7 +58,7 @@ class RangeAnswer:
 
 
 class RefusedError(Exception):
-    """A response with an HTTP status that trying the same URL again will not change."""
+    """A response with an HTTP status that stays the same if the URL is tried again."""
 
     def __init__(self, status: int, found: str) -> None:
         super().__init__(status, found)
@@ -64,13 +67,13 @@ class RefusedError(Exception):
 
 
 def get_range(url: str, byte_range: ByteRange, *, headers: Mapping[str, str], policy: RetryPolicy) -> RangeAnswer:
-    """Request one range, once: the response must have status 206, this Content-Range and all of the bytes.
+    """Request one range, without retries. The response must have status 206, the right Content-Range and all of the bytes.
 
     Redirects are not followed: the caller decides what may be sent to the next origin.
 
     Raises:
         Transient: A failure that may pass.
-        RefusedError: Another status than 206, such as 403 for a URL that has expired, 404 or a redirect.
+        RefusedError: A status other than 206, such as 403 for an expired URL, 404 or a redirect.
     """
     start, stop = byte_range
     sent = {**headers, "Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
@@ -85,7 +88,7 @@ def get_range(url: str, byte_range: ByteRange, *, headers: Mapping[str, str], po
 
 
 def ask(method: str, url: str, *, headers: Mapping[str, str], policy: RetryPolicy, max_bytes: int = 1 << 20) -> Answer:
-    """Send one request, once, and return the response. Redirects are not followed but returned.
+    """Send one request, without retries, and return the response. Redirects are returned, not followed.
 
     Raises:
         Transient: A failure that may pass.
@@ -135,7 +138,7 @@ class _Response:
             self._response.close()
 
     def keep(self) -> None:
-        """Let the pool use the connection again: the response has been read to its end."""
+        """Return the connection to the pool after the response was read to its end."""
         self._is_whole = True
 
     def require(self, status: int) -> None:
@@ -156,7 +159,7 @@ class _Response:
         return data
 
     def read_up_to(self, count: int) -> bytes:
-        """Return the body, but no more than its first `count` bytes."""
+        """Return at most the first `count` bytes of the body."""
         parts: list[bytes] = []
         length = 0
         try:
@@ -185,7 +188,7 @@ def _transient(error: Exception) -> Transient:
 
 
 class _Pools:
-    """A pool for all origins that are reached directly, and one for each proxy."""
+    """The connection pools: one for all servers that are reached without a proxy, and one for each proxy."""
 
     def __init__(self) -> None:
         certificates = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or None
@@ -207,7 +210,7 @@ class _Pools:
 
 
 def _proxy_headers(proxy: str) -> dict[str, str]:
-    """Return the headers with the user name and password in the URL of a proxy."""
+    """Return headers that hold the user name and password from the URL of a proxy."""
     parts = urlsplit(proxy if "://" in proxy else f"//{proxy}")
     if parts.username is None:
         return {}

@@ -23,9 +23,9 @@ class HubLocation:
     kind: Kind
     repo_id: str
     revision: str | None
-    """Branch, tag or commit; None for the main branch, and for a bucket, which has no revisions."""
+    """The branch, tag or commit; None for the main branch, and for a bucket, which has no revisions."""
     prefix: str
-    """Directory in the repository, without a slash at either end."""
+    """The directory in the repository, without a slash at either end."""
 
     @property
     def is_pinned(self) -> bool:
@@ -48,7 +48,7 @@ class HubLocation:
         return f"{self.prefix}/{path}" if self.prefix else path
 
     def resolve_url(self, endpoint: str, path: str) -> str:
-        """Return the URL at which the Hub gives the location of a file's bytes."""
+        """Return the URL at which the Hub answers where the bytes of a file are."""
         full_path = quote(self.full_path(path))
         if self.kind == "buckets":
             return f"{endpoint}/buckets/{self.repo_id}/resolve/{full_path}"
@@ -56,7 +56,7 @@ class HubLocation:
         return f"{endpoint}/{kind}{self.repo_id}/resolve/{quote(self.revision or 'main', safe='')}/{full_path}"
 
     def revision_url(self, endpoint: str) -> str:
-        """Return the URL at which the Hub gives the commit of the revision."""
+        """Return the URL at which the Hub answers to which commit the revision points."""
         revision = quote(self.revision or "main", safe="")
         return f"{endpoint}/api/{self.kind}/{self.repo_id}/revision/{revision}?expand=sha"
 

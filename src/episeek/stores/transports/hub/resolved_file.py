@@ -11,19 +11,19 @@ from urllib.parse import parse_qs, urlsplit
 from episeek.stores.identity import FileIdentity, etag_id
 
 _LFS_ETAG_LENGTH = 64
-"""Hexadecimal digits of a SHA-256: the ETag of large files. The ETag of other files is git's SHA-1."""
+"""Number of hexadecimal digits of a SHA-256, the ETag of large files. The ETag of other files is git's SHA-1."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedFile:
-    """The location of the bytes of a file, and the identity of the file."""
+    """The URL at which the bytes of a file can be read, and the identity of the file."""
 
     url: str
     headers: Mapping[str, str]
-    """Headers to send there: the token, if the bytes are on the Hub itself."""
+    """Headers to send to that URL: the token, if the bytes are on the Hub itself."""
     identity: FileIdentity
     expires_at: float
-    """End of the life of the URL, seconds on the monotonic clock."""
+    """The time at which the URL expires, in seconds on the monotonic clock."""
 
 
 def store_ids(headers: Mapping[str, str]) -> tuple[str, ...]:
@@ -40,14 +40,14 @@ def store_ids(headers: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def lifetime_seconds(url: str, date: str | None) -> float:
-    """Return the seconds until a signed URL expires, or infinity if the URL does not say.
+    """Return the seconds until a signed URL expires, or infinity if the URL does not say it.
 
     CloudFront gives Expires, seconds since 1970; S3 gives X-Amz-Date and X-Amz-Expires, seconds. The time is counted from the
     Date header of the answer, because the clock of this machine may differ.
 
     Args:
         url: The signed URL.
-        date: The Date header; None to take the clock of this machine.
+        date: The Date header; None to use the clock of this machine.
     """
     query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
     try:
@@ -64,6 +64,6 @@ def lifetime_seconds(url: str, date: str | None) -> float:
 
 
 def origin(url: str) -> tuple[str, str]:
-    """Return the scheme and authority of a URL. The token is sent to the origin of the Hub only."""
+    """Return the scheme and authority of a URL. The token is only sent to the origin of the Hub."""
     parts = urlsplit(url)
     return parts.scheme, parts.netloc

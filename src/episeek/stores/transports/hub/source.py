@@ -52,10 +52,10 @@ from episeek.version import __version__
 T = TypeVar("T")
 
 _MAX_REDIRECTS = 5
-"""Redirects within the Hub, as for a repository that was renamed."""
+"""Greatest number of redirects within the Hub, as for a repository that was renamed."""
 
 _EXPIRY_MARGIN_SECONDS = 30.0
-"""A location is requested again when less than this remains of its lifetime."""
+"""A location is requested again if it expires in fewer seconds than this."""
 
 
 class _State:
@@ -68,7 +68,7 @@ class _State:
         self.pinning: SingleFlight[str] = SingleFlight()
         self.commit: str | None = None
         self.resume_at = 0.0
-        """End of the rate limit that the Hub has announced, seconds on the monotonic clock."""
+        """The time at which the rate limit that the Hub has announced ends, in seconds on the monotonic clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class HubSource:
 
     @property
     def answers_have_identity(self) -> bool:
-        """Whether the answer to each range request says which version of the file it is of, which is compared."""
+        """Whether the answer to each range request identifies the version of the file, which is then compared."""
         return True
 
     def get_tail(self, path: str, byte_count: int) -> bytes:
@@ -136,7 +136,10 @@ class HubSource:
         return self._counter.snapshot()
 
     def downloaded(self, path: str) -> Path | None:
-        """Return the path of a whole file in the Hub's own cache directory; None where it is not there. Not for buckets."""
+        """Return the path of a whole file in the Hub's own cache directory, or None if it is not there.
+
+        Buckets are not cached there.
+        """
         cached = _hub().try_to_load_from_cache(**self._names(path))
         return Path(cached) if isinstance(cached, str) else None
 
@@ -156,8 +159,8 @@ class HubSource:
         Works for repositories, not for buckets.
 
         Raises:
-            CorruptBytesError: Every download had another SHA-256 than the Hub gives.
-            MissingFileError, AccessError, ReadError: As `get_ranges`.
+            CorruptBytesError: Every download had another SHA-256 than the Hub reports.
+            MissingFileError, AccessError, ReadError: As for `get_ranges`.
         """
         cached = self.downloaded(path)
         if cached is not None:
@@ -249,7 +252,7 @@ class HubSource:
         return resolved
 
     def _resolve(self, path: str, where: str) -> ResolvedFile:
-        """Request the location of a file from the Hub: one request, and one more for each redirect within the Hub."""
+        """Request the location of a file from the Hub. This takes one request, and one more for each redirect within the Hub."""
         endpoint = self._endpoint()
         url = self._pinned_location().resolve_url(endpoint, path)
         headers = self._headers()
@@ -298,7 +301,7 @@ class HubSource:
         return commit
 
     def _ask(self, method: str, url: str, headers: Mapping[str, str], where: str) -> http_range.Answer:
-        """Send one request to the Hub itself, after the end of a rate limit that it has announced."""
+        """Send one request to the Hub itself, after waiting for the end of a rate limit that it has announced."""
         if _hub().constants.HF_HUB_OFFLINE:
             hint = "unset HF_HUB_OFFLINE, or use a local copy"
             raise ReadError(where, "HF_HUB_OFFLINE in the environment", "access to the Hub", hint)

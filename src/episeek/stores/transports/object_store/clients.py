@@ -1,8 +1,8 @@
-"""Clients of obstore: which URLs and options obstore can read with, and the translation of options.
+"""Make clients of obstore: decide which URLs and options obstore supports, and translate the options.
 
-Options are those of fsspec (`storage_options` of s3fs, gcsfs and adlfs), so that the same ones serve both transports. Where an
-option has no equivalent in obstore, fsspec reads the store. obstore's own retries are off: `episeek.stores.requests.retry` is
-the one place that tries again.
+Options are those of fsspec (`storage_options` of s3fs, gcsfs and adlfs), so that both transports take the same ones. If an option
+has
+no equivalent in obstore, fsspec reads the store. obstore's own retries are off: only `episeek.stores.requests.retry` tries again.
 """
 
 import os
@@ -45,7 +45,7 @@ class ClientConfig:
 
 
 def config_of(url: str, storage_options: Mapping[str, Any]) -> ClientConfig | None:
-    """Return how obstore reads a URL; None where it is not installed or does not take the scheme or an option."""
+    """Return the configuration with which obstore reads a URL, or None if it is not installed or lacks the scheme or an option."""
     scheme, _, rest = url.partition("://")
     obstore_class = kind_of(url).obstore_class
     if obstore_class is None or find_spec("obstore") is None:
@@ -66,7 +66,7 @@ _CLIENTS: PerProcess[dict[tuple[ClientConfig, RetryPolicy], Any]] = PerProcess(d
 
 
 def client(config: ClientConfig, policy: RetryPolicy) -> Any:
-    """Return the client of this process for a configuration. Sources with the same one share its connections."""
+    """Return the client of this process for a configuration. Sources with the same configuration share its connections."""
     clients = _CLIENTS.get()
     key = (config, policy)
     made = clients.get(key)
@@ -141,7 +141,7 @@ def _gcs_options(given: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _aws_session() -> Any:
-    """Return a session with botocore's chain of credentials (profiles, SSO, instance roles); None where it finds none.
+    """Return a session with botocore's chain of credentials (profiles, SSO, instance roles), or None if it finds none.
 
     The chain covers more cases than obstore's own.
     """
@@ -152,7 +152,7 @@ def _aws_session() -> Any:
 
 
 def _aws_credentials(session: Any) -> dict[str, Any]:
-    """Return credentials for obstore, which calls this whenever the ones it has expire."""
+    """Return credentials for obstore, which calls this function whenever its credentials expire."""
     credentials = session.get_credentials()
     frozen = credentials.get_frozen_credentials()
     return {

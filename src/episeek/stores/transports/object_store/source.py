@@ -63,7 +63,7 @@ class ObjectStoreSource:
         return STORE_TAIL_BYTES
 
     def identity(self, path: str) -> FileIdentity:
-        """Return the size and ETag from an earlier answer about the file, else by one request."""
+        """Return the size and ETag from an earlier answer about the file, or else request them."""
         seen = self._seen.get().get(path)
         if seen is not None:
             return seen
@@ -81,11 +81,11 @@ class ObjectStoreSource:
 
     @property
     def answers_have_identity(self) -> bool:
-        """True, but for some stores in a forked process, where fsspec reads them."""
+        """True, except for some stores in a forked process, where fsspec reads them."""
         return not is_child_of_obstore() or self._fallback.answers_have_identity
 
     def get_tail(self, path: str, byte_count: int) -> bytes:
-        """Return the last bytes of a file, or all of a smaller one: one request, where the store knows suffix ranges."""
+        """Return the last bytes of a file, or all of a smaller file, with one request if the store supports suffix ranges."""
         is_known = self._seen.get().get(path) is not None
         # Azure has no suffix ranges
         if byte_count > 0 and not is_known and not is_child_of_obstore() and self.config.obstore_class != "AzureStore":
@@ -127,7 +127,9 @@ class ObjectStoreSource:
         return data, identity
 
     def _tail_once(self, path: str, byte_count: int) -> tuple[bytes, FileIdentity] | None:
-        """Return the end of a file, by a suffix range (RFC 9110, 14.1.2); None where the store does not answer to it."""
+        """Request the end of a file with a suffix range (RFC 9110, 14.1.2), and return it, or None if the store does not support
+        it.
+        """
         import obstore
 
         self._counter.add(request_count=1)
@@ -176,7 +178,7 @@ class ObjectStoreSource:
 
 
 def object_store_source(url: str, storage_options: dict[str, Any], policy: RetryPolicy) -> ObjectStoreSource | None:
-    """Return the source for a URL; None where obstore cannot read the URL, or cannot read it with these options."""
+    """Return the source for a URL, or None if obstore cannot read the URL, or not with these options."""
     config = config_of(url, storage_options)
     return None if config is None else ObjectStoreSource(url, config, storage_options, policy)
 
@@ -186,7 +188,7 @@ def _identity(meta: Any) -> FileIdentity:
 
 
 def _is_refused_range(error: Exception) -> bool:
-    """Return whether a store answered to a range with something else: the whole file, another range, or that it has none."""
+    """Return whether a store answered a range request with the whole file, with another range, or with a refusal of ranges."""
     match = _STATUS.search(str(error))
     return _is_other_range(error) or (match is not None and match[1] in ("400", "405", "416", "501"))
 
@@ -197,7 +199,7 @@ def _is_other_range(error: Exception) -> bool:
 
 
 def _error_for(error: Exception, where: str) -> Exception:
-    """Return the error for a message of obstore, which is all it gives: `Transient` for a failure that may pass."""
+    """Return the error for the message of an obstore error, which has no other details: `Transient` for a failure that may pass."""
     text = str(error)
     summary = described(error)
     kind = type(error).__name__
