@@ -249,4 +249,5 @@ DEFECTS: Final = (
     Defect("rows of two episodes mixed", interleave, is_open=True),
     Defect("an episode twice", repeat_rows, is_open=True),
     Defect("times of another clock", jitter, is_open=True),
+    Defect("no footer of meta/episodes", lambda r: cut(r, EPISODES, 40), order=2),
 )  # fmt: skip

@@ -401,7 +401,10 @@ def _repair_facts(repairing: RepairPlan | None) -> dict[str, Any]:
     """Return the fields of the result that describe repairs of the source."""
     if repairing is None:
         return {}
-    return {"repairs": repairing.made, "skipped_episodes": tuple(sorted(repairing.draft.lost))}
+    return {
+        "repairs": repairing.made,
+        "skipped_episodes": tuple(sorted({*repairing.draft.lost, *repairing.draft.unlisted})),
+    }
 
 
 def _index_summary(values: list[Any], staging: DatasetStaging) -> IndexSummary | None:

@@ -98,12 +98,14 @@ class Draft:
         self.proved: npt.NDArray[np.bool_] = np.zeros(self.row_count, np.bool_)
         """For each episode, whether its number of rows is proved to be its length."""
         self.lost: dict[int, LostEpisode] = {}
-        """The episodes to leave out, by their number."""
+        """The listed episodes to leave out, by their number."""
+        self.unlisted: dict[int, LostEpisode] = {}
+        """The episodes to leave out since their rows of meta/episodes are lost, by their number."""
         self.kept = np.arange(self.row_count)
         """The number that each remaining episode had before others were left out."""
         self.hidden: list[str] = []
         """Files of the source that are not part of the repaired dataset."""
-        self.has_all_episodes = not evidence.unreadable_shards and bool(self.row_count)
+        self.has_all_episodes = not evidence.episodes.unreadable and bool(self.row_count)
         """Whether all files of meta/episodes can be read, and row i is episode i after the repairs so far."""
 
     def values(self, name: str) -> npt.NDArray[Any]:
@@ -173,7 +175,7 @@ class Draft:
         """Return a column of statistics of meta/episodes, in the order of the repaired rows; None if a file lacks the column."""
         parts: list[pa.ChunkedArray] = []
         for path, _ in self.evidence.shards:
-            with self.evidence.root.open_parquet(path) as file:
+            with self.evidence.episodes.open(path) as file:
                 if file.schema_arrow.names.count(name) != 1:
                     return None
                 parts.append(file.read(columns=[name], use_threads=False)[name])

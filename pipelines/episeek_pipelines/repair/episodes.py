@@ -8,8 +8,8 @@ import numpy as np
 from episeek_pipelines.parquet.arrow_types import is_text
 from episeek_pipelines.repair import registry
 from episeek_pipelines.repair.draft import Draft
-from episeek_pipelines.repair.evidence import count_columns
 from episeek_pipelines.repair.row_runs import NO_NUMBER, Run
+from episeek_pipelines.repair.shards import count_columns
 from episeek_pipelines.repair.values import Outcome, Place, Refusal, Repair
 from episeek_pipelines.words import counted
 from episeek_schemas import layout, lerobot
@@ -30,7 +30,7 @@ def repair_order(draft: Draft) -> Iterator[Outcome]:
     """Sort the rows of meta/episodes by episode_index, and fill in the number of a row if it is the only missing one."""
     code = registry.EPISODE_ORDER.code
     if not draft.has_all_episodes:
-        for path in draft.evidence.unreadable_shards:
+        for path in draft.evidence.episodes.unreadable:
             readings = ("the episodes that the file listed", "other episodes: no other file has their places")
             yield Refusal(code, Place(path), "a file of meta/episodes that cannot be read", readings)
         return

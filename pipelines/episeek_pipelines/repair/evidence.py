@@ -20,7 +20,6 @@ from episeek.errors import (
     NotADatasetError,
     ParquetError,
     UnsupportedVersionError,
-    first_line,
 )
 from episeek.stores.identity import FileIdentity
 from episeek.stores.processes.workers import map_in_threads
@@ -29,6 +28,7 @@ from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.parquet.recovery.declared_schema import declared_schema
 from episeek_pipelines.parquet.recovery.recover import Recovered, lacks_footer, open_recovered, recover
 from episeek_pipelines.repair.row_runs import Run, read_runs
+from episeek_pipelines.repair.shards import Shards, StoredBytes, contents_problem, open_stored, read_shards
 from episeek_schemas import layout, lerobot
 from episeek_schemas.lerobot import DatasetInfo, InfoProblemsError
 
@@ -58,9 +58,8 @@ class Evidence:
     """Parsed meta/info.json."""
     info: DatasetInfo
     """The usable part of meta/info.json, with slashes in place of backslashes in its path templates."""
-    shards: tuple[tuple[str, pa.Table], ...]
-    """Path and table of each file of meta/episodes, without the statistics of pictures and of most features."""
-    unreadable_shards: tuple[str, ...]
+    episodes: Shards
+    """The files of meta/episodes."""
     tasks: pa.Table | None
     statistics: Mapping[str, Any] | None
     listing: Mapping[str, FileIdentity | None]
@@ -69,12 +68,17 @@ class Evidence:
     runs_of: Mapping[int, tuple[Run, ...]] = field(repr=False)
     """The runs of each episode, in the order of their files."""
 
+    @property
+    def shards(self) -> tuple[tuple[str, pa.Table], ...]:
+        """Path and table of each file of meta/episodes that can be read."""
+        return self.episodes.tables
+
     def open_data(self, path: str, **options: Any) -> pq.ParquetFile:
         """Open a data file; one without a footer gets the footer that was made for it. The caller closes the file."""
         recovered = self.data[path].recovered
         if recovered is None:
             return self.root.open_parquet(path, **options)
-        return open_recovered(_StoredBytes(self.root, path), recovered)
+        return open_stored(self.root, path, recovered)
 
 
 def gather_evidence(root: Root, *, recovers: bool = True) -> Evidence:
@@ -82,7 +86,7 @@ def gather_evidence(root: Root, *, recovers: bool = True) -> Evidence:
 
     Args:
         root: The dataset, at one commit.
-        recovers: Whether to read data files without a footer.
+        recovers: Whether to read files of data and of meta/episodes that have no footer.
 
     Raises:
         NotADatasetError: There is no meta/info.json, or it cannot be used even with slashes in place of backslashes.
@@ -96,7 +100,8 @@ def gather_evidence(root: Root, *, recovers: bool = True) -> Evidence:
         raise UnsupportedVersionError(root.join(layout.INFO_PATH), found, "version 3.0", _V2_HINT)
     usable, _ = lerobot.with_slashes(document)
     info = _usable_info(root, usable)
-    shards, unreadable = _read_shards(root)
+    statistics = _read_statistics(root)
+    shards = read_shards(root, usable["features"], statistics, recovers=recovers)
     folder = info.data_path.partition("/")[0]
     listing = root.files("" if "{" in folder else folder)
     paths = [path for path in listing if path.endswith(".parquet")]
@@ -114,25 +119,13 @@ def gather_evidence(root: Root, *, recovers: bool = True) -> Evidence:
         root=root,
         document=document,
         info=info,
-        shards=tuple(shards),
-        unreadable_shards=tuple(unreadable),
+        episodes=shards,
         tasks=_read_table(root, layout.TASKS_PATH),
-        statistics=_read_statistics(root),
+        statistics=statistics,
         listing=listing,
         data=data,
         runs_of={episode: tuple(found) for episode, found in runs.items()},
     )
-
-
-def count_columns(names: list[str]) -> list[str]:
-    """Return the names of those columns of meta/episodes that record the number of values of a feature that every row has."""
-    wanted = [lerobot.statistics_column(feature, "count") for feature in lerobot.ROW_COLUMNS]
-    return [name for name in wanted if name in names]
-
-
-def task_extremes() -> tuple[str, str]:
-    """Return the names of the columns of meta/episodes with the recorded minimum and maximum of an episode's task_index."""
-    return lerobot.statistics_column(lerobot.TASK_INDEX, "min"), lerobot.statistics_column(lerobot.TASK_INDEX, "max")
 
 
 def _usable_info(root: Root, document: Mapping[str, Any]) -> DatasetInfo:
@@ -148,28 +141,13 @@ def _usable_info(root: Root, document: Mapping[str, Any]) -> DatasetInfo:
         raise NotADatasetError(root.join(layout.INFO_PATH), str(error), expected) from None
 
 
-def _read_shards(root: Root) -> tuple[list[tuple[str, pa.Table]], list[str]]:
-    shards, unreadable = [], []
-    for path in root.list(layout.EPISODES_DIR, suffix=".parquet"):
-        try:
-            with root.open_parquet(path) as file:
-                names = file.schema_arrow.names
-                kept = {*count_columns(names), *task_extremes()}
-                own = [name for name in names if not name.startswith("stats/") or name in kept]
-                shards.append((path, file.read(columns=list(dict.fromkeys(own)), use_threads=False)))
-        except (EpiseekError, pa.ArrowException, OSError) as error:
-            _contents_problem(error)
-            unreadable.append(path)
-    return shards, unreadable
-
-
 def _read_data_file(root: Root, path: str, fps: float) -> DataFileEvidence:
     try:
         with root.open_parquet(path) as file:
             runs = read_runs(file, path, fps=fps)
             return DataFileEvidence(path, file.schema_arrow, file.metadata.num_rows, tuple(runs))
     except (EpiseekError, pa.ArrowException, OSError, ValueError) as error:
-        return DataFileEvidence(path, None, 0, (), _contents_problem(error))
+        return DataFileEvidence(path, None, 0, (), contents_problem(error))
 
 
 def _recovered(
@@ -177,7 +155,7 @@ def _recovered(
 ) -> DataFileEvidence:
     """Return the evidence of a file without a footer from its complete row groups. Return any other file unchanged."""
     try:
-        stored = _StoredBytes(root, file.path)
+        stored = StoredBytes(root, file.path)
         if not lacks_footer(stored):
             return file
         try:
@@ -193,32 +171,6 @@ def _recovered(
             return DataFileEvidence(file.path, opened.schema_arrow, found.row_count, runs, recovered=found)
     except (ParquetError, MetadataError, MissingFileError) as error:
         return replace(file, problem=f"{file.problem}; {error.found}")
-
-
-class _StoredBytes:
-    """A byte source that reads ranges of one file below a root."""
-
-    def __init__(self, root: Root, path: str) -> None:
-        self._source, self._path = root.source(), path
-        self._size = root.size(path)
-
-    @property
-    def size(self) -> int:
-        """Length in bytes."""
-        return self._size
-
-    def read_at(self, start: int, stop: int) -> bytes:
-        """Return the bytes `[start, stop)`."""
-        return self._source.get_ranges(self._path, [(start, stop)])[0] if stop > start else b""
-
-
-def _contents_problem(error: Exception) -> str:
-    """Return what is wrong with the contents of a file. Raise the error again if the store or the system caused it."""
-    if isinstance(error, (ParquetError, MissingFileError)):
-        return error.found
-    if isinstance(error, EpiseekError) or (isinstance(error, OSError) and error.errno is not None):
-        raise error
-    return first_line(error)
 
 
 def _read_table(root: Root, path: str) -> pa.Table | None:

@@ -57,20 +57,20 @@ def _write_statistics(draft: Draft, layer: Root) -> list[str]:
 
 
 def _write_episodes(draft: Draft, layer: Root) -> list[str]:
-    if not (draft.changed or draft.is_moved or draft.episode_statistics):
+    if not (draft.changed or draft.is_moved or draft.episode_statistics or draft.evidence.episodes.recovered):
         return []
     shards = [path for path, _ in draft.evidence.shards]
     sizes = draft.shard_sizes()
     whole = None
     if draft.is_moved:
-        tables = [_read(draft.evidence.root, path) for path in shards]
+        tables = [_read(draft, path) for path in shards]
         whole = pa.concat_tables(tables, promote_options="permissive").take(pa.array(draft.order))
     first, written = 0, []
     for path, size in zip(shards, sizes, strict=True):
         if not size and draft.lost:
             continue
         written.append(path)
-        table = _read(draft.evidence.root, path) if whole is None else whole.slice(first, size)
+        table = _read(draft, path) if whole is None else whole.slice(first, size)
         for name in sorted(draft.changed):
             table = _with_column(table, name, _values(draft, name, first, size))
         for feature, (statistics, is_new) in draft.episode_statistics.items():
@@ -87,8 +87,8 @@ def _write_episodes(draft: Draft, layer: Root) -> list[str]:
     return written
 
 
-def _read(root: Root, path: str) -> pa.Table:
-    with root.open_parquet(path) as file:
+def _read(draft: Draft, path: str) -> pa.Table:
+    with draft.evidence.episodes.open(path) as file:
         return file.read(use_threads=False)
 
 

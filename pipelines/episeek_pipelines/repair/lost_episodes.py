@@ -16,6 +16,7 @@ from episeek_pipelines.repair import registry
 from episeek_pipelines.repair.draft import Draft, LostEpisode, RowNumbers
 from episeek_pipelines.repair.episodes import declared_numbers, recorded_counts
 from episeek_pipelines.repair.info_document import split_range
+from episeek_pipelines.repair.row_episodes import is_cut_after
 from episeek_pipelines.repair.row_runs import Run
 from episeek_pipelines.repair.values import Outcome, Place, Refusal, Repair
 from episeek_pipelines.words import counted
@@ -61,11 +62,34 @@ def find_lost_episodes(draft: Draft) -> Iterator[Outcome]:
         yield Repair(_CODE, draft.place(episode), counted(rows, "row"), "left out", proof)
 
 
+def find_unlisted_episodes(draft: Draft) -> Iterator[Outcome]:
+    """Find the episodes that have rows and come after the end of meta/episodes, of which the last file was cut off."""
+    if not draft.has_all_episodes:
+        return
+    shards, rows = draft.evidence.episodes, 0
+    number = draft.row_count
+    while number in draft.runs_of and is_cut_after(draft, number):
+        runs = draft.runs_of.pop(number)
+        path = shards.tables[-1][0]
+        draft.unlisted[number] = LostEpisode(runs, f"{path} was cut off after episode {draft.row_count - 1}")
+        rows += sum(run.count for run in runs)
+        place = Place(runs[0].path, number, row=runs[0].first_row)
+        proof = f"{draft.unlisted[number].found}: nothing else tells its tasks and where its pictures are"
+        yield Repair(_CODE, place, counted(sum(run.count for run in runs), "row"), "left out", proof)
+        number += 1
+    proof = f"without {_episodes_left_out(len(draft.unlisted))}"
+    for key, fewer in (("total_episodes", len(draft.unlisted)), ("total_frames", rows)):
+        total = draft.info.get(key)
+        if fewer and type(total) is int and total >= fewer + draft.row_count:
+            draft.info[key] = total - fewer
+            yield Repair(_CODE, Place(layout.INFO_PATH, column=key), total, total - fewer, proof)
+
+
 def leave_out_lost_episodes(draft: Draft) -> Iterator[Outcome]:
     """Leave the lost episodes out of the draft, and renumber the remaining ones."""
-    if not draft.lost:
+    if not (draft.lost or draft.unlisted):
         return
-    lost = np.array(sorted(draft.lost))
+    lost = np.array(sorted(draft.lost), np.int64)
     lost_rows = draft.values(lerobot.LENGTH)[lost]
     before = np.searchsorted(lost, np.arange(draft.row_count))
     episode_shift, row_shift = before, np.concatenate([[0], np.cumsum(lost_rows)])[before]
@@ -128,7 +152,7 @@ def _stray_rows(draft: Draft) -> str | None:
 
 def _shift_rows(draft: Draft, episode_shift: Int64Array, row_shift: Int64Array) -> None:
     """Leave the rows of lost episodes out of their data files, and lower the numbers in the rows of the other episodes."""
-    for lost in draft.lost.values():
+    for lost in (*draft.lost.values(), *draft.unlisted.values()):
         for run in lost.runs:
             draft.edit(run.path).dropped.append((run.first_row, run.first_row + run.count))
     runs_of: dict[str, list[tuple[int, Run]]] = defaultdict(list)
@@ -169,7 +193,7 @@ def _files_of_no_episode(draft: Draft, lost: Int64Array) -> Iterator[str]:
 
     of_lost, of_others = referred(lerobot.DATA_CHUNK_INDEX, lerobot.DATA_FILE_INDEX, None)
     of_others |= {run.path for runs in draft.runs_of.values() for run in runs}
-    of_lost |= {run.path for each in draft.lost.values() for run in each.runs}
+    of_lost |= {run.path for each in (*draft.lost.values(), *draft.unlisted.values()) for run in each.runs}
     yield from sorted(of_lost - of_others)
     for camera in info.video_keys:
         chunk, file = (lerobot.video_column(camera, name) for name in ("chunk_index", "file_index"))
@@ -179,7 +203,9 @@ def _files_of_no_episode(draft: Draft, lost: Int64Array) -> Iterator[str]:
 
 def _repair_info(draft: Draft, lost: Int64Array, lost_rows: Int64Array) -> Iterator[Repair]:
     """Lower the totals and the splits of meta/info.json by the lost episodes and their rows."""
-    proof = f"without the {counted(len(lost), 'episode')} that {'is' if len(lost) == 1 else 'are'} left out"
+    if not len(lost):
+        return
+    proof = f"without {_episodes_left_out(len(lost))}"
     for key, fewer in (("total_episodes", len(lost)), ("total_frames", int(lost_rows.sum()))):
         total = draft.info.get(key)
         if type(total) is int and total >= fewer:
@@ -196,3 +222,7 @@ def _repair_info(draft: Draft, lost: Int64Array, lost_rows: Int64Array) -> Itera
             if changed[name] != text:
                 yield Repair(_CODE, Place(layout.INFO_PATH, column=f"splits.{name}"), text, changed[name], proof)
     draft.info["splits"] = {**splits, **changed}
+
+
+def _episodes_left_out(count: int) -> str:
+    return f"the {counted(count, 'episode')} that {'is' if count == 1 else 'are'} left out"

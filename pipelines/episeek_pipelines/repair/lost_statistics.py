@@ -25,7 +25,7 @@ def repair_statistics_of_kept(draft: Draft) -> Iterator[Outcome]:
     and are refused.
     """
     code = registry.LOST_EPISODES.code
-    if not draft.lost:
+    if not (draft.lost or draft.unlisted):
         return
     for feature in _BY_EPISODE:
         truth = None if draft.measured is None else draft.measured.features.get(feature)
@@ -50,7 +50,7 @@ def repair_statistics_of_kept(draft: Draft) -> Iterator[Outcome]:
             continue
         made.append(feature)
     if made:
-        before = f"of {counted(draft.row_count + len(draft.lost), 'episode')}"
+        before = f"of {counted(draft.row_count + len(draft.lost) + len(draft.unlisted), 'episode')}"
         after = f"of the {draft.row_count} that stay"
         proof = f"put together from those of each episode, as LeRobot does: {', '.join(made)}"
         yield Repair(code, Place(layout.STATS_PATH), before, after, proof)

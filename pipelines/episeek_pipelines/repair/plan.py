@@ -16,7 +16,7 @@ from episeek_pipelines.repair.episodes import (
 )
 from episeek_pipelines.repair.evidence import gather_evidence
 from episeek_pipelines.repair.info_document import repair_splits, repair_templates, repair_totals
-from episeek_pipelines.repair.lost_episodes import find_lost_episodes, leave_out_lost_episodes
+from episeek_pipelines.repair.lost_episodes import find_lost_episodes, find_unlisted_episodes, leave_out_lost_episodes
 from episeek_pipelines.repair.lost_statistics import repair_statistics_of_kept
 from episeek_pipelines.repair.pictures import choose_features, repair_picture_statistics
 from episeek_pipelines.repair.record import MadeRepairs
@@ -38,6 +38,7 @@ _STEPS: Final[tuple[tuple[registry.RepairRule, Callable[[Draft], Iterator[Outcom
     (registry.COLUMN_TYPES, repair_episode_types),
     (registry.SCHEMA_METADATA, repair_metadata),
     (registry.EPISODE_ORDER, repair_order),
+    (registry.LOST_EPISODES, find_unlisted_episodes),
     (registry.ROW_EPISODES, repair_row_episodes),
     (registry.DATA_POINTERS, repair_pointers),
     (registry.LOST_EPISODES, find_lost_episodes),
@@ -87,7 +88,11 @@ def plan_repairs(root: Root, choice: RepairChoice) -> RepairPlan:
     outcomes += leave_out_lost_episodes(draft)
     if choice.includes(registry.PICTURES.code):
         outcomes += choose_features(draft)
-    if draft.lost or any(choice.includes(rule.code) for rule in (registry.EPISODE_STATISTICS, registry.STATISTICS)):
+    if (
+        draft.lost
+        or draft.unlisted
+        or any(choice.includes(rule.code) for rule in (registry.EPISODE_STATISTICS, registry.STATISTICS))
+    ):
         draft.measured = measure(draft)
     for rule, of_statistics in (
         (registry.EPISODE_STATISTICS, repair_episode_statistics),

@@ -9,11 +9,10 @@ from episeek_pipelines.words import counted
 
 
 def repair_footers(draft: Draft) -> Iterator[Outcome]:
-    """Yield a repair for each data file that gets a footer, with the rows that were found and those that are lost."""
-    for path, file in draft.evidence.data.items():
-        found = file.recovered
-        if found is None:
-            continue
+    """Yield a repair for each file that gets a footer, with the rows that were found and those that are lost."""
+    evidence = draft.evidence
+    files = {path: file.recovered for path, file in evidence.data.items() if file.recovered is not None}
+    for path, found in {**evidence.episodes.recovered, **files}.items():
         episodes = found.episodes
         held = f"episodes {episodes[0]} to {episodes[-1]}" if len(episodes) > 1 else f"episode {episodes[0]}"
         lost = "; ".join(str(loss) for loss in found.losses) or "nothing after them"

@@ -41,9 +41,10 @@ TEMPLATES: Final = _repair(
     "INF001",
 )  # fmt: skip
 RECOVERED: Final = _repair(
-    "REP002", "data files without a footer",
-    "every page of the complete row groups can be read, and frame_index and index count their rows; lost bytes are reported",
-    "ROW005",
+    "REP002", "data files and files of meta/episodes without a footer",
+    "every page of the complete row groups can be read, and the numbers in their rows count the rows; lost bytes are "
+    "reported",
+    "ROW005", "EPI005",
 )  # fmt: skip
 COLUMN_TYPES: Final = _repair(
     "REP003", "columns of data files in the types that `features` declares",
@@ -119,7 +120,7 @@ SPLITS: Final = _repair(
 LOST_EPISODES: Final = _repair(
     "REP022", "episodes whose rows are lost, on request: they are left out, and the remaining episodes are renumbered",
     "no readable data file holds a row of the episode, or a file that was cut off ends within it, and all values of meta/episodes "
-    "agree on the number of rows that it had",
+    "agree on the number of rows that it had; or the last file of meta/episodes was cut off before the episode",
     "ROW015",
 )  # fmt: skip
 VIDEO_INFO: Final = _repair(

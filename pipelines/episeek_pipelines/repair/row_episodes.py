@@ -26,7 +26,8 @@ def repair_row_episodes(draft: Draft) -> Iterator[Outcome]:
         place = 0
         while place < len(runs):
             run = runs[place]
-            if 0 <= run.episode < draft.row_count and not _is_intruder(runs, place):
+            is_listed = 0 <= run.episode < draft.row_count and not _is_intruder(runs, place)
+            if is_listed or run.episode in draft.unlisted:
                 place += 1
                 continue
             joined = _joined(draft, runs, place)
@@ -40,8 +41,11 @@ def repair_row_episodes(draft: Draft) -> Iterator[Outcome]:
                         if run.episode == NO_NUMBER
                         else f"episode {run.episode}, which meta/episodes does not list"
                     )
+                    lost = "the episode is missing in meta/episodes"
+                    if is_cut_after(draft, run.episode):
+                        lost += ": leave it out with --skip-lost-episodes"
                     readings = (
-                        "the episode is missing in meta/episodes",
+                        lost,
                         "the rows are left over, of an edit or a recording that was stopped",
                     )
                     yield Refusal(code, where, f"{counted(run.count, 'row')} of {owner}", readings)
@@ -58,6 +62,12 @@ def repair_row_episodes(draft: Draft) -> Iterator[Outcome]:
             place = first + 1
         if len(runs) != len(file.runs):
             _replace_runs(draft, path, runs)
+
+
+def is_cut_after(draft: Draft, episode: int) -> bool:
+    """Return whether an episode comes after the last one of a file of meta/episodes that was cut off, the last file."""
+    shards = draft.evidence.episodes
+    return episode >= draft.row_count and bool(shards.tables) and shards.tables[-1][0] in shards.recovered
 
 
 def _is_intruder(runs: list[Run], place: int) -> bool:

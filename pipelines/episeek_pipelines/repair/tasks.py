@@ -8,8 +8,8 @@ import pyarrow as pa
 from episeek_pipelines.dataset.task_table import pandas_index, task_table, text_column, with_index
 from episeek_pipelines.repair import registry
 from episeek_pipelines.repair.draft import Draft, RowNumbers
-from episeek_pipelines.repair.evidence import task_extremes
 from episeek_pipelines.repair.row_runs import NO_NUMBER, Run
+from episeek_pipelines.repair.shards import task_extremes
 from episeek_pipelines.repair.values import Outcome, Place, Refusal, Repair
 from episeek_pipelines.words import counted
 from episeek_schemas import layout, lerobot

@@ -19,6 +19,7 @@ from tests.repairs.matrix import codes_of_sample, digests, meaning, meaning_of_s
 from tests.support.amount import first
 from tests.support.broken_datasets import EPISODES, copy_of, data_files, set_value
 from tests.support.build_index import DATA
+from tests.support.lost_footers import KILLED
 
 SYNC = Execution("sync")
 SKIP = RepairChoice(skip_lost_episodes=True)
@@ -57,9 +58,20 @@ def lose_both_ends(root: Path) -> None:
     lose(root, 0, 2)
 
 
+def cut_metadata(root: Path) -> None:
+    """As a recording that was killed leaves it: LeRobot writes rows of meta/episodes in groups, here of seven."""
+    path = root / EPISODES
+    pq.write_table(pq.read_table(path), path, row_group_size=7)
+    with pq.ParquetFile(path) as file:
+        start = file.metadata.row_group(1).column(0).data_page_offset
+    path.write_bytes(path.read_bytes()[: start + 50])
+    cut(root, data_files(root)[-1], 40)
+
+
 CASES = [
     ("av1_multifile", damage_first_and_cut_last),
     ("h264_bframes", cut_within_an_episode),
+    ("av1_multifile", cut_metadata),
     ("av1_multifile", lose_second),
     ("av1_multifile", lose_both_ends),
     ("h264_bframes", cut_last_episode),
@@ -140,6 +152,26 @@ def _require_metadata(sample: Path, out: Path, kept: list[int]) -> None:
         np.testing.assert_allclose(np.square(statistics[feature]["std"]), second - mean**2, atol=1e-9)
         assert statistics[feature]["max"] == held["max"].max(axis=0).tolist()
         assert statistics[feature]["count"] == [held["count"].sum()]
+
+
+def test_a_recording_of_lerobot_that_was_killed_is_a_dataset_again(tmp_path: Path):
+    """Its data file holds twelve episodes, and meta/episodes the first ten; neither has a footer."""
+    result = repair(str(KILLED), str(tmp_path / "out"), choice=SKIP, execution=SYNC)
+    assert result.made.refusals == ()
+    assert result.preparation.skipped_episodes == (10, 11)
+    assert result.after is not None
+    # the texts of its tasks
+    assert {each.code for each in result.after.findings} == {"TSK047"}
+    rows = pq.read_table(tmp_path / "out/data/chunk-000/file-000.parquet").to_pydict()
+    frames = [(episode, frame) for episode in range(10) for frame in range(3 + episode % 3)]
+    assert rows["observation.state"] == [[episode, frame] for episode, frame in frames]
+    assert rows["index"] == list(range(len(frames)))
+    statistics = json.loads((tmp_path / "out/meta/stats.json").read_text())
+    assert statistics["episode_index"]["max"] == [9]
+    assert verify(str(tmp_path / "out"), against=str(KILLED), execution=SYNC).error_count == 0
+    made = plan_repair(str(KILLED))
+    assert [each.place.episode for each in made.refusals][:2] == [10, 11]
+    assert "--skip-lost-episodes" in made.refusals[0].readings[0]
 
 
 def test_without_the_option_nothing_is_left_out_and_it_is_named(tmp_path: Path):

@@ -1,0 +1,127 @@
+"""The files of meta/episodes: their rows, also of files without a footer, which a recording that was killed leaves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from episeek.errors import EpiseekError, MetadataError, MissingFileError, ParquetError, first_line
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.parquet.recovery.episodes_schema import episodes_schema
+from episeek_pipelines.parquet.recovery.recover import Recovered, lacks_footer, open_recovered, recover
+from episeek_schemas import layout, lerobot
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shards:
+    """The files of meta/episodes."""
+
+    root: Root
+    tables: tuple[tuple[str, pa.Table], ...]
+    """Path and table of each file, without the statistics of pictures and of most features."""
+    unreadable: tuple[str, ...]
+    recovered: Mapping[str, Recovered] = field(repr=False)
+    """The complete row groups of files without a footer."""
+
+    def open(self, path: str) -> pq.ParquetFile:
+        """Open a file; one without a footer gets the footer that was made for it. The caller closes the file."""
+        recovered = self.recovered.get(path)
+        return self.root.open_parquet(path) if recovered is None else open_stored(self.root, path, recovered)
+
+
+class StoredBytes:
+    """A byte source that reads ranges of one file below a root."""
+
+    def __init__(self, root: Root, path: str) -> None:
+        self._source, self._path = root.source(), path
+        self._size = root.size(path)
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+        return self._size
+
+    def read_at(self, start: int, stop: int) -> bytes:
+        """Return the bytes `[start, stop)`."""
+        return self._source.get_ranges(self._path, [(start, stop)])[0] if stop > start else b""
+
+
+def open_stored(root: Root, path: str, recovered: Recovered) -> pq.ParquetFile:
+    """Open a file of a root as if it had its new footer; the caller closes it (`with`)."""
+    return open_recovered(StoredBytes(root, path), recovered)
+
+
+def read_shards(
+    root: Root, features: Mapping[str, Any], statistics: Mapping[str, Any] | None, *, recovers: bool
+) -> Shards:
+    """Read the files of meta/episodes.
+
+    Args:
+        root: The dataset.
+        features: `features` of meta/info.json, from which the columns of a file without a footer follow.
+        statistics: meta/stats.json, likewise.
+        recovers: Whether to read files without a footer.
+
+    Raises:
+        ReadError: A file cannot be read for another reason than its contents.
+    """
+    tables: list[tuple[str, pa.Table]] = []
+    unreadable: list[str] = []
+    found: dict[str, Recovered] = {}
+    for path in root.list(layout.EPISODES_DIR, suffix=".parquet"):
+        try:
+            with root.open_parquet(path) as file:
+                tables.append((path, _table(file)))
+        except (EpiseekError, pa.ArrowException, OSError) as error:
+            contents_problem(error)
+            recovered = _recovered(root, path, features, statistics) if recovers else None
+            if recovered is None:
+                unreadable.append(path)
+                continue
+            found[path] = recovered
+            with open_stored(root, path, recovered) as file:
+                tables.append((path, _table(file)))
+    return Shards(root, tuple(tables), tuple(unreadable), found)
+
+
+def contents_problem(error: Exception) -> str:
+    """Return what is wrong with the contents of a file. Raise the error again if the store or the system caused it."""
+    if isinstance(error, (ParquetError, MissingFileError)):
+        return error.found
+    if isinstance(error, EpiseekError) or (isinstance(error, OSError) and error.errno is not None):
+        raise error
+    return first_line(error)
+
+
+def count_columns(names: list[str]) -> list[str]:
+    """Return the names of those columns of meta/episodes that record the number of values of a feature that every row has."""
+    wanted = [lerobot.statistics_column(feature, "count") for feature in lerobot.ROW_COLUMNS]
+    return [name for name in wanted if name in names]
+
+
+def task_extremes() -> tuple[str, str]:
+    """Return the names of the columns of meta/episodes with the recorded minimum and maximum of an episode's task_index."""
+    return lerobot.statistics_column(lerobot.TASK_INDEX, "min"), lerobot.statistics_column(lerobot.TASK_INDEX, "max")
+
+
+def _table(file: pq.ParquetFile) -> pa.Table:
+    names = file.schema_arrow.names
+    kept = {*count_columns(names), *task_extremes()}
+    own = [name for name in names if not name.startswith("stats/") or name in kept]
+    return file.read(columns=list(dict.fromkeys(own)), use_threads=False)
+
+
+def _recovered(
+    root: Root, path: str, features: Mapping[str, Any], statistics: Mapping[str, Any] | None
+) -> Recovered | None:
+    """Return the complete row groups of a file whose footer is missing; None where that is not what is wrong with it."""
+    stored = StoredBytes(root, path)
+    try:
+        if lacks_footer(stored):
+            found = recover(stored, episodes_schema(features, statistics), where=path)
+            return found if found.groups else None
+    except (ParquetError, MetadataError, MissingFileError):
+        pass
+    return None
