@@ -125,8 +125,8 @@ EPISODES_FOOTER: Final = rule(
     problem="A file of meta/episodes cannot be read",
     invariant="Every file of meta/episodes is readable Parquet",
     protects="every episode that the file lists",
-    remedy="if a recording was stopped, run `episeek repair SRC DST`, which keeps the complete episodes of a file without a footer; "
-    "restore any other file from a copy of the same revision: no other file records where its episodes are",
+    remedy="if a recording was stopped, run `episeek repair SRC DST`, which keeps the complete episodes of a file without a "
+    "footer; restore any other file from a copy of the same revision: no other file records where its episodes are",
     broke_in="lerobot#2529, lerobot#3522",
 )  # fmt: skip
 EPISODE_ORDER: Final = rule(
