@@ -1,4 +1,4 @@
-"""The files of meta/episodes: their rows, also of files without a footer, which a recording that was killed leaves."""
+"""Read the files of meta/episodes, even files without a footer, which a recording that was killed leaves."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,17 +16,17 @@ from episeek_schemas import layout, lerobot
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shards:
-    """The files of meta/episodes."""
+    """The files of meta/episodes that could be read, and the paths of those that could not."""
 
     root: Root
     tables: tuple[tuple[str, pa.Table], ...]
-    """Path and table of each file, without the statistics of pictures and of most features."""
+    """The path and the table of each file, without the columns of most statistics."""
     unreadable: tuple[str, ...]
     recovered: Mapping[str, Recovered] = field(repr=False)
-    """The complete row groups of files without a footer."""
+    """The complete row groups of each file without a footer, by path."""
 
     def open(self, path: str) -> pq.ParquetFile:
-        """Open a file; one without a footer gets the footer that was made for it. The caller closes the file."""
+        """Open a file, with its new footer if it had none. The caller closes the file."""
         recovered = self.recovered.get(path)
         return self.root.open_parquet(path) if recovered is None else open_stored(self.root, path, recovered)
 
@@ -116,7 +116,7 @@ def _table(file: pq.ParquetFile) -> pa.Table:
 def _recovered(
     root: Root, path: str, features: Mapping[str, Any], statistics: Mapping[str, Any] | None
 ) -> Recovered | None:
-    """Return the complete row groups of a file whose footer is missing; None where that is not what is wrong with it."""
+    """Return the complete row groups of a file, or None if a missing footer is not its problem."""
     stored = StoredBytes(root, path)
     try:
         if lacks_footer(stored):

@@ -81,18 +81,20 @@ def print_footer(root: Root, path: str, *, file_size: int | None) -> DataFilePri
 def print_rows(
     root: Root, path: str, places: Mapping[int, EpisodePlace], texts: Texts, *, file_size: int | None
 ) -> DataFilePrint:
-    """Read a data file, with some episodes, of a few mebibytes or one longer one, and a batch of rows in memory.
+    """Read the rows of a data file, and return the prints of its episodes.
+
+    Memory holds a batch of rows, and a few mebibytes of episodes or one larger episode.
 
     Args:
         root: The dataset.
         path: The file.
-        places: Where the episodes of the dataset are, by number; rows of other episodes are left out.
-        texts: The texts of tasks.
-        file_size: The size of the file in the listing of a store.
+        places: Where the episodes of the dataset are, by number. Rows of other episodes are left out.
+        texts: The texts of tasks and subtasks.
+        file_size: The size of the file in the listing of a store; None for a local file.
 
     Raises:
-        RowOrderError: An episode is in two places of the file, or rows name no episode.
-        ParquetError, ReadError: It cannot be read, or has two columns of one name.
+        RowOrderError: The rows of an episode are not contiguous, or rows have no episode_index.
+        ParquetError, ReadError: The file cannot be read, or has two columns of the same name.
     """
     found: dict[int, EpisodeRows] = {}
     where = root.join(path)
