@@ -110,7 +110,7 @@ BAD_SOURCES = {
     not_json: "expected a JSON document",
     version_2_1: "codebase_version 'v2.1'",
     truncated_mp4: "file-001.mp4: found sample 22 at bytes",
-    truncated_moov_last: "file-003.mp4: found 'moov' box",
+    truncated_moov_last: "file-003.mp4: found a box of type 'moov'",
     zero_byte_mp4: "file-001.mp4: found no moov box in 0 bytes",
     mp4_without_video: "file-001.mp4: found tracks ['soun']",
     missing_mp4: "file-001.mp4: found no such file",

@@ -129,7 +129,7 @@ def test_an_overlay_says_that_its_source_has_changed(overlay: Path, source: Path
     report = verify(str(overlay))
     (found,) = report.findings
     assert (found.code, found.severity) == ("IDX045", "warning")  # the new video is not called surplus
-    assert found.found.startswith("data/chunk-000/file-001.parquet and 2 other files")
+    assert found.found.startswith("changed contents of data/chunk-000/file-001.parquet and 2 other files")
     result = index(str(overlay))
     assert result.source_changes == (
         "data/chunk-000/file-001.parquet",

@@ -49,7 +49,7 @@ def test_a_full_dataset_needs_no_source(videos, can_clone, ways, tmp_path, monke
     assert result.copied_files == FILES
     assert (os.stat(dataset / VIDEO).st_ino == os.stat(target / VIDEO).st_ino) == (videos == "hardlink")
     text = "\n".join(prepare_lines(result))
-    assert ("changes it in SRC" in text) == (videos == "hardlink")
+    assert ("changes the file in SRC" in text) == (videos == "hardlink")
     assert (f"copied ({FILES} since" in text) == (videos == "link" and not can_clone)
     assert set(digests(target)) == {*digests(dataset), *SIDECARS}
     shutil.rmtree(dataset)
@@ -84,7 +84,7 @@ def test_folders_that_tools_left_stay_in_the_source_and_are_reported(tmp_path):
     found = digests(tmp_path / "out")
     assert {path for path in found if not path.startswith(("data/", "meta/", "videos/obs"))} >= set(kept)
     assert not [path for path in found if path.startswith(tuple(f"{left.folder}/" for left in result.copies.left_out))]
-    lines = [line for line in prepare_lines(result) if line.startswith("left")]
+    lines = [line for line in prepare_lines(result) if line.startswith("ignored")]
     assert len(lines) == 4
     assert "images/ stays in SRC (3 files" in lines[2]
 

@@ -221,7 +221,7 @@ def test_any_fragments_are_read_as_they_were_written(movie):
     [
         (moof(traf(trun(1, sizes=[1]))), MalformedBoxError, "without 'tfhd'"),
         (moof(traf(tfhd()[:-4])), MalformedBoxError, "a box of type 'tfhd' with 12 bytes"),
-        (moof(traf(full_box(b"tfhd", 0, struct.pack(">I", TRACK_ID), flags=1))), MalformedBoxError, "'tfhd' box"),
+        (moof(traf(full_box(b"tfhd", 0, struct.pack(">I", TRACK_ID), flags=1))), MalformedBoxError, "a box of type 'tfhd'"),
         (moof(traf(tfhd(), trun(3))), SampleTableError, "3 samples of 0 bytes"),
         (moof(traf(tfhd(), full_box(b"trun", 0, struct.pack(">I", 9), flags=0x200))), MalformedBoxError, "9 samples in 0"),
         (moof(traf(tfhd(size=1 << 28), trun(3))), FragmentedMp4Error, "no video sample in any"),

@@ -194,7 +194,7 @@ def test_partial_sync_samples_and_random_access_points_are_sync_samples():
 
 def test_descriptions_that_agree_are_used_one_at_a_time():
     two = stsd(sample_entry(), box(b"free"), sample_entry())
-    with pytest.raises(MalformedBoxError, match="'free' box"):
+    with pytest.raises(MalformedBoxError, match="a box of type 'free'"):
         parse_boxes({"stsd": two})
     two = stsd(sample_entry(), sample_entry())
     assert parse_boxes({"stsd": two}).description_index is None
@@ -323,7 +323,7 @@ def test_pyav_reads_the_hand_made_file_alike(tmp_path):
         ),
         (moov(track(PLAIN, information=box(b"dinf", box(b"dref")))), MalformedBoxError, "'dref'"),
         (moov(track({})), MalformedBoxError, "without 'stsd'"),
-        (moov(track(PLAIN))[:-1], TruncatedMp4Error, "'moov' box"),
+        (moov(track(PLAIN))[:-1], TruncatedMp4Error, "a box of type 'moov'"),
         (moov(track(PLAIN))[:4], TruncatedMp4Error, "4 bytes"),
     ],
 )
