@@ -70,8 +70,7 @@ MAX_ROW_GROUP_ROWS: Final = 1 << 24
 
 ROW_GROUP_ROWS: Final = 1 << 17
 """Number of rows in a row group of `keyframes` and `samples`. It holds the samples of a whole video, and one request of 1.6 MB
-reads
-it. The footer of a table of 100 million rows takes 0.2 MB.
+reads it. The footer of a table of 100 million rows takes 0.2 MB.
 """
 
 EPISODE_ROW_GROUP_ROWS: Final = 1 << 20
@@ -135,8 +134,7 @@ CONTAINERS: Final = ("mp4", "fragmented", "matroska")
 
 DESCRIPTION_RUN: Final = np.dtype([("byte_offset", "<i8"), ("description_index", "<i8")])
 """A run of samples with one sample description: from `byte_offset` to the next run's, samples use entry `description_index` (from
-1)
-of stsd. Runs are sorted.
+1) of stsd. Runs are sorted.
 """
 
 DECLARED_EPISODES: Final = (

@@ -164,8 +164,7 @@ class ByteIndex:
         """Return rows `[start, stop)` of an episode, which hold all values of its frames except videos.
 
         From a store, this takes one request for an episode with a row group of its own, as `episeek prepare` writes it, after one
-        or
-        two requests for the footer of its data file.
+        or two requests for the footer of its data file.
 
         Args:
             episode_index: 0 to `episode_count - 1`.

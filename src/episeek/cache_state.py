@@ -105,8 +105,7 @@ class CacheState:
         """Return the fetches for keys that are not in the cache, in order, and the number of keys that were accepted.
 
         Keys are accepted, from the first one on, as long as there is room for them. Keys that are in the cache stay there until
-        they
-        are used. A key with more bytes than the cache may hold is accepted and not fetched.
+        they are used. A key with more bytes than the cache may hold is accepted and not fetched.
 
         Raises:
             ValueError: The state is closed.

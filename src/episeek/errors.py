@@ -1,9 +1,8 @@
 """All errors that this package raises on purpose.
 
 They share the base class `EpiseekError`, and each also has a builtin base class, so that `except FileNotFoundError` works as a
-caller
-expects. A message says where something is wrong, what was found, what was expected and, if it is known, what to do about it. All
-errors can be pickled, so that they pass unchanged from worker processes.
+caller expects. A message says where something is wrong, what was found, what was expected and, if it is known, what to do about
+it. All errors can be pickled, so that they pass unchanged from worker processes.
 """
 
 import re

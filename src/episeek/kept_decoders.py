@@ -2,9 +2,8 @@
 
 Opening a file, reading its header and starting a decoder cost more than decoding a frame. One decoder is made for each thread and
 sample description, from the complete MP4 of the first clip, so that it has exactly the parameters of a demuxed file. Later clips
-with
-the same description only pass it their samples. It is drained or flushed between clips, which all start at a sync sample. A decoder
-cannot stay open if the stream changes its parameters, which would last into the next clip: such files have several sample
+with the same description only pass it their samples. It is drained or flushed between clips, which all start at a sync sample. A
+decoder cannot stay open if the stream changes its parameters, which would last into the next clip: such files have several sample
 descriptions (`files.start_description_runs` in docs/format.md), and are not decoded here.
 """
 

@@ -127,12 +127,12 @@ def open_side(root: str, *, data_root: str | None, needs_videos: bool = True) ->
 
     Args:
         root: The dataset, or an overlay of one.
-        data_root: The dataset with the videos, where `root` has none of its own and records none.
-        needs_videos: Whether to find all videos; without that, those are known that the dataset itself has.
+        data_root: The dataset with the videos, if `root` neither has videos nor records a source.
+        needs_videos: Whether all videos have to be found. If False, only the videos of the dataset itself are listed.
 
     Raises:
-        MissingFileError: It is an overlay, and nothing says where its videos are; or its videos are not there.
-        EpiseekError: It is no dataset, or cannot be read.
+        MissingFileError: The dataset is an overlay without a known source of its videos, or its videos are missing.
+        EpiseekError: `root` is not a dataset, or cannot be read.
     """
     dataset = open_dataset(root)
     table, where = dataset.episodes, dataset.root

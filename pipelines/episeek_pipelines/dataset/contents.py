@@ -1,8 +1,7 @@
 """Separate the files that belong to a dataset from other files in its folder, which tools have left there.
 
 While LeRobot records, it writes pictures below `images/`, and removes them after encoding. A recording that was stopped leaves
-them.
-Tools keep their state in hidden folders (`.annotate_staging`, `.cache`, `.git`). Readers of a dataset open none of these.
+them. Tools keep their state in hidden folders (`.annotate_staging`, `.cache`, `.git`). Readers of a dataset open none of these.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,8 +1,7 @@
 """Find folders that the metadata refers to and that do not exist, each with the existing folder that is probably meant.
 
 A folder `video/` instead of `videos/`, `Data/` instead of `data/`, or a camera's folder under another name is one defect, however
-many
-files it holds.
+many files it holds.
 """
 
 from collections.abc import Collection, Iterable, Iterator

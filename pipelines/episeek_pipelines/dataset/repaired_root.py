@@ -1,8 +1,7 @@
 """Show a dataset with repaired files of `meta/` and `data/` in place of its own files.
 
 The repaired files are below another root, the layer: the folder of a run's intermediate files, or a local directory. Code that
-reads
-the dataset through this root reads the repaired dataset. The dataset itself is not written to.
+reads the dataset through this root reads the repaired dataset. The dataset itself is not written to.
 """
 
 from dataclasses import dataclass

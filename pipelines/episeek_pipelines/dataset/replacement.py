@@ -2,8 +2,7 @@
 
 Linux exchanges two directories in one call (renameat2(2), RENAME_EXCHANGE), so that the name always leads to one of them. Elsewhere
 the old directory is renamed first, and for a moment nothing has its name. `settle_replacement` finishes or undoes a replacement
-during
-which the process was killed.
+during which the process was killed.
 """
 
 import ctypes

@@ -1,8 +1,8 @@
 """Stage new sidecars for a dataset, so that all four tables replace the existing ones at once.
 
 On this machine the new tables are written to a directory next to the existing ones, and two renames exchange them. In an object
-store
-the tables are written one after the other. A reader that sees tables of two builds refuses them, since their build ids differ.
+store the tables are written one after the other. A reader that sees tables of two builds refuses them, since their build ids
+differ.
 """
 
 import os

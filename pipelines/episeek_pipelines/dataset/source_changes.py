@@ -1,8 +1,7 @@
 """Find the files of an overlay's source that have changed since the overlay was prepared.
 
 An overlay holds the data and metadata that its source had then, and reads the videos that the source has now. Readers of the
-sidecars
-refuse videos that have changed. Episodes that were added to the source since then are not in the overlay's tables.
+sidecars refuse videos that have changed. Episodes that were added to the source since then are not in the overlay's tables.
 """
 
 from contextlib import suppress
@@ -18,9 +17,8 @@ def changed_source_files(overlay: Root, source: Root) -> tuple[str, ...]:
     """Return the files of a source below `meta/` and `data/` that have changed since an overlay was prepared from it, sorted.
 
     Metadata files are compared by their contents, data files by their sizes: an edit of rows changes the metadata, too. The result
-    is
-    empty if there is no record of the preparation, if either root is in a store (its videos are compared by their identities when
-    they are read), or if the source has no metadata, such as a folder of videos.
+    is empty if there is no record of the preparation, if either root is in a store (its videos are compared by their identities
+    when they are read), or if the source has no metadata, such as a folder of videos.
 
     Args:
         overlay: The root that holds the record.

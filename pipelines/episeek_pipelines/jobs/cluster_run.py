@@ -1,10 +1,9 @@
 """Run a graph on a cluster, and survive workers that die, files that kill workers, and the loss of the scheduler.
 
 If a worker dies, Dask runs its node on another worker. Dask gives a node up if several workers died while they ran it. Such a node
-is
-run again with nothing beside it, one item at a time. An item that kills workers again becomes a failure with its name, and the
-other
-items are finished. In this way the graph always ends, and nodes that need a failed item are `Blocked`, as after any other failure.
+is run again with nothing beside it, one item at a time. An item that kills workers again becomes a failure with its name, and the
+other items are finished. In this way the graph always ends, and nodes that need a failed item are `Blocked`, as after any other
+failure.
 """
 
 import queue

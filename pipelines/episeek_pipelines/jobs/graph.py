@@ -1,9 +1,8 @@
 """Build and run graphs of work: the nodes of a job and their dependencies.
 
 `Graph.map` makes one node for each batch of items. `Graph.reduce` makes one node from the outcomes of other nodes, which does not
-run
-if any of them failed. Batches and results follow the order of the items, and depend neither on the scheduler nor on the number of
-workers.
+run if any of them failed. Batches and results follow the order of the items, and depend neither on the scheduler nor on the
+number of workers.
 """
 
 import uuid
@@ -142,8 +141,7 @@ class Graph:
         Raises:
             DestinationError: A worker of the distributed scheduler does not share a directory that is written to.
             ReadError: The distributed scheduler cannot be reached or was lost, a worker has another version of episeek or does not
-                see a
-                dataset, or a local process died.
+                see a dataset, or a local process died.
             ValueError: The name of the scheduler is unknown.
         """
         by_key = {node.key: node for node in self.nodes}

@@ -1,8 +1,7 @@
 """The nodes of a graph, the outcomes of their items, and the functions that run a node.
 
 The result of a node is a list of outcomes. A failed item is an outcome, too, so that the work of the other items is kept. Items
-that
-wait for a store run in several threads of their node.
+that wait for a store run in several threads of their node.
 """
 
 import time

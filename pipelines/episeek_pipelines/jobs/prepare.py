@@ -88,9 +88,8 @@ def prepare(
             the
             destination is complete: "link" clones files, or copies them if the file system cannot clone; "copy" copies them;
             "hardlink" makes hard links, so that a tool that writes into the destination's videos changes the source; "pack" joins
-            the
-            videos of each camera into a few files, without encoding. Files behind symbolic links are copied, never hard-linked.
-            Folders that tools left in the source are left out.
+            the videos of each camera into a few files, without encoding. Files behind symbolic links are copied, never
+            hard-linked. Folders that tools left in the source are left out.
         video_file_size_mb: With "pack", the size up to which episodes are added to a file, in LeRobot's megabytes of 2**20 bytes.
             None for `video_files_size_in_mb` of meta/info.json, or 200 if it has no such key.
         keyframes: As for `index`.
@@ -129,8 +128,7 @@ def upgrade(
     """Convert a dataset of version 2.x to version 3.0 and verify it, as `prepare` does, but without sidecars.
 
     The headers of all videos are read, too, since each video has to hold exactly the frames of its episode. Arguments and errors
-    are
-    those of `prepare`; a source of version 3.0 raises `UnsupportedVersionError`.
+    are those of `prepare`; a source of version 3.0 raises `UnsupportedVersionError`.
     """
     options = _writing_options(max_episodes_per_file, videos, video_file_size_mb, skip_episodes)
     plan = _plan(source, "upgrade", **options)
@@ -240,8 +238,7 @@ def plan_preparation(
 
     Raises:
         EpiseekError: `prepare` would refuse the source or the destination with this error. Errors that need the headers of videos,
-            or
-            the free space of the destination, are not found here.
+            or the free space of the destination, are not found here.
     """
     _require_no_history(Root(destination), "to a local DST first")
     options = preparation_options(

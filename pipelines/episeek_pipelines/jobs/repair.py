@@ -1,8 +1,7 @@
 """Run the job that repairs a dataset: `prepare` on the source as it is after all proved repairs.
 
 The source is verified before and the result afterwards, so that both reports can be compared. `jobs.fix` changes layout and
-sidecars
-in place; this job writes a new dataset.
+sidecars in place; this job writes a new dataset.
 """
 
 from dataclasses import dataclass

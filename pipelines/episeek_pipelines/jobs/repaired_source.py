@@ -1,8 +1,7 @@
 """Show the source of a repaired dataset with the recorded repairs made, for the comparison of the dataset with its source.
 
 The repairs are not taken from the record. They are proved anew from the source, with the recorded choice, and the record has to
-list
-exactly these. In this way a comparison accepts the repairs that the source proves, and no other difference.
+list exactly these. In this way a comparison accepts the repairs that the source proves, and no other difference.
 """
 
 import tempfile

@@ -63,8 +63,7 @@ def finished_run(source: Root, destination: Root, options: dict[str, Any]) -> Fi
     """Return a finished destination with its differences from what a run would write now, or None if no run has finished it.
 
     Listings are compared: paths, sizes, and times or store identities. Files are read only if the listings of the source differ,
-    since
-    a file that was only copied or touched is the same.
+    since a file that was only copied or touched is the same.
 
     Args:
         source: The root of the source.

@@ -2,8 +2,7 @@
 
 The last 64 KiB are fetched first. They hold most footers; the rest of a larger footer is fetched next. Of the data, only the
 requested column chunks are fetched: small chunks together with the small gaps between them, large chunks in blocks. The most
-recently
-used bytes are kept, and are not fetched again while they are kept.
+recently used bytes are kept, and are not fetched again while they are kept.
 """
 
 import os

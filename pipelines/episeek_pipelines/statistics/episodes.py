@@ -80,8 +80,7 @@ def episode_statistics(
     """Return the statistics of each feature in consecutive episodes, except for features with NaN or infinite values.
 
     Minimum, maximum and count are exact. Mean and standard deviation are computed in float64. Quantiles are LeRobot's estimates.
-    The
-    entries named by `LOWER` and `UPPER` are the two samples between which a quantile lies by any usual definition.
+    The entries named by `LOWER` and `UPPER` are the two samples between which a quantile lies by any usual definition.
 
     Args:
         values: Integers, booleans or floats by feature, of shape [rows, samples of a row, dimensions].

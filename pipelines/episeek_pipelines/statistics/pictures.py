@@ -32,8 +32,7 @@ def sampled_frames(length: int) -> npt.NDArray[np.int64]:
     """Return the numbers of the frames that are sampled in an episode of `length` frames, in rising order, without repetition.
 
     All frames of an episode of up to 100 frames are sampled. A longer episode has int(length ** 0.75) samples at even distances,
-    but
-    at least 100 and at most 10,000.
+    but at least 100 and at most 10,000.
 
     >>> sampled_frames(3).tolist(), len(sampled_frames(5000))
     ([0, 1, 2], 594)

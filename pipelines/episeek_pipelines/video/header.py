@@ -2,8 +2,7 @@
 
 The boxes of an MP4 file, progressive or fragmented, are parsed. The first bytes of its sync samples are read as well, since the
 header's flags may be wrong (`decoding_starts`). Matroska and WebM files are demuxed, which reads the whole file. Any other
-container
-is refused by name.
+container is refused by name.
 """
 
 import hashlib

@@ -66,8 +66,7 @@ def clip_order(
     """Return the order in which a clip stores its samples, and whether decoders may start at each of them; shape [sample_count].
 
     Decoders may start at a sync sample unless something before it is needed: an earlier sample may be presented after it, or may
-    hold
-    decoder state that it needs.
+    hold decoder state that it needs.
 
     Args:
         pts: Presentation times of the samples in decode order, ticks.

@@ -73,11 +73,9 @@ class ClumpOrder:
     """Clumps of consecutive frames in random order, and frames in random order within blocks of many clumps.
 
     Each episode is cut into clumps from its start; its last clump may be shorter. All clumps are put in random order, and the
-    sequence
-    is cut into lanes with the same number of frames. Position p of the epoch belongs to lane p % lanes. A lane is cut into blocks,
-    and
-    the frames of each block are put in random order. While a block is read, only its clumps are needed. Readers whose positions
-    differ modulo a divisor of `lanes` need different clumps, except clumps that the border of two lanes cuts.
+    sequence is cut into lanes with the same number of frames. Position p of the epoch belongs to lane p % lanes. A lane is cut
+    into blocks, and the frames of each block are put in random order. While a block is read, only its clumps are needed. Readers
+    whose positions differ modulo a divisor of `lanes` need different clumps, except clumps that the border of two lanes cuts.
 
     Args:
         lengths: Number of frames of each episode, 1 or more, shape [episodes].

@@ -12,9 +12,8 @@ class Windows:
     """The steps of the rest of an epoch, from a position on.
 
     A step takes a window of positions, `batch_size` for each rank. If the last window would leave ranks without a position, the
-    window
-    before it is made shorter, so that all ranks make the same number of steps. This is impossible with a batch size of 1, or with
-    fewer positions than ranks: the last ranks then make one step less.
+    window before it is made shorter, so that all ranks make the same number of steps. This is impossible with a batch size of 1,
+    or with fewer positions than ranks: the last ranks then make one step less.
     """
 
     start: int

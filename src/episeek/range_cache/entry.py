@@ -2,8 +2,7 @@
 
 Layout, little-endian: `MAGIC`; the key (16 bytes); the number of bytes of the range (uint64); a CRC-32 of each block of
 `BLOCK_BYTES`, the last of which may be shorter (uint32 each); a CRC-32 of everything before it; the bytes of the range. If a part
-of
-the file was lost, for example in a power failure, a checksum is wrong.
+of the file was lost, for example in a power failure, a checksum is wrong.
 """
 
 import os

@@ -2,9 +2,8 @@
 
 Whole files of a Hub repository are kept in the Hub's own cache. Everything else is kept below `$EPISEEK_CACHE`, or else
 `$XDG_CACHE_HOME/episeek`, or else `~/.cache/episeek`, by URL and store identity: whole files, and of large files the parts that
-were
-needed so far, each in a file of its own that appears complete or not at all. A new version replaces the previous one. The directory
-may be removed at any time. If a store gives no identity, nothing is kept.
+were needed so far, each in a file of its own that appears complete or not at all. A new version replaces the previous one. The
+directory may be removed at any time. If a store gives no identity, nothing is kept.
 """
 
 import hashlib

@@ -5,8 +5,7 @@ than a block takes one request, because its column chunks follow one another. In
 block takes one or two requests for each column (its values and its page header), all at the same time.
 
 Threads that need the same block share its request. Processes share the files of the blocks. Each file appears complete or not at
-all,
-and a file with impossible contents is fetched again.
+all, and a file with impossible contents is fetched again.
 """
 
 import threading

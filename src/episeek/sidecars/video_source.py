@@ -1,8 +1,7 @@
 """Read the videos of an index, and refuse files that have changed since they were indexed.
 
 The size and identity in every answer of the store are compared. If answers have no identity, the header is read again and its
-digest
-is compared, once for each file in each process.
+digest is compared, once for each file in each process.
 """
 
 from collections.abc import Callable, Sequence

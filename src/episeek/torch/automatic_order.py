@@ -112,8 +112,7 @@ def fetching_of(costs: FetchCosts, order: MixingOrder, *, clump_frames: int) -> 
     """Return an estimate of the requests and bytes of an epoch in an order.
 
     A fetch unit is fetched once if the cache can hold the units of all frames that are mixed with each other, and otherwise once
-    for
-    each frame. The rows of an episode are a unit as well, which each process keeps in memory.
+    for each frame. The rows of an episode are a unit as well, which each process keeps in memory.
 
     Args:
         costs: The properties of the dataset and its store.

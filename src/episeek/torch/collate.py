@@ -13,8 +13,7 @@ def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the same batch as torch's `default_collate`. Use it as `DataLoader(..., collate_fn=collate)`.
 
     An `EpisodeDataset` puts the pictures of a batch one after another in memory, in a worker process into memory that it shares
-    with
-    the training process. `collate` returns a view of them, without another copy.
+    with the training process. `collate` returns a view of them, without another copy.
 
     Args:
         items: Items with the same keys.

@@ -178,8 +178,7 @@ class EpisodeDataset(Dataset[Item]):
             order: "global", "clump", "episode" or "sequential".
             clump_frames: Number of frames of a clump; None for about one second.
             pool_frames: Number of frames that the order mixes with each other. Bytes fetched for one of them stay useful until all
-                of
-                them were read. None for all frames.
+                of them were read. None for all frames.
         """
         clump = clump_frames or max(round(float(self.fps)), 1)
         if self.fetch != "auto":

@@ -137,10 +137,8 @@ class EpisodeSampler:
 
         Args:
             batches: Number of batches that the training loop has received since the current iteration began. None counts the
-                batches
-                that the sampler has yielded. That is right without worker processes, and where the caller stores the state with
-                each
-                batch, as torchdata's StatefulDataLoader does.
+                batches that the sampler has yielded. That is right without worker processes, and where the caller stores the
+                state with each batch, as torchdata's StatefulDataLoader does.
         """
         steps = self._yielded if batches is None else batches
         if not 0 <= steps <= len(self._windows):

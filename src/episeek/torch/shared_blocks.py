@@ -4,11 +4,9 @@ New memory costs more than decoding: the system zeroes and maps it page by page,
 float32. Therefore a worker keeps the memory of its batches, and writes into it again when no process uses the old batch any more.
 
 File locks tell whether a batch is still in use. Each message carries an open file description of the memory that holds a shared
-lock
-(flock(2)), and the receiver's mapping keeps it open. The lock ends when the last copy of the description is closed: when the
-receiver
-has released the tensor, or when all processes that hold it, forks among them, have ended or crashed. The worker writes into a block
-only after it has obtained the exclusive lock.
+lock (flock(2)), and the receiver's mapping keeps it open. The lock ends when the last copy of the description is closed: when the
+receiver has released the tensor, or when all processes that hold it, forks among them, have ended or crashed. The worker writes
+into a block only after it has obtained the exclusive lock.
 """
 
 import fcntl

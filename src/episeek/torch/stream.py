@@ -14,8 +14,7 @@ class EpisodeStream(IterableDataset[Any]):
     """The batches of a sampler, read from a dataset: use it with `DataLoader(stream, batch_size=None)`.
 
     With n worker processes, worker j reads every n-th batch, beginning with batch j, and the loader returns the batches in the
-    order
-    of the sampler. The sequence does not depend on the number of workers.
+    order of the sampler. The sequence does not depend on the number of workers.
 
     Each worker process has a copy of the sampler, which does not advance the epoch in the training process: call `set_epoch` before
     each epoch. Save and load the state in the training process, with `state_dict(batches=...)` and the number of batches that the
@@ -57,8 +56,7 @@ class EpisodeStream(IterableDataset[Any]):
 
         Args:
             batches: Number of batches that the training loop has received since the current iteration began. None, which is right
-                only
-                without worker processes, counts the batches that were yielded.
+                only without worker processes, counts the batches that were yielded.
         """
         return self.sampler.state_dict(batches)
 

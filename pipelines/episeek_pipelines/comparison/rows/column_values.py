@@ -1,10 +1,9 @@
 """Compute digests of column values that do not depend on their Arrow type, and find the rows in which two columns differ.
 
 Values are compared bit for bit: NaN equals a NaN with the same bits, 0.0 differs from -0.0, a null from an empty text or list, and
-an
-int32 from an int64. Types that hold the same values are treated alike: lists, large lists and lists of a fixed size; texts and
-large
-texts; values and dictionaries of them. Therefore a digest does not depend on row groups, encodings or the writer of the file.
+an int32 from an int64. Types that hold the same values are treated alike: lists, large lists and lists of a fixed size; texts and
+large texts; values and dictionaries of them. Therefore a digest does not depend on row groups, encodings or the writer of the
+file.
 """
 
 import hashlib
@@ -95,8 +94,7 @@ def _parts(values: pa.Array, rows: Int64Array) -> Iterator[_Part]:
     """Yield the parts of an array, in which row k of the column has the values `[rows[k], rows[k + 1])`.
 
     The type determines the order and number of the parts, and earlier parts determine the length of each. Therefore two runs of
-    rows
-    have the same digest only if all their parts are the same.
+    rows have the same digest only if all their parts are the same.
     """
     if pa.types.is_null(values.type):
         return

@@ -1,8 +1,7 @@
 """Read the documents of a dataset of version 2.x: `meta/info.json`, and the JSON lines of episodes, tasks and statistics.
 
 `read_documents` reads all of them, and collects every problem with its file and line; damaged contents never raise. Callers that
-need
-correct documents call `V2Documents.require_translatable` or `require_no_problems`.
+need correct documents call `V2Documents.require_translatable` or `require_no_problems`.
 """
 
 import json

@@ -1,8 +1,7 @@
 """Find files below `data/` and `videos/` of a dataset of version 2.x that belong to no episode.
 
 LeRobot's converter treats every file that matches its patterns as an episode, so that a stray file shifts all later episodes. Here
-the
-numbers of the episodes give the paths of their files, and stray files are not used.
+the numbers of the episodes give the paths of their files, and stray files are not used.
 """
 
 from episeek_pipelines.dataset.metadata import Dataset

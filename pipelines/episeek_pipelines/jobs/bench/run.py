@@ -24,8 +24,7 @@ def bench(root: str | os.PathLike[str], options: BenchOptions | None = None) -> 
     """Read batches of a prepared dataset as a training loop does, and return a report of time, memory and transfers.
 
     The loop does nothing with a batch, so it waits for nothing but reading. Batches that the workers prepared during the wait for
-    the
-    first one are not measured. If one epoch is too short, the next ones follow.
+    the first one are not measured. If one epoch is too short, the next ones follow.
 
     In a job of several ranks (RANK and WORLD_SIZE), each rank reads its part of each global batch. With MASTER_ADDR and
     MASTER_PORT the ranks start together, and the report covers all of them.

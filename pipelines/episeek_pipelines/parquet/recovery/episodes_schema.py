@@ -18,8 +18,7 @@ def episodes_schema(features: Mapping[str, Any], statistics: Mapping[str, Any] |
     """Return the schema with which LeRobot writes meta/episodes: pyarrow infers the types from lists of numbers.
 
     Columns have the order of LeRobot's `save_episode`: where the episode is stored, its statistics in the order of `features`, and
-    the
-    file of meta/episodes that holds the row.
+    the file of meta/episodes that holds the row.
 
     Args:
         features: `features` of meta/info.json.

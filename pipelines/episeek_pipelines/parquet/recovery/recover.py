@@ -1,8 +1,7 @@
 """Recover the row groups of a Parquet file without a footer, and write the file with a new footer.
 
 A Parquet writer writes the footer when it is closed, so a recording that was killed leaves a file without one, which no reader
-opens.
-Its complete row groups are intact. LeRobot writes one for each episode.
+opens. Its complete row groups are intact. LeRobot writes one for each episode.
 """
 
 import os
@@ -61,14 +60,12 @@ def recover(
     """Return the complete row groups of a file whose footer is missing, damaged or cut.
 
     Pages are combined into row groups by their kinds, sizes and levels. If they fit in several ways, the rows decide; if the rows
-    do
-    not decide, the file is refused. Every row group is read in full: its rows are checked (`RowChecks`), its values are compared
-    with the extremes in page headers, and checksums are verified where pages have them. An altered value in a page without a
-    checksum is noticed only if it breaks the page, the row numbers or the extremes.
+    do not decide, the file is refused. Every row group is read in full: its rows are checked (`RowChecks`), its values are
+    compared with the extremes in page headers, and checksums are verified where pages have them. An altered value in a page
+    without a checksum is noticed only if it breaks the page, the row numbers or the extremes.
 
     The names of columns come from the schema, which must have the order of the file's columns: pages do not tell columns of one
-    type
-    from each other, except columns that count rows. Another file of the same writer has the right schema.
+    type from each other, except columns that count rows. Another file of the same writer has the right schema.
 
     Args:
         file: The path of the file, or its bytes.

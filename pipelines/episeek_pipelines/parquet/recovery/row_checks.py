@@ -41,10 +41,9 @@ class RowChecks:
     """Checks the rows of one row group, batch by batch.
 
     In a data file the rows of an episode are contiguous, `frame_index` and `index` rise by one from row to row within an episode,
-    and
-    an episode that follows another one begins with `frame_index` 0. If `fps` is given, timestamps are `frame_index / fps`. In
-    meta/episodes, `episode_index` rises by one, and the ranges `[dataset_from_index, dataset_to_index)` have the size `length` and
-    follow one another.
+    and an episode that follows another one begins with `frame_index` 0. If `fps` is given, timestamps are `frame_index / fps`. In
+    meta/episodes, `episode_index` rises by one, and the ranges `[dataset_from_index, dataset_to_index)` have the size `length`
+    and follow one another.
 
     Args:
         schema: The schema of the file.

@@ -1,12 +1,10 @@
 """INF003 and INF003W: compare the Arrow schema of a data file with `features`.
 
 LeRobot writes shape [1] as a scalar; `datasets` cannot cast a list of one value to it. It writes a fixed-size list for one
-dimension
-(a plain list if its size is 0), nested lists for two to five dimensions (`datasets.Array2D` to `Array5D`), a struct of bytes and
-path
-for an image, and a list of structs for its two language columns. Merging and the converter from v2.1 use pandas, which writes lists
-and wider numbers and drops the schema metadata: these differences are INF003W. Unknown dtypes are not reported.
-`rules.check_columns` reports missing and undeclared columns.
+dimension (a plain list if its size is 0), nested lists for two to five dimensions (`datasets.Array2D` to `Array5D`), a struct of
+bytes and path for an image, and a list of structs for its two language columns. Merging and the converter from v2.1 use pandas,
+which writes lists and wider numbers and drops the schema metadata: these differences are INF003W. Unknown dtypes are not
+reported. `rules.check_columns` reports missing and undeclared columns.
 """
 
 import json

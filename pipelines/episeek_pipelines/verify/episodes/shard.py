@@ -49,8 +49,7 @@ def read_shard(
     """Read one file of meta/episodes, and apply the rules that need no other file: EPI005, EPI011, TSK014, EPI021.
 
     The file is read a block of rows at a time: the columns that locate episodes and their tasks, or all columns if they are
-    compared
-    with a source. Damaged contents never raise: they become findings.
+    compared with a source. Damaged contents never raise: they become findings.
 
     Args:
         path: The file.

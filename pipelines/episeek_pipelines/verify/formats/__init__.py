@@ -62,8 +62,7 @@ def render(report: "VerificationReport", format: Format, *, max_findings: int = 
         report: The result of `conclude` or `verify`.
         format: One of `FORMATS`.
         max_findings: The number of findings to show in `text`, `markdown` and `github`. The other formats contain all findings, up
-            to
-            the limits of the programs that read them.
+            to the limits of the programs that read them.
 
     Raises:
         ValueError: `format` is not one of `FORMATS`.

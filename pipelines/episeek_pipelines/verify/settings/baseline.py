@@ -10,8 +10,7 @@ that a change of one finding changes one line:
     "findings": [
     {"fingerprint": "0f3c...", "code": "ROW019", "count": 1, "location": {"file": "data/chunk-000/file-000.parquet"}},
     {"fingerprint": "9a41...", "code": "VID039", "count": 3, "location": {"file": "...", "camera": "top"}}
-    ]
-    }
+    ] }
 
 `level` is the level of the verification whose findings were accepted. A fingerprint is `Finding.fingerprint`, which depends on the
 rule and the location, not on what was found. `count` is the number of findings of that rule at that location, including those that

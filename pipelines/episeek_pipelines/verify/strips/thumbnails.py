@@ -42,8 +42,7 @@ def thumbnail(frame: "VideoFrame") -> Thumbnail:
     """Return a small picture of a frame, with the rotation of the video applied.
 
     Colours are converted to sRGB if the frame declares its own colour space. The picture keeps its proportions and is never
-    enlarged.
-    Each side has at least 1 pixel.
+    enlarged. Each side has at least 1 pixel.
     """
     from av import VideoFrame
 

@@ -67,9 +67,8 @@ def choose_windows(context: VerificationContext, file: VideoFile, video: ParsedV
     """Return windows of a file in the order of its frames, each at another later sync sample.
 
     The option `window_count` gives the number of windows that are spread over the file; the first is at the first later sync
-    sample.
-    In addition, each episode that is decoded gets a window after the sync sample at which the episode starts. For a file in a
-    store, windows are in decoded episodes only, since they are compared with the pictures of these.
+    sample. In addition, each episode that is decoded gets a window after the sync sample at which the episode starts. For a file
+    in a store, windows are in decoded episodes only, since they are compared with the pictures of these.
     """
     options = context.options
     if not options.window_count or reason_without_windows(context):

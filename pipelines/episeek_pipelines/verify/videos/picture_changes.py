@@ -1,9 +1,8 @@
 """VID028: find pictures that stand still while the scene moves, by comparing reduced copies of the pictures.
 
 Unchanged pictures alone prove nothing. With a robot at rest and a camera with noise, LeRobot's encoding (AV1, g=2, crf 30) makes
-half
-of all consecutive pairs bit-identical, HEVC with g=30 nine of ten, and a simulated scene all of them. Therefore the first two of
-these measures require motion around the unchanged pictures:
+half of all consecutive pairs bit-identical, HEVC with g=30 nine of ten, and a simulated scene all of them. Therefore the first
+two of these measures require motion around the unchanged pictures:
 
 - *frozen*: pictures stay like the first of them for 0.5 s or more. The scene moves right before and right after. Between the two
   it jumps, by at least 4 times its motion a frame afterwards, because it moved while the pictures did not. A robot that rests

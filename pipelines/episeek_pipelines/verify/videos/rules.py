@@ -252,8 +252,7 @@ def check_sync_start(context: VerificationContext, file: VideoFile, video: Parse
     """Yield VID025 for episodes whose first frame is not a sync sample.
 
     It is an error if no sync sample comes before the frame, or if the episode's place is doubtful, too. Otherwise clips start at
-    the
-    sync sample before it and are exact; these episodes of a file share one warning.
+    the sync sample before it and are exact; these episodes of a file share one warning.
     """
     view = video.view
     # Then the frame at which an episode starts is unknown.

@@ -22,8 +22,7 @@ class Av1(PlainUnits):
     """The rules of AV1 for samples of one sample entry.
 
     The flags of the file's header are trusted if av1C holds a sequence header, as encoders and muxers of recordings write it. By
-    the
-    standard a sync sample is then a shown key frame with its own sequence header (AV1-ISOBMFF, 2.4).
+    the standard a sync sample is then a shown key frame with its own sequence header (AV1-ISOBMFF, 2.4).
 
     Args:
         configuration: The payload of the entry's av1C box; empty if the entry has none.

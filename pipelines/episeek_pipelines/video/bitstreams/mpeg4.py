@@ -1,8 +1,7 @@
 """Read MPEG-4 part 2 samples (ISO/IEC 14496-2): I-VOPs, headers in samples, and the encoder's name.
 
 Decoding starts at an I-VOP. Decoders use the headers of the sample entry (esds) and those in samples. They decode the streams of
-some
-encoders in a way of its own, and recognise these encoders from the user data beside the headers.
+some encoders in a way of its own, and recognise these encoders from the user data beside the headers.
 """
 
 import re

@@ -189,8 +189,7 @@ def _without_empty_flags(table: SampleTable, where: str) -> SampleTable:
     """Return the table of a codec whose samples are not inspected, without sync flags that carry no information.
 
     Writers that know nothing of keyframes leave flags on every sample, as in a file without stss. Unless every picture of the
-    codec is
-    coded by itself, decoding then starts at the first sample only. Flags on some of the samples are trusted.
+    codec is coded by itself, decoding then starts at the first sample only. Flags on some of the samples are trusted.
     """
     if not table.is_sync.all() or all(
         is_intra_only(table.sample_description, index, table.codec, where=where) for index in _used_entries(table)

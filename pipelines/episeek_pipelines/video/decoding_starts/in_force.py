@@ -88,8 +88,7 @@ def stream_units(
     """Return the units by which a file may disturb other files in one stream, and those that protect it from them.
 
     If samples hold no units other than those of the sample entries, decoders keep the state that the entries set up. Otherwise
-    every
-    unit on which pictures depend may be replaced, or dropped together with the unit that it refers to.
+    every unit on which pictures depend may be replaced, or dropped together with the unit that it refers to.
     """
     carried = [unit for content in contents.values() for unit in (*content.before, *content.after)]
     known = {unit for codec in codecs.values() for unit in codec.entry_units()}

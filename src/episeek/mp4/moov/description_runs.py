@@ -71,8 +71,7 @@ def started_with(own: Int64Array, start: int) -> Int64Array | None:
     """Return the description, from 1, with which each sample of a clip is decoded.
 
     Samples with the same description as the first sample use `start`; the others use their own. The result is None if all samples
-    use
-    the first description of the file.
+    use the first description of the file.
     """
     used = own.copy()
     others = np.flatnonzero(own != own[0])

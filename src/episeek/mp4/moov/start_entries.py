@@ -1,11 +1,10 @@
 """Sample entries for starts that need decoder state from earlier samples.
 
 Parameter sets, headers and tables may be in one sample and stay in force for all that follow. A decoder that starts at a later
-sample
-has to receive them first. Such a start has a sample entry of its own in the stsd box of the index: a copy of its sample's entry
-that
-ends with a `uuid` box (ISO/IEC 14496-12, 11.1). The box holds the bytes to put before the sample, in the form that samples have. A
-clip moves these bytes from the entry to the front of its first sample, so that its stsd box holds the original entry of the file.
+sample has to receive them first. Such a start has a sample entry of its own in the stsd box of the index: a copy of its sample's
+entry that ends with a `uuid` box (ISO/IEC 14496-12, 11.1). The box holds the bytes to put before the sample, in the form that
+samples have. A clip moves these bytes from the entry to the front of its first sample, so that its stsd box holds the original
+entry of the file.
 """
 
 import struct

@@ -1,8 +1,7 @@
 """The transport through fsspec, for stores that no other transport reads and where obstore is not installed.
 
 The answers of HTTP servers and S3 are checked in full: the returned range, and the size and identity of the file. Other file
-systems
-return only bytes. For them the length is checked, and the identity is requested once in each process.
+systems return only bytes. For them the length is checked, and the identity is requested once in each process.
 """
 
 import asyncio

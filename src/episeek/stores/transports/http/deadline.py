@@ -1,8 +1,7 @@
 """Deadlines for whole responses in urllib3.
 
 The timeouts of urllib3 limit a single read from the socket. A server that sends one byte now and then, in the headers or in the
-body,
-would keep a reader waiting forever.
+body, would keep a reader waiting forever.
 """
 
 import http.client

@@ -1,8 +1,8 @@
 """Make clients of obstore: decide which URLs and options obstore supports, and translate the options.
 
 Options are those of fsspec (`storage_options` of s3fs, gcsfs and adlfs), so that both transports take the same ones. If an option
-has
-no equivalent in obstore, fsspec reads the store. obstore's own retries are off: only `episeek.stores.requests.retry` tries again.
+has no equivalent in obstore, fsspec reads the store. obstore's own retries are off: only `episeek.stores.requests.retry` tries
+again.
 """
 
 import os
