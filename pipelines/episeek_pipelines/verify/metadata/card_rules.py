@@ -19,6 +19,7 @@ import yaml
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import CARD_GLOB, CARD_SIDECARS
 from episeek_pipelines.verify.settings import path_globs
+from episeek_pipelines.words import counted
 from episeek_schemas import layout, sidecars
 
 EXPECTED: Final = "configs with data_files: data/*/*.parquet"
@@ -166,9 +167,9 @@ def _check_default(
     others = [path for path in taken if not path.startswith((f"{layout.DATA_DIR}/", f"{layout.BYTE_INDEX_DIR}/"))]
     by = lacking or f"config {config.name[:60]!r}"
     if others:
-        more = f" and {len(others) - 1:,} other Parquet files" if len(others) > 1 else ""
-        verb = ": readers take" if lacking else " takes"
-        yield finding(CARD_GLOB, f"{by}{verb} {others[0]}{more} outside of data/", EXPECTED, where)
+        more = f" and {counted(len(others) - 1, 'other Parquet file')}" if len(others) > 1 else ""
+        verb = ": `load_dataset` and the dataset viewer load" if lacking else " loads"
+        yield finding(CARD_GLOB, f"{by}{verb} {others[0]}{more} outside of data/ as data", EXPECTED, where)
     elif not taken and config.patterns and any(_is_below(path, layout.DATA_DIR) for path in files):
         patterns = [_joined(config.data_dir, pattern) for pattern in config.patterns]
         if not any(pattern is None or any(matches(pattern, path) for path in files) for pattern in patterns):

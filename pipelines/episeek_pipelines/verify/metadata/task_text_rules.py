@@ -82,8 +82,13 @@ def normal_form(text: str) -> str:
 
 
 def difference(text: str, other: str) -> str:
-    """Return in words how two texts with the same normal form differ, for example "white space"."""
-    return next((name for name, change in _STEPS.items() if change(text) == change(other)), ", ".join(_STEPS))
+    """Return in words how two texts with the same normal form differ, such as "white space" or "white space and a full stop"."""
+    alone = [name for name, change in _STEPS.items() if change(text) == change(other)]
+    if alone:
+        return alone[0]
+    # the steps without which the texts would still differ
+    needed = [name for name in _STEPS if _without_step(text, name) != _without_step(other, name)] or list(_STEPS)
+    return " and ".join(filter(None, (", ".join(needed[:-1]), needed[-1])))
 
 
 def _nearly_equal(texts: Sequence[str | None], left_out: set[int]) -> Iterator[tuple[int, int]]:
@@ -111,6 +116,13 @@ def _single_spaced(text: str) -> str:
 
 def _seen(text: str) -> str:
     return "".join(each for each in text if unicodedata.category(each) not in ("Cf", "Cc") or each.isspace())
+
+
+def _without_step(text: str, name: str) -> str:
+    """Return a text after all steps except one."""
+    for each, change in _STEPS.items():
+        text = text if each == name else change(text)
+    return text
 
 
 def _without_stop(text: str) -> str:

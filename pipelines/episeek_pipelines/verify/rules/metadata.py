@@ -201,9 +201,10 @@ TASK_TEXTS: Final = rule(
     "meta/episodes; rows refer to the number of the task and stay as they are",
 )  # fmt: skip
 SAME_TASK_REMEDY: Final = (
-    "decide which text is right. Set `task_index` of the rows with the other text to its number, and `tasks` of their episodes "
-    "in meta/episodes to the right text. Then remove the other text from meta/tasks.parquet, lower total_tasks, and renumber the "
-    "tasks from 0 without a gap. If each episode has one task, LeRobot's modify_tasks does all of this"
+    "decide which text is right. In the rows that have the number of the wrong text, set `task_index` to the number of the right "
+    "one; in their episodes in meta/episodes, replace the wrong text in `tasks`. Then remove the wrong text from "
+    "meta/tasks.parquet, lower total_tasks, and renumber the tasks from 0 without a gap. If each episode has one task, LeRobot's "
+    "modify_tasks does all of this"
 )
 """Remedy for two texts of one task."""
 CONSTANT_DIMENSION: Final = rule(

@@ -101,7 +101,7 @@ def _look_at_h264(table: SampleTable) -> Look:
     length_bytes = _length_bytes(table)
 
     def look(position: int, sample: SampleBytes) -> bool:
-        """Return whether the sample has x264's message before its first slice."""
+        """Return whether the sample has x264's SEI message (its version and settings) before its first slice."""
         for unit in nal_units(sample, length_bytes):
             kind = unit.head(1)[0] & 31
             if kind == _H264_SEI and _X264_MESSAGE in unit.head(_MESSAGE_BYTES):

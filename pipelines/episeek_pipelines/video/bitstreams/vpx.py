@@ -14,7 +14,7 @@ class Vp8(PlainUnits):
 
 
 class Vp9(PlainUnits):
-    """The rules of VP9 (VP9 bitstream specification, 6.2). The first frame of a superframe decides."""
+    """The rules of VP9 (VP9 bitstream specification, 6.2). A superframe is a key frame if its first frame is one."""
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
         """Return whether the sample's first frame is a key frame, shown or hidden. See `Codec.inspect`."""

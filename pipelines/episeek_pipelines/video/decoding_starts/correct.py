@@ -1,9 +1,10 @@
 """Correct the sync samples and the decoder state of a sample table from the bytes of the samples.
 
 A file's header flags the sync samples, and holds one decoder configuration for all samples. Both may be wrong. Some muxers flag
-every sample, or pictures at which a decoder cannot start. Others leave parameter sets where the encoder wrote them, in one sample
-for all that follow. Therefore the first bytes of sync samples are read. A flagged sample at which decoding cannot start loses its
-flag and stays in the table. A start that needs units from earlier samples gets a sample entry of its own, which holds them.
+every sample, or pictures at which a decoder cannot start. Others leave parameter sets in one sample, as the encoder
+wrote them, although all later samples need them. Therefore the first bytes of sync samples are read. A flagged sample at which
+decoding cannot start loses its flag and stays in the table. A start that needs units from earlier samples gets a sample entry of
+its own, which holds them.
 
 The first sample is always a start, since decoding of the whole file begins there, too.
 """

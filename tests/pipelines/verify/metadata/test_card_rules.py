@@ -63,7 +63,8 @@ def test_no_configs(text):
     unpinned, sidecars = check(text)
     assert (unpinned.code, sidecars.code) == ("HUB007", "HUB035")
     assert unpinned.message == (
-        "no configs: readers take meta/episodes/chunk-000/file-000.parquet and 1 other Parquet files outside of data/;"
+        "no configs: `load_dataset` and the dataset viewer load meta/episodes/chunk-000/file-000.parquet and 1 other Parquet file"
+        " outside of data/ as data;"
         " expected configs with data_files: data/*/*.parquet"
     )
     assert sidecars.message.startswith(
@@ -77,7 +78,7 @@ def test_no_card():
     assert not codes(None)
     assert codes(None, is_published=True) == ["HUB007", "HUB035"]
     assert check(None, is_published=True, has_sidecars=False)[0].message.startswith(
-        "no dataset card: readers take meta/"
+        "no dataset card: `load_dataset` and the dataset viewer load meta/"
     )
 
 
