@@ -32,7 +32,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The rows and samples that differ, for each pair of episodes with differences."""
+    """The rows and samples that differ, for each pair of episodes that has any."""
 
     rows: Mapping[Pair, tuple[ColumnChange, ...]]
     samples: Mapping[tuple[int, int, str], SampleDifferences]
@@ -42,10 +42,10 @@ def conclude(contents: Contents, matching: Matching, found: Counted, reading: Re
     """Return the result of a comparison.
 
     Args:
-        contents: The contents of both datasets that were read.
-        matching: The pairs of episodes.
+        contents: The files of both datasets that were read.
+        matching: The matched pairs of episodes.
         found: The rows and samples that differ.
-        reading: The number of files and bytes that were read.
+        reading: The numbers of files and bytes that were read.
     """
     a, b = contents.a.side, contents.b.side
     samples = contents.paired_samples(matching.pairs)
@@ -164,10 +164,10 @@ def _left_out(
             pair.a.sample_count == pair.b.sample_count and key not in found.samples for key, pair in samples.items()
         )
         if unread:
-            reason = f"their sizes are the same, and the level {level} does not read more; use --level videos"
+            reason = f"the sizes are equal, and the level {level} does not read the bytes; use --level videos"
             yield NotCompared(f"bytes of the samples of {counted(unread, 'video')} of episodes", reason)
     if contents.is_by_number:
-        yield NotCompared("other numbers of the same episodes", f"the level {level} tells episodes by their numbers")
+        yield NotCompared("changes of episode numbers", f"the level {level} matches episodes by their numbers alone")
     ours, theirs = contents.types
     if ours and theirs:
         for name in sorted((ours.keys() & theirs.keys()) - contents.columns):
@@ -176,8 +176,8 @@ def _left_out(
     for name, side in (("A", contents.a), ("B", contents.b)):
         for path, each in sorted(side.data.items()):
             if each.others:
-                subject = f"rows of {counted(len(each.others), 'other episode')} in {path} of {name}"
-                yield NotCompared(subject, "meta/episodes does not list them")
+                subject = f"rows of {counted(len(each.others), 'unlisted episode')} in {path} of {name}"
+                yield NotCompared(subject, "meta/episodes does not list these episodes")
     yield from _only_on_one_side(contents.a.side.video_paths, contents.b.side.video_paths, "camera")
 
 

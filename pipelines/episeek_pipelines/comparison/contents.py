@@ -1,4 +1,4 @@
-"""The contents of both datasets that were read, to match their episodes and to compare the pairs."""
+"""The files of both datasets that were read for a comparison. They serve to match the episodes and to compare the pairs."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from episeek_pipelines.comparison.videos.prints import EpisodeSamples, VideoFile
 
 @dataclass(frozen=True, eq=False)
 class SideContents:
-    """The contents of one dataset that were read."""
+    """The data files and videos of one dataset that were read for a comparison."""
 
     side: Side
     data: Mapping[str, DataFilePrint] = field(default_factory=dict)
@@ -29,7 +29,10 @@ class SideContents:
 
     @cached_property
     def rows(self) -> dict[int, EpisodeRows]:
-        """The rows of each episode that were read: those in its declared data file, or else those in another data file."""
+        """The print of each episode's rows, by episode number.
+
+        If several data files contain rows of one episode, its declared data file counts, or else the first of the files by path.
+        """
         found: dict[int, EpisodeRows] = {}
         for path in sorted(self.data):
             for number, rows in self.data[path].episodes.items():
@@ -39,7 +42,7 @@ class SideContents:
 
     @cached_property
     def samples(self) -> dict[str, dict[int, EpisodeSamples]]:
-        """The samples of each episode whose video header was read, by camera and episode number."""
+        """The print of each episode's samples, by camera and episode number, for videos whose header was read."""
         found: dict[str, dict[int, EpisodeSamples]] = {camera: {} for camera in self.side.video_paths}
         for (camera, _), each in self.videos.items():
             found[camera].update(each.episodes)
@@ -47,7 +50,7 @@ class SideContents:
 
     @cached_property
     def unplaced(self) -> dict[tuple[str, int], str]:
-        """The reasons why the frames of an episode are not certain, by camera and episode number."""
+        """For each episode whose frames in a video are uncertain, the reason, by camera and episode number."""
         return {
             (camera, number): f"{self.side.videos.join(path)}: {reason}"
             for (camera, path), each in self.videos.items()
@@ -66,7 +69,7 @@ class SideContents:
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """The contents that were read of both datasets."""
+    """The files of both datasets that were read, and the level of the comparison."""
 
     a: SideContents
     b: SideContents
@@ -96,7 +99,10 @@ class Contents:
 
     @cached_property
     def statistics(self) -> tuple[dict[int, bytes], dict[int, bytes]]:
-        """Digests of the statistics of each episode of A and of B. They match episodes at a level that reads no rows."""
+        """A digest of the statistics of each episode of A and of B, by number.
+
+        Episodes are matched with these digests at levels that read no rows. At other levels both mappings are empty.
+        """
         return ({}, {}) if reads(self.level, "rows") else statistics_digests(self.a.side, self.b.side)
 
     @property
@@ -115,7 +121,7 @@ class Contents:
         return [ValueChange(f"column {name}", texts[0].get(name), texts[1].get(name)) for name in names]
 
     def matching(self) -> Matching:
-        """Return the pairs of episodes of A and B that are the same episode, and the episodes without a partner."""
+        """Match the episodes of A with those of B. Return the pairs, and the episodes without a partner."""
         statistics = self.statistics
         parts_a, parts_b = self._parts(self.a, statistics[0]), self._parts(self.b, statistics[1])
         types, _ = self.types
@@ -125,7 +131,10 @@ class Contents:
         return match_episodes(parts_a, parts_b, telling=telling, is_by_number=self.is_by_number)
 
     def _parts(self, contents: SideContents, statistics: Mapping[int, bytes]) -> dict[int, dict[str, bytes]]:
-        """Return the parts of each episode of one side, as digests by name, by episode number."""
+        """Return, by episode number, the parts of each episode that are matched, such as its length, columns and cameras.
+
+        The parts of an episode are digests by the name of the part.
+        """
         side = contents.side
         lengths, tasks = side.dataset.episodes.length.tolist(), side.episode_tasks
         found: dict[int, dict[str, bytes]] = {}
@@ -170,7 +179,10 @@ class Contents:
         return [ColumnChange(name, only_in="A" if name in rows_a.names else "B") for name in lacking]
 
     def paired_samples(self, pairs: Iterable[tuple[int, int]]) -> dict[tuple[int, int, str], PairedSamples]:
-        """Return the samples of pairs of episodes whose video files are not known to be equal, by A's and B's number and camera."""
+        """Return the samples of each pair of episodes in each camera, except in videos that are known to be equal.
+
+        A key of the result is the number of the episode in A, its number in B, and the camera.
+        """
         found: dict[tuple[int, int, str], PairedSamples] = {}
         for a, b in pairs:
             for camera in self.cameras:
@@ -182,7 +194,7 @@ class Contents:
         return found
 
     def undecided(self, pairs: Iterable[tuple[int, int]]) -> list[NotCompared]:
-        """Return the parts of pairs that cannot be compared, because one of the datasets is defective there."""
+        """Return the videos of paired episodes that cannot be compared, because the frames of an episode are uncertain."""
         found = []
         for a, b in pairs:
             for contents, number, name in ((self.a, a, "A"), (self.b, b, "B")):
@@ -203,6 +215,6 @@ def _differing_columns(a: EpisodeRows, b: EpisodeRows, columns: frozenset[str]) 
         if ours[name] == theirs[name]:
             continue
         stored = f"{name}{AS_STORED}"
-        # the same numbers, although other rows come before them by the declared lengths
+        # equal stored numbers count as equal, even if the declared lengths put them at different distances from the start
         if name not in PLACE_COLUMNS or ours.get(stored, b"a") != theirs.get(stored, b"b"):
             yield name

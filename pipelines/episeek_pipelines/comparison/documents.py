@@ -34,7 +34,7 @@ def same_json(a: Any, b: Any) -> bool:
 
 
 def info_changes(a: Mapping[str, Any], b: Mapping[str, Any], *, is_layout: bool) -> list[ValueChange]:
-    """Return the values of meta/info.json that differ: with `is_layout` those of `LAYOUT_KEYS`, otherwise all others."""
+    """Return the values of meta/info.json that differ, among `LAYOUT_KEYS` if `is_layout`, otherwise among all other keys."""
     ours, theirs = (
         {key: value for key, value in side.items() if (key in LAYOUT_KEYS) == is_layout and value is not None}
         for side in (a, b)
@@ -67,9 +67,9 @@ def statistic_changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Statis
 
 
 def largest_difference(a: Any, b: Any) -> float | None:
-    """Return the largest difference between two lists of numbers of the same shape.
+    """Return the largest absolute difference between the values at the same position of two nested lists of numbers.
 
-    Return None if the shapes differ, if a value is not a number, or if only one of two values is NaN.
+    Return None if the shapes differ, if the lists are empty, if a value is not a number, or if only one of two values is NaN.
     """
     try:
         one, other = np.asarray(a, np.float64), np.asarray(b, np.float64)
@@ -91,7 +91,7 @@ def _value_changes(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "")
         ours, theirs = a.get(key), b.get(key)
         if same_json(ours, theirs):
             continue
-        # a feature that one side lacks is one change
+        # a feature that only one side has is reported as one change
         if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
             yield from _value_changes(ours, theirs, f"{prefix}{key}.")
         else:

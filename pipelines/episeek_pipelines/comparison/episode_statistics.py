@@ -24,7 +24,7 @@ _PREFIX = lerobot.statistics_column("", "").partition("/")[0] + "/"
 
 
 def episode_statistic_changes(a: Side, b: Side, pairs: Sequence[tuple[int, int]]) -> list[StatisticChange]:
-    """Return the statistics that differ, each with the number of episodes in which it differs.
+    """Return the statistics of episodes that differ, each with the number of episodes in which it differs.
 
     The statistics of episode_index, index and task_index change if an episode is renumbered or other rows precede it. Such changes
     are left out.
@@ -32,7 +32,7 @@ def episode_statistic_changes(a: Side, b: Side, pairs: Sequence[tuple[int, int]]
     Args:
         a: The first dataset.
         b: The second dataset.
-        pairs: The numbers that the same episode has in A and B.
+        pairs: The pairs of episodes, each as the number in A and the number in B.
     """
     rows_a = np.array([a.row_of[one] for one, _ in pairs], np.int64)
     rows_b = np.array([b.row_of[other] for _, other in pairs], np.int64)
@@ -66,7 +66,7 @@ def episode_statistic_changes(a: Side, b: Side, pairs: Sequence[tuple[int, int]]
 def statistics_digests(a: Side, b: Side) -> tuple[dict[int, bytes], dict[int, bytes]]:
     """Return a digest of the means and standard deviations of each episode of A and of B, by number, to match episodes.
 
-    Both are empty if the datasets have no such statistics in common.
+    Both mappings are empty if the datasets have no such statistics in common.
     """
     with ExitStack() as stack:
         ours, theirs = (_Shards(side, stack) for side in (a, b))
@@ -102,14 +102,14 @@ class _Shards:
         """The names of the columns that all files have."""
 
     def column(self, name: str) -> pa.Array:
-        """Return a column of all episodes, by row of the table of episodes."""
+        """Return a column of meta/episodes for all episodes, in the order of the table of episodes."""
         parts = []
         for where, file in self._files:
             with reading(where):
-                # columns whose names begin with this one and a dot are read as well
+                # pyarrow also reads the columns whose names begin with this name and a dot
                 parts.append(file.read(columns=[name], use_threads=False)[name])
         if len({part.type for part in parts}) > 1:
-            raise MetadataError(self._files[0][0], f"column {name!r} of other types in other files", "one type")
+            raise MetadataError(self._files[0][0], f"column {name!r} with several types", "one type in all files")
         return pa.chunked_array([chunk for part in parts for chunk in part.chunks], parts[0].type).combine_chunks()
 
 
@@ -130,7 +130,7 @@ def _largest(a: pa.Array, b: pa.Array) -> float | None:
     ours, theirs = _numbers(a), _numbers(b)
     if ours is not None and theirs is not None and len(ours) == len(theirs):
         return largest_difference(ours, theirs)
-    # of other lengths, or with nulls: one pair after the other
+    # lists of different lengths, and columns with nulls, are compared value by value
     pairs = zip(a.to_pylist(), b.to_pylist(), strict=True)
     differences = [largest_difference(one, other) for one, other in pairs]
     known = [difference for difference in differences if difference is not None]

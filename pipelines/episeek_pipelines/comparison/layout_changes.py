@@ -31,8 +31,8 @@ def layout_changes(
     Args:
         a: The first dataset.
         b: The second dataset.
-        pairs: The numbers that the same episode has in A and B.
-        read_a: The data files of A whose footers were read. All others have the same bytes as a file of B.
+        pairs: The pairs of episodes, each as the number in A and the number in B.
+        read_a: The data files of A whose footers were read. All other data files have the same bytes as a file of B.
         read_b: The data files of B whose footers were read.
         same_files: The pairs of data files with the same bytes, by their paths in A and B.
     """
@@ -62,7 +62,7 @@ def layout_changes(
 
 
 def _other_files(a: Side, b: Side) -> tuple[list[ValueChange], list[NotCompared]]:
-    """Return the differences of the sidecars, the card and other files, and those files that were not compared."""
+    """Return the differences in the sidecars, the card and other files, and the files that were not compared."""
     found: list[ValueChange] = []
     ours, theirs = (_foreign(side) for side in (a, b))
     index = {path for path, _ in sidecars.TABLES.values()}
@@ -92,12 +92,12 @@ def _other_files(a: Side, b: Side) -> tuple[list[ValueChange], list[NotCompared]
     rest = [path for path in changed if path not in left_out]
     if rest:
         found.append(ValueChange("other files that differ", "", _named(rest)))
-    unread = [NotCompared(_named(unknown), "no part of the rows and videos, and large; the stores do not tell")]
+    unread = [NotCompared(_named(unknown), "too large to be read, and the identities in the stores do not decide")]
     return found, unread if unknown else []
 
 
 def _foreign(side: Side) -> Mapping[str, Any]:
-    """Return the files of one dataset that are not compared in any other way, without hidden files."""
+    """Return the files of one dataset that no other comparison covers. Hidden files are left out, except `.gitattributes`."""
     known = {
         layout.INFO_PATH,
         layout.STATS_PATH,
@@ -126,7 +126,7 @@ def _add(found: list[ValueChange], key: str, a: Any, b: Any) -> None:
 
 
 def _named(paths: Sequence[str]) -> str:
-    """Return a text with the first few of some paths."""
+    """Return the first three paths as text, with the number of the remaining paths; "none" without any path."""
     if not paths:
         return "none"
     more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""

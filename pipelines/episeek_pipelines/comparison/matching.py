@@ -1,9 +1,9 @@
 """Match the episodes of A with those of B by their contents, and by their numbers if the contents do not decide.
 
 1. Episodes with equal contents form pairs: first those with the same number, then the others in order.
-2. Of the rest, episodes with the most parts in common form pairs, such as an episode in which one column was changed. Parts that
-   many episodes share do not count.
-3. Of the rest, episodes with the same number form pairs, such as an episode that was recorded again.
+2. Among the remaining episodes, those with the most parts in common form pairs, for example if one column of an episode was
+   changed. Parts that many episodes share do not count.
+3. Among the remaining episodes, those with the same number form pairs, for example if an episode was recorded again.
 4. The remaining episodes of A were removed, and those of B were added.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 MAX_SHARING: Final = 4
-"""Greatest number of episodes of one dataset that may share a part that still counts for matching."""
+"""A part that more episodes of one dataset share does not count for matching."""
 
 Parts = Mapping[str, bytes]
 """The parts of an episode by name, each as a digest."""
@@ -34,11 +34,11 @@ class Matching:
 def match_episodes(
     a: Mapping[int, Parts], b: Mapping[int, Parts], *, telling: Iterable[str], is_by_number: bool
 ) -> Matching:
-    """Return the pairs of episodes.
+    """Return the matched pairs of episodes, and the episodes without a partner.
 
     Args:
-        a: The parts of each episode of A.
-        b: The parts of each episode of B, with the same names.
+        a: The parts of each episode of A, by episode number.
+        b: The parts of each episode of B, with the same names of parts.
         telling: The names of parts that usually differ from one episode to the next.
         is_by_number: Whether only episodes with the same number may form a pair, because no part distinguishes episodes.
     """
@@ -78,7 +78,10 @@ def _key(parts: Parts) -> tuple[tuple[str, bytes], ...]:
 
 
 def _alike(a: Mapping[int, Parts], b: Mapping[int, Parts], telling: tuple[str, ...]) -> list[tuple[int, int]]:
-    """Return the pairs of episodes that share parts named in `telling`, those with the most such parts first, each episode once."""
+    """Return pairs of episodes that share parts with a name in `telling`. No episode is in two pairs.
+
+    Pairs that share the most such parts are chosen first.
+    """
     shared: Counter[tuple[int, int]] = Counter()
     for name in telling:
         holders: dict[bytes, tuple[list[int], list[int]]] = {}

@@ -1,4 +1,4 @@
-"""The classes of which the result of a comparison consists. Their fields become text for people and JSON for programs."""
+"""The classes that make up the result of a comparison. Their fields become text for people and JSON for programs."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,9 +84,9 @@ class VideoChange:
     first_sample: int | None = None
     """The first sample that differs, counted in decode order from the sample at which decoding starts."""
     is_least: bool = False
-    """Whether samples of equal size were not read. Then `different_samples` is a lower bound."""
+    """Whether `different_samples` is a lower bound, because samples of equal size were not read."""
     is_order_changed: bool = False
-    """Whether the decode order of the frames differs, or which of the samples are frames of the episode."""
+    """Whether the frames are decoded in a different order, or different samples are frames of the episode."""
     is_time_changed: bool = False
     """Whether the times of frames relative to the first frame differ."""
     entry: tuple[str, str] | None = None
@@ -145,7 +145,7 @@ class Comparison:
     b: DatasetSummary
     level: DiffLevel
     metadata: tuple[ValueChange, ...] = ()
-    """Differences of values in meta/info.json, by their keys joined with dots, and of the types of columns of data files."""
+    """Values of meta/info.json that differ, with their keys joined by dots, and columns of data files whose types differ."""
     tasks: tuple[TaskChange, ...] = ()
     statistics: tuple[StatisticChange, ...] = ()
     removed: tuple[int, ...] = ()
@@ -153,12 +153,15 @@ class Comparison:
     added: tuple[int, ...] = ()
     """Numbers of episodes that only B has."""
     renumbered: tuple[tuple[int, int], ...] = ()
-    """The numbers in A and B of episodes whose numbers differ. Those that have changed are also in `changed`."""
+    """The number in A and the number in B of each pair of episodes with different numbers.
+
+    If the episodes differ in anything else, the pair is also in `changed`.
+    """
     changed: tuple[EpisodeChange, ...] = ()
     equal_count: int = 0
     """Number of pairs of episodes in which no compared part differs, including renumbered episodes."""
     layout: tuple[ValueChange, ...] = ()
-    """Differences of the layout: where rows, videos and other files are stored. They do not make the datasets different."""
+    """Differences in the layout: where rows, videos and other files are stored. They do not count as differences of contents."""
     undecided: tuple[NotCompared, ...] = ()
     """Parts that could not be compared, because one of the datasets is defective there."""
     not_compared: tuple[NotCompared, ...] = ()

@@ -1,4 +1,4 @@
-"""Episodes that are the same on both sides because their files are: those that need not be read."""
+"""Find the episodes that are equal in both datasets because their files have the same bytes. They need not be read."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from episeek_pipelines.comparison.side import Side
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes
 
 Verdicts = Mapping[tuple[str, str], bool | None]
-"""Of pairs of files, by their paths in A and B: whether both have the same bytes; None where listings do not tell."""
+"""Whether two files have the same bytes, by their paths in A and B; None if the listings do not decide it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Pairs of files that hold episodes of one number."""
+    """The pairs of files that contain episodes with the same number."""
 
     data: Verdicts
     videos: Verdicts
@@ -23,17 +23,17 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """Episodes, by number, that are the same because their files are."""
+    """The numbers of the episodes that are equal in both datasets because their files have the same bytes."""
 
     rows: frozenset[int]
     videos: Mapping[str, frozenset[int]]
-    """By camera."""
+    """The numbers of the episodes whose videos are equal, by camera."""
     data_files: frozenset[tuple[str, str]] = frozenset()
     """Data files with the same bytes, by their paths in A and B."""
 
 
 def find_candidates(a: Side, b: Side) -> Candidates:
-    """Return the pairs of files that hold episodes of one number, with what listings tell about them."""
+    """Return the pairs of files that contain episodes with the same number, each with the verdict of the listings."""
     shared = [(a.row_of[number], b.row_of[number]) for number in a.row_of.keys() & b.row_of.keys()]
     data = {(a.data_paths[one], b.data_paths[other]) for one, other in shared}
     videos = {
@@ -56,7 +56,12 @@ def find_candidates(a: Side, b: Side) -> Candidates:
 
 
 def unknown_pairs(verdicts: Verdicts, files: Mapping[str, object]) -> list[FilePair]:
-    """Return the pairs of files about which listings do not tell; `files` has the identities of those of A."""
+    """Return the pairs of files without a verdict.
+
+    Args:
+        verdicts: The verdicts of the listings.
+        files: The identities of the files of A, by path. A pair is skipped if its file of A has no identity.
+    """
     return [
         FilePair(one, other, getattr(files.get(one), "size", 0))
         for (one, other), is_same in verdicts.items()
@@ -67,17 +72,17 @@ def unknown_pairs(verdicts: Verdicts, files: Mapping[str, object]) -> list[FileP
 def find_covered(
     a: Side, b: Side, same_data: Iterable[tuple[str, str]], same_videos: Iterable[tuple[str, str]]
 ) -> Covered:
-    """Return the episodes that need not be read.
+    """Return the episodes that are equal in both datasets, given the files that have the same bytes.
 
     Args:
         a: The first dataset.
-        b: The second one.
-        same_data: Paths of data files that have the same bytes.
-        same_videos: Paths of videos that have the same bytes.
+        b: The second dataset.
+        same_data: The pairs of data files with the same bytes, by their paths in A and B.
+        same_videos: The pairs of videos with the same bytes, by their paths in A and B.
     """
     numbers = sorted(a.row_of.keys() & b.row_of.keys())
     data, videos = set(same_data), set(same_videos)
-    # the same rows mean other tasks where the texts of their numbers differ
+    # equal rows refer to different tasks if the texts of the task numbers differ
     has_same_texts = a.tasks == b.tasks and a.subtasks == b.subtasks
     rows = frozenset(
         number
@@ -88,7 +93,7 @@ def find_covered(
     has_same_rate = a.dataset.info.fps == b.dataset.info.fps
     for camera in a.video_paths.keys() & b.video_paths.keys() if has_same_rate else ():
         ours, theirs = a.declared_in(camera), b.declared_in(camera)
-        # where an episode begins in a file depends on its neighbours as well
+        # where an episode begins in a video also depends on the episodes before and after it
         alike = {(one, other) for one, other in videos if _are_alike(ours.get(one), theirs.get(other))}
         covered[camera] = frozenset(
             number

@@ -1,4 +1,4 @@
-"""One of two datasets that are compared: its documents, its table of episodes, and its files as they are listed."""
+"""One of the two datasets of a comparison: its documents, its table of episodes, and the listing of its files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,20 +19,20 @@ from episeek_pipelines.video.episode_frames import DeclaredEpisodes
 from episeek_schemas import layout, lerobot
 
 Files = Mapping[str, FileIdentity | None]
-"""Files of a listing, by path."""
+"""The identities of the files of a listing, by path."""
 
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """A dataset, of version 2.x as what it is in version 3.0."""
+    """One dataset of a comparison. A dataset of version 2.x is converted to version 3.0 when it is opened."""
 
     dataset: Dataset
     document: Mapping[str, Any]
-    """Parsed meta/info.json, of version 3.0."""
+    """Parsed meta/info.json in the form of version 3.0."""
     videos: Root
     """The root of the videos."""
     files: Files
-    """All files below the root but those below `videos`."""
+    """All files below the root, except the declared videos."""
     video_files: Files
     """The declared videos that exist."""
 
@@ -53,7 +53,7 @@ class Side:
 
     @cached_property
     def places(self) -> Int64Array:
-        """The number of rows of the episodes before each one, as their lengths declare it."""
+        """The number of rows before each episode: the sum of the declared lengths of all episodes before it."""
         length = self.dataset.episodes.length
         before: Int64Array = np.cumsum(length) - length
         return before
@@ -70,18 +70,18 @@ class Side:
 
     @cached_property
     def tasks(self) -> dict[int, str]:
-        """The text of each task; none where there is no table."""
-        # a root of version 2.x has made the table, and a source of bytes does not know it
+        """The text of each task by its number; empty if the dataset has no table of tasks."""
+        # in version 2.x only the root provides the table, so it cannot be read through a byte source
         return _task_texts(self.root, layout.TASKS_PATH, lerobot.TASK_INDEX)
 
     @cached_property
     def subtasks(self) -> dict[int, str]:
-        """The text of each subtask; none where there is no table."""
+        """The text of each subtask by its number; empty if the dataset has no table of subtasks."""
         return _task_texts(self.root, layout.SUBTASKS_PATH, lerobot.SUBTASK_INDEX)
 
     @cached_property
     def statistics(self) -> Mapping[str, Any]:
-        """Parsed meta/stats.json; empty where there is none."""
+        """Parsed meta/stats.json; empty if the file does not exist."""
         try:
             return lerobot.parse_document(self.root.read_bytes(layout.STATS_PATH))
         except MissingFileError:
@@ -91,7 +91,7 @@ class Side:
 
     @cached_property
     def episode_tasks(self) -> list[tuple[str, ...]] | None:
-        """The declared task texts of each episode, by row of the table of episodes; None without such a column."""
+        """The declared task texts of each episode, by row of the table of episodes; None if the column `tasks` is missing."""
         texts: list[tuple[str, ...]] = []
         for path, _ in self.dataset.episodes.shards:
             try:
@@ -102,7 +102,7 @@ class Side:
         return texts
 
     def declared_in(self, camera: str) -> dict[str, DeclaredEpisodes]:
-        """Return the episodes that are declared in each video of a camera."""
+        """Return the episodes that the metadata declares in each video of a camera, by the path of the video."""
         table = self.dataset.episodes
         columns = table.cameras[camera]
         return {
@@ -116,7 +116,7 @@ class Side:
         }
 
     def summary(self) -> DatasetSummary:
-        """Return the dataset in numbers."""
+        """Return a short description of the dataset."""
         table = self.dataset.episodes
         elsewhere = self.videos.url if self.videos.url != self.root.url else ""
         return DatasetSummary(self.root.url, self.dataset.found_version, len(table), int(table.length.sum()), elsewhere)
@@ -128,18 +128,18 @@ def open_side(root: str, *, data_root: str | None, needs_videos: bool = True) ->
     Args:
         root: The dataset, or an overlay of one.
         data_root: The dataset with the videos, if `root` neither has videos nor records a source.
-        needs_videos: Whether all videos have to be found. If False, only the videos of the dataset itself are listed.
+        needs_videos: Whether all declared videos have to exist. If False, only videos below `root` are listed.
 
     Raises:
-        MissingFileError: The dataset is an overlay without a known source of its videos, or its videos are missing.
+        MissingFileError: A declared video is missing, or the recorded source of an overlay no longer exists.
         EpiseekError: `root` is not a dataset, or cannot be read.
     """
     dataset = open_dataset(root)
     table, where = dataset.episodes, dataset.root
     doubled = len(table) - len(np.unique(table.episode_index))
     if doubled:
-        found = f"{doubled} episodes with the number of another one"
-        raise MetadataError(where.join(layout.EPISODES_DIR), found, "a number of its own for every episode")
+        found = f"{doubled} episodes with the number of an earlier episode"
+        raise MetadataError(where.join(layout.EPISODES_DIR), found, "a different number for each episode")
     listed = where.files()
     videos = _root_of_videos(dataset, listed, data_root) if needs_videos else where
     declared = {path for camera in dataset.info.video_keys for path in dataset.video_rows(camera)}
@@ -159,9 +159,9 @@ def open_side(root: str, *, data_root: str | None, needs_videos: bool = True) ->
 
 
 def _root_of_videos(dataset: Dataset, listed: Files, data_root: str | None) -> Root:
-    """Return the root of the videos: the dataset itself where it has any, else the recorded one, else the given one.
+    """Return the root of the videos: the dataset itself if it has videos, else its recorded source, else `data_root`.
 
-    The given one is that of the side that records none: the videos of another dataset must not stand for its own.
+    A recorded source takes precedence, because `data_root` may be meant for the other dataset, whose videos must not be used here.
     """
     root = dataset.root
     declared = {path for camera in dataset.info.video_keys for path in dataset.video_rows(camera)}
@@ -193,6 +193,8 @@ def _task_texts(root: Root, path: str, number: str) -> dict[int, str]:
         return {}
     text = next((name for name in (*lerobot.TASK_TEXT_COLUMNS, *texts) if name in names), None)
     if text is None or number not in names:
-        raise MetadataError(root.join(path), f"columns {', '.join(names)}", f"a column of texts, and {number}")
+        raise MetadataError(
+            root.join(path), f"columns {', '.join(names)}", f"a column of texts and the column {number}"
+        )
     table = read_columns(root, path, [text, number])
     return dict(zip(numpy_values(table[number]).tolist(), map(str, table[text].to_pylist()), strict=True))

@@ -228,7 +228,7 @@ def test_rows_of_episodes_that_the_metadata_does_not_list(tmp_path):
     found = diff(str(DATA / "images"), str(copy))
     assert not found.changed
     assert [part.subject for part in found.not_compared] == [
-        "rows of 1 other episode in data/chunk-000/file-000.parquet of B"
+        "rows of 1 unlisted episode in data/chunk-000/file-000.parquet of B"
     ]
 
 

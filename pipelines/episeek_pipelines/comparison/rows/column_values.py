@@ -1,9 +1,9 @@
-"""Compute digests of column values that do not depend on their Arrow type, and find the rows in which two columns differ.
+"""Compute digests of column values that do not depend on how the values are stored, and find the rows in which columns differ.
 
-Values are compared bit for bit: NaN equals a NaN with the same bits, 0.0 differs from -0.0, a null from an empty text or list, and
-an int32 from an int64. Types that hold the same values are treated alike: lists, large lists and lists of a fixed size; texts and
-large texts; values and dictionaries of them. Therefore a digest does not depend on row groups, encodings or the writer of the
-file.
+Values are compared bit for bit: NaN equals a NaN with the same bits, 0.0 differs from -0.0, a null differs from an empty text or
+list, and an int32 differs from an int64. Types that can hold the same values are treated alike: lists, large lists and fixed-size
+lists; strings and large strings; plain and dictionary-encoded values. Therefore a digest does not depend on row groups, encodings
+or the writer of the file.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ Int64Array = npt.NDArray[np.int64]
 
 
 def type_text(dtype: pa.DataType) -> str:
-    """Return a description of a type. It is the same for all types that hold the same values."""
+    """Return a description of a type. All types that can hold the same values have the same description."""
     dtype = storage_type(dtype)
     if pa.types.is_dictionary(dtype):
         return type_text(dtype.value_type)
@@ -62,7 +62,7 @@ def digest_of(values: pa.Array) -> bytes:
 
 
 def differing_rows(a: pa.Array, b: pa.Array) -> BoolArray:
-    """Return whether two arrays differ in each row; shape [rows].
+    """Return, for each row, whether two arrays differ in it; shape [rows].
 
     Their types must have the same `type_text`, and their lengths be equal.
     """
@@ -74,7 +74,7 @@ def _plain(values: pa.Array) -> pa.Array:
     if isinstance(values, pa.ExtensionArray):
         values = values.storage
     if pa.types.is_map(values.type):
-        # keys and items of a slice are those of the whole array
+        # `keys` and `items` of a sliced array return the keys and items of the whole array
         return values.take(positions_of(np.arange(len(values))))
     return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
 
@@ -84,14 +84,14 @@ class _Part:
     """One of the arrays that make up the values of a column: bytes of values, or a mask of values that are not null."""
 
     starts: Int64Array
-    """The offsets in `data`, in bytes, at which the values of each row begin, and at which those of the last row end."""
+    """The index in `data` or `valid` at which the values of each row begin; then the index at which those of the last row end."""
     data: memoryview | None = None
     valid: BoolArray | None = None
     """For a mask, whether each value is not null; None if there are no nulls."""
 
 
 def _parts(values: pa.Array, rows: Int64Array) -> Iterator[_Part]:
-    """Yield the parts of an array, in which row k of the column has the values `[rows[k], rows[k + 1])`.
+    """Yield the parts of the values of a column. Row k of the column has the values `[rows[k], rows[k + 1])`.
 
     The type determines the order and number of the parts, and earlier parts determine the length of each. Therefore two runs of
     rows have the same digest only if all their parts are the same.
@@ -119,7 +119,7 @@ def _parts(values: pa.Array, rows: Int64Array) -> Iterator[_Part]:
 def _digest(
     digest: Any, parts: Sequence[tuple[BoolArray | None, memoryview | None, list[int]]], number: int, row_count: int
 ) -> bytes:
-    """Return the digest of a run of rows, continued from `digest`, which covers the type."""
+    """Return the digest of run `number`. `digest` has been updated with the type of the column."""
     digest.update(row_count.to_bytes(8, "little"))
     for valid, data, starts in parts:
         start, stop = starts[number], starts[number + 1]
@@ -151,7 +151,7 @@ def _differing(a: pa.Array, b: pa.Array) -> BoolArray:
     if is_any_list(a.type) or pa.types.is_map(a.type):
         lengths = _lengths(a), _lengths(b)
         differs |= both & (lengths[0] != lengths[1])
-        # an element counts where the lists are of one length, as then it has its counterpart
+        # elements are compared only if both lists have the same length, so that each element has a counterpart
         same = both & (lengths[0] == lengths[1])
         chosen = [
             _elements(side).filter(mask_of(np.repeat(same, length)))
@@ -171,7 +171,7 @@ def _differing(a: pa.Array, b: pa.Array) -> BoolArray:
 
 
 def _fields(values: pa.Array) -> Iterator[pa.Array]:
-    """Yield the fields of an array of structs; a field of a null is null."""
+    """Yield the fields of an array of structs. The fields of a null struct are null."""
     for child in values.flatten():
         yield _plain(child)
 
@@ -208,7 +208,7 @@ def _offsets(values: pa.Array) -> Int64Array:
 
 
 def _bytes_of(values: pa.Array) -> memoryview:
-    """Return the bytes of all large texts that are not null, one text after the other."""
+    """Return the concatenated bytes of the values of a large string or large binary array, without nulls."""
     if values.null_count:
         values = values.drop_null()
     if not len(values) or values.buffers()[2] is None:

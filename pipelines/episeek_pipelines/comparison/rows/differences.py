@@ -28,7 +28,9 @@ class PairedRows:
 def count_rows(
     pairs: Sequence[PairedRows], root_a: Root, root_b: Root, texts_a: Texts, texts_b: Texts
 ) -> list[tuple[ColumnChange, ...]]:
-    """Return the changes of each pair; all pairs have their rows in the same two files.
+    """Return, for each pair of episodes, the columns whose rows differ.
+
+    All pairs must have their rows in the same two files, one of A and one of B.
 
     Raises:
         ParquetError, ReadError: A file cannot be read.
@@ -37,7 +39,7 @@ def count_rows(
     path_a, path_b = pairs[0].a.path, pairs[0].b.path
     with root_a.open_parquet(path_a, **READ_OPTIONS) as one, root_b.open_parquet(path_b, **READ_OPTIONS) as other:
         cursor_a, cursor_b = RowCursor(one), RowCursor(other)
-        # in the order of the rows of A, so that this file is read once from front to back
+        # the pairs are in the order of the rows of A, so that the file of A is read once from front to back
         for number in sorted(range(len(pairs)), key=lambda each: pairs[each].a.first_row):
             pair = pairs[number]
             count = min(pair.a.row_count, pair.b.row_count)

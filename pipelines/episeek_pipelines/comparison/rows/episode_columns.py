@@ -1,7 +1,7 @@
-"""The columns of an episode's rows as they are compared: without what only says where the episode is in its dataset.
+"""Convert the columns of data files for a comparison, so that an episode's position in its dataset does not count.
 
-`episode_index` and `index` count from the episode, and a row's task is the text of its number. A column of structs is compared
-field by field, so that a picture's bytes are told from its path.
+`episode_index` and `index` become numbers relative to the episode, and `task_index` becomes the text of the task. Each field of a
+struct becomes a column, so that the bytes and the path of a picture are compared separately. The results are the compared columns.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,27 +18,33 @@ from episeek_pipelines.parquet.numpy_values import large_strings, numpy_values
 from episeek_schemas import lerobot
 
 MAX_SMALL_BYTES = (1 << 31) - 1
-"""Bytes of an array with offsets of 32 bits, at most."""
+"""Greatest size, in bytes, of an array with 32-bit offsets."""
 
 PLACE_COLUMNS = (lerobot.EPISODE_INDEX, lerobot.INDEX)
-"""Columns that change where an episode gets another number, or other episodes come before it."""
+"""Columns whose values change if the episode gets another number, or if other rows precede it in the dataset."""
 
 TEXT_COLUMNS = (lerobot.TASK_INDEX, lerobot.SUBTASK_INDEX)
-"""Columns that are compared by the texts of their numbers."""
+"""Columns of numbers that stand for texts. The texts are compared."""
 
 LENGTH_COLUMNS = (*PLACE_COLUMNS, lerobot.FRAME_INDEX, lerobot.TIMESTAMP, *TEXT_COLUMNS)
-"""Columns that follow from the lengths of episodes and from their order."""
+"""Columns that record no measurements: they contain row numbers, times and numbers of tasks."""
 
 
 def tells_episodes_apart(name: str, type_words: str) -> bool:
-    """Return whether a column hardly is the same in two episodes: not one of flags or counts, such as `next.done`."""
+    """Return whether the values of a column usually differ between any two episodes, as measurements do.
+
+    Flags and counters, such as `next.done`, may be equal in many episodes.
+    """
     is_measured = any(word in type_words for word in ("float", "double", "binary", "list"))
     return is_measured and name not in LENGTH_COLUMNS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EpisodePlace:
-    """The number of an episode, and of the rows before it in its dataset; of each row, where a table has several episodes."""
+    """The number of an episode, and the number of its first row in the dataset.
+
+    For a table with rows of several episodes, both are arrays with one value for each row of the table.
+    """
 
     number: int | npt.NDArray[np.int64]
     first_row: int | npt.NDArray[np.int64]
@@ -46,27 +52,27 @@ class EpisodePlace:
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """The texts of the numbers in `TEXT_COLUMNS`."""
+    """The texts of tasks and subtasks, by their numbers in `TEXT_COLUMNS`."""
 
     tasks: Mapping[int, str]
     subtasks: Mapping[int, str]
 
     def of(self, column: str) -> Mapping[int, str]:
-        """Return the texts of a column; empty where the dataset has no table for it."""
+        """Return the texts for a column of `TEXT_COLUMNS`, by number; empty if the dataset has no such texts."""
         return self.tasks if column == lerobot.TASK_INDEX else self.subtasks
 
 
 def column_types(schema: pa.Schema) -> tuple[tuple[str, str], ...]:
-    """Return the name and the type, in words, of each column as it is compared, sorted by name."""
+    """Return the name and the `type_text` of each compared column, sorted by name."""
     return tuple(sorted((name, type_text(dtype)) for name, dtype in _leaves(schema)))
 
 
 def compared_columns(table: pa.Table, place: EpisodePlace, texts: Texts) -> Iterator[tuple[str, pa.Array]]:
-    """Yield the columns of episodes as they are compared, in any order.
+    """Yield the name and the values of each compared column, in any order.
 
     Args:
-        table: The rows of one episode or of several.
-        place: Where their episodes are.
+        table: The rows of one episode or of several episodes.
+        place: The numbers of these episodes and of their first rows.
         texts: The texts of tasks and subtasks.
     """
     for name in dict.fromkeys(table.schema.names):
@@ -85,7 +91,7 @@ def compared_columns(table: pa.Table, place: EpisodePlace, texts: Texts) -> Iter
 
 
 def place_columns(table: pa.Table) -> Iterator[tuple[str, pa.Array]]:
-    """Yield the columns of `PLACE_COLUMNS` as they are in the file."""
+    """Yield the name and the values of each column of `PLACE_COLUMNS`, unchanged from the file."""
     for name in PLACE_COLUMNS:
         if name in table.schema.names:
             yield name, _combined(table[name])
@@ -113,7 +119,7 @@ def _combined(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _large(dtype: pa.DataType) -> pa.DataType:
-    """Return the type with offsets of 64 bits."""
+    """Return a type with 64-bit offsets for the same values."""
     if is_text(dtype) or is_binary(dtype):
         return pa.large_string() if is_text(dtype) else pa.large_binary()
     if pa.types.is_struct(dtype):
@@ -122,14 +128,14 @@ def _large(dtype: pa.DataType) -> pa.DataType:
 
 
 def _relative(values: pa.Array, start: int | npt.NDArray[np.int64]) -> pa.Array:
-    """Return numbers from the start of their episode; those of 64 bits without a sign may wrap, as in both datasets."""
+    """Return a column of numbers minus `start`. Large values of uint64 may wrap around, in both datasets alike."""
     numbers = numpy_values(values).astype(np.int64) - start
     array = pa.Int64Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(np.ascontiguousarray(numbers))])
     return array if not values.null_count else pc.if_else(values.is_valid(), array, pa.scalar(None, pa.int64()))
 
 
 def _texts_of(values: pa.Array, texts: Mapping[int, str]) -> pa.Array:
-    """Return the text of each number; a number without one is named, so that it equals no text."""
+    """Return the text of each number, prefixed with "t". A number without a text becomes its digits, prefixed with "n"."""
     numbers = numpy_values(values)
     found, positions = np.unique(numbers, return_inverse=True)
     named = large_strings([f"t{texts[n]}" if n in texts else f"n{n}" for n in found.tolist()])

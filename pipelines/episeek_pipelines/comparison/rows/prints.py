@@ -26,7 +26,7 @@ from episeek_pipelines.parquet.episode_runs import (
 )
 
 AS_STORED = " as stored"
-"""End of the names under which a print also has the digests of columns that say where an episode is."""
+"""End of the name under which a print also contains the digest of a column of `PLACE_COLUMNS` with its stored values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class EpisodeRows:
     """The number of the episode's first row in the file."""
     row_count: int
     names: tuple[str, ...]
-    """The names of the file's columns, in the order of the digests."""
+    """The names of the compared columns, in the order of the digests."""
     digests: bytes
     """The digests of the columns, concatenated."""
 
@@ -55,11 +55,11 @@ class DataFilePrint:
 
     path: str
     types: tuple[tuple[str, str], ...]
-    """Name and type, in words, of each column, sorted."""
+    """Name and `type_text` of each compared column, sorted by name."""
     row_count: int
     row_group_count: int
     size: int
-    """Number of bytes that were read, of the footer or of the whole file."""
+    """Number of bytes that were read: the size of the footer, or of the whole file."""
     episodes: Mapping[int, EpisodeRows]
     """The print of each episode with rows in the file, by number; empty if only the footer was read."""
     others: tuple[int, ...] = ()
@@ -67,10 +67,10 @@ class DataFilePrint:
 
 
 def print_footer(root: Root, path: str, *, file_size: int | None) -> DataFilePrint:
-    """Read the footer of a data file.
+    """Return the print of a data file from its footer alone, without prints of its episodes.
 
     Raises:
-        ParquetError, ReadError: It cannot be read.
+        ParquetError, ReadError: The footer cannot be read.
     """
     with root.open_parquet(path, file_size=file_size) as file:
         footer = file.metadata
@@ -83,12 +83,12 @@ def print_rows(
 ) -> DataFilePrint:
     """Read the rows of a data file, and return the prints of its episodes.
 
-    Memory holds a batch of rows, and a few mebibytes of episodes or one larger episode.
+    At any time, one batch of rows is in memory, with a few mebibytes of episodes or one larger episode.
 
     Args:
         root: The dataset.
         path: The file.
-        places: Where the episodes of the dataset are, by number. Rows of other episodes are left out.
+        places: The location of each episode of the dataset, by number. Rows of other episodes are not digested.
         texts: The texts of tasks and subtasks.
         file_size: The size of the file in the listing of a store; None for a local file.
 
@@ -105,7 +105,7 @@ def print_rows(
         if doubled is not None:
             raise ParquetError(where, f"column {doubled!r} twice", "one column of each name")
         row_bytes = measure_row_bytes(file, where)
-        # digests of several short episodes are made at once, which is many times faster
+        # computing the digests of several short episodes together is many times faster
         block: list[EpisodeRun] = []
         rows = 0
         others: list[int] = []
@@ -128,7 +128,7 @@ def print_rows(
 def _prints(
     runs: Sequence[EpisodeRun], path: str, places: Mapping[int, EpisodePlace], texts: Texts
 ) -> Iterator[tuple[int, EpisodeRows]]:
-    """Yield the print of each episode."""
+    """Yield the number and the print of each episode."""
     if not runs:
         return
     table = pa.concat_tables([run.table for run in runs]).unify_dictionaries()

@@ -15,7 +15,7 @@ from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.video.header import read_video_header
 
 _BATCH_BYTES: Final = 1 << 23
-"""Bytes of samples of each side in memory; one sample may be larger."""
+"""Greatest number of bytes of samples that are read together from each dataset, unless one sample is larger."""
 
 _BATCH_SAMPLES: Final = 1 << 12
 _IN_FLIGHT: Final = 4
@@ -23,7 +23,7 @@ _IN_FLIGHT: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class PairedSamples:
-    """The samples of a pair of episodes in one camera; both have the same number of them."""
+    """The samples of a pair of episodes in one camera."""
 
     a: EpisodeSamples
     b: EpisodeSamples
@@ -31,11 +31,11 @@ class PairedSamples:
 
 @dataclass(frozen=True, slots=True)
 class SampleDifferences:
-    """The samples that differ."""
+    """The number of samples that differ in a pair of episodes, and the first such sample."""
 
     different: int
     first: int | None
-    """The first sample that differs, in decode order; None if all samples are equal."""
+    """Position of the first sample that differs, in decode order; None if all samples are equal."""
     compared: int
     """Number of pairs of samples whose bytes were read."""
     byte_count: int
@@ -45,13 +45,13 @@ class SampleDifferences:
 def compare_samples(
     pairs: Sequence[PairedSamples], root_a: Root, root_b: Root, *, reads_bytes: bool
 ) -> list[SampleDifferences]:
-    """Compare the samples of each pair; those of other sizes differ unread.
+    """Compare the samples of each pair of episodes. Samples of different sizes differ, and are not read.
 
     Args:
-        pairs: The pairs, all of the same two files.
+        pairs: Pairs with the same number of samples in A and B. All pairs are in the same two files.
         root_a: The root of the videos of A.
         root_b: The root of the videos of B.
-        reads_bytes: Whether to read samples of one size; without that they count as the same.
+        reads_bytes: Whether to read samples of equal size. If False, samples of equal size count as equal.
 
     Raises:
         EpiseekError: A file cannot be read.
@@ -83,7 +83,7 @@ def _of(column: Int64Array, side: EpisodeSamples) -> Int64Array:
 def _samples(
     source: ByteSource, side: EpisodeSamples, table: SampleTable, positions: Int64Array
 ) -> Iterator[memoryview]:
-    """Yield the bytes of some samples of an episode, in order, some mebibytes at a time."""
+    """Yield the bytes of the samples at `positions` of an episode, in order. A few mebibytes are fetched at a time."""
     offset, size = _of(table.offset, side)[positions], _of(table.size, side)[positions]
     start = 0
     while start < len(positions):

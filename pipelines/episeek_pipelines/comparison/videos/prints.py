@@ -38,7 +38,7 @@ class EpisodeSamples:
     sizes: bytes
     """A digest of the sizes of the samples `[start, stop)`."""
     order: bytes
-    """A digest of the number of the frame that each sample is decoded to."""
+    """A digest of the frame number of each sample, which is -1 for samples that are decoded but not shown."""
     times: bytes
     """A digest of the times of the frames, counted from the first frame."""
     entry: EntryPrint
@@ -59,7 +59,7 @@ class VideoFilePrint:
     episodes: Mapping[int, EpisodeSamples]
     """The print of each episode, by number."""
     unplaced: Mapping[int, str]
-    """Episodes whose frames are not certain, by number, with the reason."""
+    """For each episode whose frames are uncertain, the reason, by episode number."""
 
 
 def print_video(
@@ -71,14 +71,14 @@ def print_video(
     rates: tuple[float, ...],
     file_size: int | None,
 ) -> VideoFilePrint:
-    """Read the header of a video file.
+    """Return the print of a video file, from its header.
 
     Args:
         root: The root of the videos.
         path: The file.
         declared: The episodes that the metadata declares in it.
         fps: The dataset's frame rate.
-        rates: Frame rates at which times may be, the same for both datasets.
+        rates: Frame rates for which the digest of times does not depend on the timescale; the same for both datasets.
         file_size: The size of the file in the listing of a store.
 
     Raises:
@@ -130,7 +130,10 @@ def _print_episode(
 
 
 def _times(pts: Int64Array, timescale: int, rates: tuple[float, ...]) -> bytes:
-    """Return a digest of times: the same wherever frame k is k / rate seconds after the first one, to a tick."""
+    """Return a digest of the times of frames relative to the first frame.
+
+    If every frame k is shown k / rate seconds after the first frame, to within one tick, the digest depends only on the rate.
+    """
     relative = pts - pts[0]
     for rate in rates:
         if (np.abs(relative - np.arange(len(pts)) * (timescale / rate)) <= 1).all():

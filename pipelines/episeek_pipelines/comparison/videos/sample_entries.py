@@ -13,10 +13,10 @@ from episeek.mp4.sample_table import SampleTable
 
 _VISUAL_FIELDS_BYTES: Final = 78
 _PICTURE_SIZE: Final = slice(24, 28)
-"""Bytes of a VisualSampleEntry with width and height."""
+"""Position of the width and height in the payload of a VisualSampleEntry."""
 
 _SAYING_NOTHING: Final = {
-    # bit rates, and the order of fields, which the samples say themselves
+    # bit rates, and the order of interlaced fields, which the samples contain as well
     "btrt": None,
     "fiel": None,
     # square pixels
@@ -24,23 +24,24 @@ _SAYING_NOTHING: Final = {
     # unspecified primaries, transfer and matrix, and the usual range (ISO/IEC 23091-2)
     "colr": (b"nclx\0\2\0\2\0\2\0", b"nclc\0\2\0\2\0\2"),
 }
-"""Boxes that muxers add and leave out, with the payloads that say nothing; None for all payloads."""
+"""Boxes that muxers may add or omit without any effect, with the payloads that have no effect; None for any payload."""
 
 
 @dataclass(frozen=True, slots=True)
 class EntryPrint:
-    """The sample entries that some samples use."""
+    """The print of the sample entries that a range of samples uses."""
 
     text: str
-    """The first sample entry as text for people."""
+    """A description of the first sample entry for people."""
     parts: tuple[tuple[str, str], ...]
-    """The parts of all entries by name, each with a digest: the same for entries that decode and show samples alike."""
+    """The name and the digest of each part of the entries. They are equal if samples are decoded and shown in the same way."""
 
 
 def print_entries(table: SampleTable, start: int, stop: int, *, where: str) -> EntryPrint:
-    """Return the print of the entries that the samples `[start, stop)` use, with the one in force where decoding starts.
+    """Return the print of the sample entries that the samples `[start, stop)` use.
 
-    Left out are what a muxer makes up: the name of the compressor, resolutions, bit rates, and boxes that say nothing.
+    If decoding from sample `start` begins with a different entry, the print includes that entry. Fields and boxes that do not
+    affect the pictures are left out, such as the name of the compressor, resolutions and bit rates.
     """
     own = [1] if table.description_index is None else np.unique(table.description_index[start:stop]).tolist()
     entries = split_entries(table.sample_description, where=where)
@@ -55,7 +56,7 @@ def print_entries(table: SampleTable, start: int, stop: int, *, where: str) -> E
 
 
 def entry_words(a: EntryPrint, b: EntryPrint) -> tuple[str, str]:
-    """Return two entries that differ in words, each with its parts that the other one does not have."""
+    """Return a description of each of two different entries, with the parts that the other entry does not have."""
     return _words(a, b), _words(b, a)
 
 
@@ -67,7 +68,10 @@ def _words(own: EntryPrint, other: EntryPrint) -> str:
 
 
 def _parts(entry: bytes, where: str) -> Iterator[tuple[str, bytes]]:
-    """Yield the type, the picture size and the boxes of an entry, the boxes sorted; bytes that are no boxes are one part."""
+    """Yield the name and the bytes of each part of an entry: its type, its picture size, and its boxes in sorted order.
+
+    Bytes after the boxes that are not a box form the part `rest`.
+    """
     root = parse_box(entry, 0, len(entry), where=where)
     yield "type", entry[4:8]
     yield "size", entry[root.payload : root.payload + _VISUAL_FIELDS_BYTES][_PICTURE_SIZE]
