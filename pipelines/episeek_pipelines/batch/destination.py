@@ -1,8 +1,8 @@
 """Put the results of a batch at their destinations below OUT, the folder of the results.
 
-On this machine, a dataset is written into a work folder, and renamed to its destination when it is complete. So nobody sees an
-incomplete dataset, and an older result stays until the new one is complete. A store cannot rename folders: there, an older result
-is removed first, and the new one is written at its destination directly.
+If OUT is on this machine, a dataset is written into a work folder, and renamed to its destination when it is complete. So nobody
+sees an incomplete dataset, and an older result stays until the new result is complete. A store cannot rename folders. If OUT is in
+a store, an older result is removed first, and the new result is written to its destination directly.
 """
 
 import os
@@ -16,14 +16,14 @@ from episeek_schemas.batch import BATCH_DIR, WORK_DIR
 
 _NEW: Final = "new"
 _OLD: Final = "old"
-"""Names of the new and the older result in the work folder of a dataset. Each dataset has a separate work folder."""
+"""Names of two folders in the work folder of a dataset: for the new result, and for the older result that it replaces."""
 
 
 def require_free(final: Root) -> None:
-    """Raise an error unless the destination of a result does not exist or is empty.
+    """Raise an error if files already exist at the destination of a result.
 
     Raises:
-        DestinationError: The destination contains files.
+        DestinationError: The destination is a file, or a folder that is not empty.
     """
     if final.is_local:
         path = final.local
@@ -31,14 +31,14 @@ def require_free(final: Root) -> None:
     else:
         taken = final.list()[:1]
     if taken:
-        hint = "remove it, or give another destination in the manifest"
+        hint = "remove the files, or give another destination in the manifest"
         raise DestinationError(
             str(final), f"existing files, the first of them {taken[0]!r}", "no files, or a result of this batch", hint
         )
 
 
 def place_aside(out: Root, key: str) -> Root:
-    """Return the work folder into which a dataset on this machine is written until it is complete.
+    """Return the folder into which a result on this machine is written before it is renamed to its destination.
 
     Args:
         out: The folder of the results.
@@ -50,7 +50,7 @@ def place_aside(out: Root, key: str) -> Root:
 def put_in_place(aside: Root, final: Root) -> None:
     """Rename a complete dataset to its destination, and remove an older result there.
 
-    The function can be called again after it was killed, and then does the remaining steps.
+    If the process is killed during this function, a later call does the remaining steps.
 
     Raises:
         WriteError: A rename failed; the complete dataset stays in the work folder.
@@ -66,18 +66,18 @@ def put_in_place(aside: Root, final: Root) -> None:
             os.rename(aside.local, final.local)
         _remove(old)
         with suppress(OSError):
-            # The folder is not empty if a stopped run has written more into it. The next attempt uses these files.
+            # The folder is not empty if it also contains files of a stopped run. The next attempt uses these files.
             aside.local.parent.rmdir()
     except OSError as error:
         raise WriteError(
-            str(final), first_line(error), f"the complete dataset {aside}, renamed to this path"
+            str(final), first_line(error), f"a successful rename of the complete dataset {aside} to this path"
         ) from error
 
 
 def put_back(aside: Root, final: Root) -> None:
-    """Move an older result back to its destination if `put_in_place` was killed between its two renames.
+    """Move an older result back to its destination if the process was killed between the two renames of `put_in_place`.
 
-    This is for a new result that is not used after all.
+    The caller does this before it prepares the dataset again.
 
     Raises:
         WriteError: The rename failed; the older result stays in the work folder.
@@ -87,11 +87,13 @@ def put_back(aside: Root, final: Root) -> None:
         try:
             os.rename(old.local, final.local)
         except OSError as error:
-            raise WriteError(str(final), first_line(error), f"the older result {old}, renamed to this path") from error
+            raise WriteError(
+                str(final), first_line(error), f"a successful rename of the older result {old} to this path"
+            ) from error
 
 
 def _old(aside: Root) -> Root:
-    """Return the folder in which an older result is between the two renames of `put_in_place`."""
+    """Return the folder that contains the older result between the two renames of `put_in_place`."""
     return Root(str(aside.local.with_name(_OLD)))
 
 
@@ -110,7 +112,7 @@ def require_out(out: Root) -> None:
         DestinationError: OUT is a repository of the Hub, a file or a dataset.
     """
     if out.kind.has_history:
-        hint = "give a folder or a prefix of a store, and --publish to publish"
+        hint = "give a folder or a prefix in a store as OUT; add --publish to publish onto the Hub"
         raise DestinationError(str(out), "a repository on the Hub as OUT", "a folder, or a prefix in a store", hint)
     if out.is_local and out.local.exists() and not out.local.is_dir():
         raise DestinationError(str(out), "a file", "a folder for the results")

@@ -1,4 +1,4 @@
-"""The errors of a batch as a whole, and the value `Problem`, which stands for the error of one dataset."""
+"""Exceptions about a whole batch, and the record `Problem` of the error of one dataset."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,7 +16,7 @@ class PlanError(EpiseekError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """The parts of the error for which a dataset was refused or failed."""
+    """The error because of which one dataset was refused or failed, in parts that can be stored as JSON."""
 
     kind: str
     """Name of the error's class, such as `Mp4Error`."""
@@ -27,7 +27,7 @@ class Problem:
 
     @classmethod
     def of(cls, error: BaseException) -> "Problem":
-        """Return the parts of an error. If it is no `EpiseekError`, `found` is the first line of its message."""
+        """Return the parts of an error. If it is no `EpiseekError`, `found` is its class and the first line of its message."""
         name = type(error).__name__
         if isinstance(error, EpiseekError):
             return cls(name, error.where, error.found, error.expected, error.hint)
@@ -35,7 +35,7 @@ class Problem:
 
     @property
     def sentence(self) -> str:
-        """Return the error as one line of text, as the command line prints it."""
+        """Return the problem as one line of text, in the form in which the command line prints an error."""
         found = f": found {self.found}" if self.found else ""
         expected = f"; expected {self.expected}" if self.expected else ""
         hint = f"; hint: {self.hint}" if self.hint else ""

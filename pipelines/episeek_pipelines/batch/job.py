@@ -10,25 +10,25 @@ from episeek_pipelines.jobs.progress import Phase, Progress
 from episeek_schemas.batch import STOPS_DIR
 
 _interrupted: Final[set[str]] = set()
-"""Names of the runs of this process that were interrupted. Their threads stop at the next node of their graphs."""
+"""Names of the interrupted runs of this process. The threads that work for such a run stop at the next node of their graph."""
 
 
 class Interrupted(BaseException):
-    """A run was interrupted while one of its threads worked at a dataset. This is never recorded as a failure of the dataset."""
+    """A run was interrupted while one of its threads worked at a dataset. The dataset does not count as failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run of a batch. It can be pickled, since it is sent to workers on other machines."""
+    """One run of a batch. An instance can be pickled, since workers on other machines receive it."""
 
     out: Root
     """The folder of the results."""
     run: str
     """Random name of the run."""
     versions: dict[str, Any]
-    """The versions that decide the results, as in the plan."""
+    """The versions that decide the results, as the plan records them."""
     max_failures: int | None = None
-    """Begin no further dataset after more failures than this; None for no limit."""
+    """The run begins no further dataset when more than this number of datasets have failed; None for no limit."""
 
     def is_stopped(self) -> bool:
         """Return whether the run must not begin another dataset, after an interrupt or too many failures."""
@@ -43,16 +43,19 @@ class Job:
             self.out.write_bytes(f"{self._failures}/{name}", destination.encode())
 
     def interrupt(self) -> None:
-        """Make the threads of this process stop working for the run."""
+        """Make the threads of this process that work for the run stop."""
         _interrupted.add(self.run)
 
     def close(self) -> None:
-        """Remove the records of `add_failure` at the end of the run."""
+        """Remove the files that `add_failure` has written; called at the end of the run."""
         if self.max_failures is not None:
             self.out.remove(self._failures)
 
     def progress(self, _: Sequence[Phase]) -> Progress:
-        """Return a function for progress reports that raises `Interrupted` after an interrupt, which ends the work at a dataset."""
+        """Return a progress function that shows nothing, and raises `Interrupted` if the run was interrupted.
+
+        The exception ends the work at the current dataset.
+        """
 
         def stop_after_interrupt(*_: object) -> None:
             if self.run in _interrupted:

@@ -1,16 +1,16 @@
 """The ledger of a batch: the record of each dataset's state, in small files that many processes write without a lock.
 
-Each dataset has a folder in the ledger. Each attempt to prepare the dataset has a number NNNN and a few files there. The first one
-is `NNNN-running.json`, the claim with which a process begins the attempt. The last one is `NNNN-STATE.json`, which contains the
-result. While the process works, it overwrites `NNNN-beat.json` from time to time, which proves that it is alive. All other files
-are written once, and neither changed nor removed.
+Each dataset has a folder in the ledger. The folder contains a few files for each attempt to prepare the dataset. Their names begin
+with the number NNNN of the attempt. The first file is `NNNN-running.json`, the claim with which a process begins the attempt. The
+last file is `NNNN-STATE.json`, which contains the result. While the process works, it overwrites `NNNN-beat.json` from time to
+time, which proves that it is alive. All other files are written once, and neither changed nor removed.
 
-A file is written as a whole or not at all. There is one exception: on a file system without hard links, a claim may be read before
-it is complete, and counts as running.
+A file is written as a whole or not at all, with one exception: on a file system without hard links, another process may read a
+claim before it is complete. The attempt then counts as running.
 
 On a shared file system a claim is exclusive, because its file is made by a hard link, which fails if another process was faster. A
-store has no such operation. There, a claim is written and read back, and the last writer owns it. So two runs that start in the
-same moment may both work at a dataset. Their results are the same bytes, except for the record of the run.
+store has no such operation. In a store, a process writes its claim and reads it back, and the last writer owns the attempt. So two
+runs that start in the same moment may both work at a dataset. Their results are the same bytes, except for the record of the run.
 
 `episeek_pipelines.batch.processes` finds out whether the process of a claim has died.
 """
@@ -36,15 +36,16 @@ from episeek_pipelines.dataset.root import Root
 from episeek_schemas.batch import LEDGER_DIR, LEDGER_FORMAT
 
 State = Literal["planned", "running", "done", "current", "refused", "failed"]
-"""The state of a dataset. `planned`: no attempt has begun, or the last one was stopped; `running`: an attempt has begun; `done`: an
-attempt prepared the dataset; `current`: there was nothing to do; `refused`: the dataset cannot be prepared as it is; `failed`: the
-attempt failed."""
+"""The state of a dataset. `planned`: no attempt has begun, or the last attempt was stopped; `running`: an attempt has begun;
+`done`: an attempt prepared or published the dataset; `current`: an attempt found an up-to-date result; `refused`: a check of the
+dataset, its options or its result did not allow the attempt to finish; `failed`: an attempt ended with an error."""
 
 STATES: Final[tuple[State, ...]] = get_args(State)
 FINISHED: Final[frozenset[State]] = frozenset({"done", "current"})
 
 _ENDS: Final[tuple[State, ...]] = ("done", "current", "failed", "refused", "planned")
-"""The states that end an attempt, by precedence. In a store, two runs may end the same attempt, and a finished result counts."""
+"""The states that end an attempt. If two runs in a store end the same attempt with different states, the first one in this tuple
+counts."""
 _FILE: Final = re.compile(r"(\d{4,})-([a-z]+)\.json")
 _READS_IN_FLIGHT: Final = 16
 
@@ -69,11 +70,11 @@ class LedgerRow:
     bytes: dict[str, int] = field(default_factory=dict)
     """Numbers of bytes that were read and written."""
     requests: int = 0
-    """Number of requests for video headers and data files to the store of the source."""
+    """Number of requests that read video headers and data files from the store of the source."""
     findings: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Severity and number of the findings of the verification, by rule code."""
     problem: Problem | None = None
-    """The error for which the dataset was refused or failed."""
+    """The error because of which the dataset was refused or failed; None in the other states."""
     has_page: bool = False
     """Whether the batch has a report page about the dataset."""
     attempt: int = 0
@@ -87,7 +88,7 @@ class LedgerRow:
     ended: str = ""
     """Time at which the attempt ended, UTC in ISO 8601; empty while it is running."""
     seconds: float = 0.0
-    """Duration of the work."""
+    """Duration of the work in seconds."""
 
     @property
     def error_count(self) -> int:
@@ -113,7 +114,7 @@ class LedgerRow:
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "LedgerRow":
-        """Return the row of a document that `as_dict` made; unknown keys, which a later version may write, are ignored."""
+        """Return the row from a document that `as_dict` made. Unknown keys, which a later version may write, are ignored."""
         known = {name: value for name, value in document.items() if name in cls.__dataclass_fields__}
         problem = document.get("problem")
         return cls(**{**known, "problem": None if problem is None else Problem(**problem)})
@@ -124,19 +125,19 @@ class LedgerRow:
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """The files that the ledger contains about one dataset."""
+    """The names of the files that the ledger contains about one dataset, by attempt."""
 
     files: Mapping[int, frozenset[str]]
-    """The kinds of the files of each attempt (the part of the name after the number), by the number of the attempt."""
+    """The kinds of the files of each attempt, by the number of the attempt. The kind of `0001-running.json` is `running`."""
 
     @property
     def last(self) -> int:
-        """Return the number of the last attempt; 0 if there is none."""
+        """Return the number of the last attempt; 0 if there was no attempt."""
         return max(self.files, default=0)
 
     @property
     def state(self) -> str:
-        """Return the state of the last attempt; `planned` if there is none."""
+        """Return the state of the last attempt; `planned` if there was no attempt."""
         kinds = self.files.get(self.last, frozenset())
         return next((kind for kind in _ENDS if kind in kinds), "running" if kinds else "planned")
 
@@ -144,8 +145,8 @@ class Attempts:
         """Return whether this batch may have written files at the dataset's destination.
 
         Args:
-            is_local: Whether the results are on this machine. There, only a complete dataset is renamed to its destination. In a
-                store, the files are written there directly.
+            is_local: Whether the results are on this machine. On this machine, a dataset is renamed to its destination when it is
+                complete. In a store, its files are written to the destination directly.
         """
         return self.has("prepared", *FINISHED) or (not is_local and self.has("begun"))
 
@@ -211,7 +212,7 @@ class Ledger:
             return None
         row = self.read(destination, attempts.last, attempts.state)
         if row is None:
-            # The file system has no hard links, and the process has created the claim but not yet written its content.
+            # The file system has no hard links, and another process has created the claim but not yet written its content.
             return LedgerRow(destination, "", "running", attempt=attempts.last)
         return row
 
@@ -240,7 +241,7 @@ class Ledger:
 
         Args:
             row: The row of the dataset before the attempt, with its destination, source and inputs.
-            attempt: The number of the attempt: one more than that of the last attempt.
+            attempt: The number of the new attempt: the number of the last attempt plus one.
         """
         token = uuid.uuid4().hex
         begun = replace(row, state="running", attempt=attempt, process=this_process(), since=now())
@@ -251,7 +252,7 @@ class Ledger:
         return Claim(self, begun)
 
     def write(self, row: LedgerRow, kind: str) -> None:
-        """Write a file of an attempt; it appears as a whole."""
+        """Write a row to the file of the given kind of its attempt. The file appears as a whole."""
         self.out.write_bytes(self._path(row.destination, row.attempt, kind), _document(row.as_dict()))
 
     def beat(self, row: LedgerRow) -> None:
@@ -268,7 +269,7 @@ class Ledger:
         try:
             return bool(json.loads(self.out.read_bytes(path))["token"] == token)
         except (MissingFileError, ValueError, KeyError):
-            raise ReadError(self.out.join(path), "another content than was written", "the claim just written") from None
+            raise ReadError(self.out.join(path), "no readable claim", "the claim that was just written") from None
 
     def _folder(self, destination: str) -> str:
         return f"{LEDGER_DIR}/{key_of(destination)}"
@@ -289,13 +290,13 @@ class Claim:
     def beating(self) -> Iterator[None]:
         """Report from time to time that the process is alive while the block runs.
 
-        If the block ends by an exception, for instance an interrupt, the dataset gets the state `planned` again.
+        If the block ends with an exception, for instance an interrupt, the dataset gets the state `planned` again.
         """
         ended = threading.Event()
 
         def beat() -> None:
             while not ended.wait(BEAT_SECONDS):
-                # An error is ignored, since the next beat follows soon.
+                # An error while a beat is written is ignored, since the next beat follows soon.
                 with suppress(EpiseekError, OSError):
                     self._ledger.beat(self.row)
 

@@ -57,7 +57,7 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """Return the SHA-256 of the rows in hex. It does not depend on the kind of the manifest."""
+        """Return the SHA-256 of the rows in hex. Manifests of different kinds with the same rows have the same digest."""
         rows = [[row.source, row.destination, row.options.as_dict()] for row in self.rows]
         return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
 
@@ -68,7 +68,7 @@ def read_manifest(manifest: str, out: str, options: BatchOptions) -> Manifest:
     Args:
         manifest: The path or URL of the manifest. Paths in a local file are relative to the folder of the file.
         out: The folder of the results, which is not searched for datasets.
-        options: The options of every dataset for which the manifest gives none.
+        options: The options of every dataset. The manifest may change some of them for one dataset.
 
     Raises:
         ManifestError: The manifest cannot be read, contains no dataset or an invalid entry, or gives two datasets the same
@@ -201,9 +201,10 @@ def _source(text: str, folder: str, where: str) -> str:
 
 
 def _default_name(source: str) -> str:
-    """Return the destination of a source for which the manifest gives none.
+    """Return the destination for a source without a destination in the manifest.
 
-    It is the last part of the path or URL. For a dataset of the Hub, it is ORG/NAME, with the revision and the folder if given.
+    The destination is the last part of the source's path or URL. For a dataset of the Hub, it is ORG/NAME, with the revision and
+    the folder if the URL contains them.
     """
     if is_hub(source):
         try:
@@ -223,7 +224,7 @@ def _require_names(destinations: Iterable[tuple[str, str]]) -> None:
         if not name or any(part in ("", ".", "..") for part in parts) or parts[0].startswith(".") or "://" in name:
             raise ManifestError(where, f"the destination {name!r}", "a relative path below OUT that is not hidden")
         if name == REPORT_PATH:
-            raise ManifestError(where, f"the destination {name!r}", "another name than that of the report")
+            raise ManifestError(where, f"the destination {name!r}", "a name other than that of the report")
         if name in taken:
             hint = "give the destinations in a CSV file with the columns source and destination"
             raise ManifestError(where, f"the destination {name!r}, as in {taken[name]}", "another destination", hint)
@@ -234,4 +235,4 @@ def _require_names(destinations: Iterable[tuple[str, str]]) -> None:
             outer = "/".join(parts[:depth])
             if outer in taken:
                 found = f"the destination {name!r}, within the destination {outer!r} of {taken[outer]}"
-                raise ManifestError(taken[name], found, "a destination outside of all others")
+                raise ManifestError(taken[name], found, "a destination outside all other destinations")

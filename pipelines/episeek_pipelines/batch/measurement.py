@@ -26,21 +26,22 @@ class Measurement:
     destination: str
     """Destination of the dataset, which identifies it in the plan."""
     seconds: float
-    """Measured seconds."""
+    """Measured duration of the preparation."""
     cost_seconds: float
-    """Estimated seconds of one core, from the survey of the dataset."""
+    """Estimated duration of the preparation on one core, from the survey of the dataset."""
 
     @property
     def factor(self) -> float:
-        """Return the number of seconds on this machine for each estimated second."""
+        """Return the number of measured seconds for each estimated second."""
         return self.seconds / self.cost_seconds
 
 
 def measure(datasets: Sequence[PlannedDataset]) -> Measurement | None:
-    """Measure the preparation of one dataset in one thread, or return None if no dataset is small enough or it cannot be prepared.
+    """Measure how long the preparation of one small dataset takes in one thread.
 
-    Among the datasets that are small enough, the one with the median cost is chosen. It is prepared twice, and the second time
-    counts, because the first one also imports packages.
+    Among the datasets that are small enough, the dataset with the median cost is chosen. It is prepared twice, and the second
+    duration counts, because the first one includes the import of packages. Return None if no dataset is small enough, or if the
+    chosen dataset cannot be prepared.
     """
     small = sorted(
         (dataset for dataset in datasets if dataset.refusal is None and dataset.cost_seconds <= MAX_MEASURED_SECONDS),

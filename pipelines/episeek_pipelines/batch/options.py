@@ -31,11 +31,11 @@ class BatchOptions:
     skip_episodes: tuple[int, ...] = ()
     """Episodes to leave out of one dataset of version 2.x."""
     publish: bool = False
-    """Publish each dataset onto the repository of the Hub that it comes from. The folder of the results then contains only the
-    ledger and the reports.
+    """Whether to publish each dataset onto the repository of the Hub that it comes from. If so, the folder of the results contains
+    only the ledger and the reports.
     """
     create_pr: bool = False
-    """Publish as draft pull requests, which others can merge."""
+    """Whether to publish as draft pull requests, which others can merge."""
 
     def __post_init__(self) -> None:
         """Raise ManifestError if an option cannot be combined with the others."""
@@ -46,10 +46,8 @@ class BatchOptions:
             given = [name for name in ("skip_episodes", "videos") if getattr(self, name) != _DEFAULTS[name]]
             if given:
                 found = f"{' and '.join(given)} with publish"
-                hint = "prepare that dataset into a folder, and publish it from there"
-                raise ManifestError(
-                    _WHERE, found, "a dataset that is published with all episodes and unchanged videos", hint
-                )
+                hint = "prepare the dataset with `episeek prepare`, and publish the result with `episeek publish`"
+                raise ManifestError(_WHERE, found, "a publication with all episodes and unchanged videos", hint)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the options as a JSON document."""
@@ -57,7 +55,7 @@ class BatchOptions:
 
     @classmethod
     def of(cls, document: dict[str, Any]) -> "BatchOptions":
-        """Return the options of a document that `as_dict` made."""
+        """Return the options from a document that `as_dict` made."""
         return cls(**{**document, "skip_episodes": tuple(document["skip_episodes"])})
 
     def with_row(self, text: str, *, where: str) -> "BatchOptions":
@@ -80,7 +78,7 @@ class BatchOptions:
             name = name.lstrip("-").replace("-", "_")
             changes[name] = _value_of(name, value, where)
         if changes.get("videos", "pack") != "pack":
-            # A size that is given for the whole batch applies only to datasets whose videos are packed.
+            # The file size of the whole batch applies only to datasets whose videos are packed.
             changes.setdefault("video_file_size_mb", None)
         try:
             return replace(self, **changes)
@@ -89,7 +87,10 @@ class BatchOptions:
 
 
 def work_versions() -> dict[str, Any]:
-    """Return the versions of the rewrite, the index and the packing; with source and options they decide a result's bytes."""
+    """Return the versions of the rewrite, the index and the packing.
+
+    Together with the source and the options, these versions decide the bytes of a result.
+    """
     return {"rewrite_version": REWRITE_VERSION, "index_version": sidecars.INDEX_VERSION, "pack_version": PACK_VERSION}
 
 
@@ -97,7 +98,7 @@ def _value_of(name: str, value: str, where: str) -> Any:
     choices = {"videos": VIDEO_CHOICES, "keyframes": KEYFRAME_CHOICES}
     if name in choices:
         if value not in choices[name]:
-            raise ManifestError(where, f"{name}={value}", f"{name}= one of {', '.join(choices[name])}")
+            raise ManifestError(where, f"{name}={value}", f"{name}= followed by one of {', '.join(choices[name])}")
         return value
     if name == "max_episodes_per_file":
         if not value.isascii() or not value.isdigit() or int(value) < 1:
@@ -116,4 +117,4 @@ def _value_of(name: str, value: str, where: str) -> Any:
             raise ManifestError(where, f"{name}={value}", "numbers of episodes, separated by commas")
         return tuple(sorted({int(part) for part in value.split(",")}))
     known = ", ".join(each.name for each in fields(BatchOptions) if each.name not in ("publish", "create_pr"))
-    raise ManifestError(where, f"the option {name!r}", f"options of one dataset: {known}")
+    raise ManifestError(where, f"the option {name!r}", f"one of the options {known}")

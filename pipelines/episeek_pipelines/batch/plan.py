@@ -30,13 +30,13 @@ class PlannedBatch:
     """Path or URL of OUT, the folder of the results."""
     plan: BatchPlan
     measurement: Measurement | None
-    """None if no measurement was asked for, or if no dataset was small enough."""
+    """None if no measurement was requested, no dataset was small enough, or the chosen dataset could not be prepared."""
     is_written: bool
     """Whether the plan was written below OUT; False for a dry run."""
 
     @property
     def core_seconds(self) -> float:
-        """Return the estimated seconds that one core needs for all datasets."""
+        """Return the estimated seconds that one core needs to prepare all datasets that will not be refused."""
         factor = 1.0 if self.measurement is None else self.measurement.factor
         return factor * sum(dataset.cost_seconds for dataset in self.plan.runnable)
 
@@ -55,9 +55,9 @@ def batch_plan(
     Args:
         manifest: The datasets: a text, CSV or Parquet file, a folder of datasets, or `hf://datasets/ORG`.
         out: The folder for the results, or the prefix in a store.
-        options: The options of every dataset for which the manifest gives none.
-        is_measured: Prepare one small dataset into a temporary folder, to estimate the time of the whole batch.
-        dry_run: Write nothing below `out`.
+        options: The options of every dataset. The manifest may change some of them for one dataset.
+        is_measured: Whether to prepare one small dataset into a temporary folder, to estimate the time of the whole batch.
+        dry_run: Whether to return the plan without writing it below `out`.
         execution: Scheduler, workers and progress.
 
     Raises:

@@ -51,9 +51,9 @@ class BatchPlan:
     manifest: str
     """The path or URL of the manifest, as it was given."""
     manifest_digest: str
-    """`Manifest.digest` of the manifest."""
+    """The digest of the manifest's rows, as `Manifest.digest` returns it."""
     options: BatchOptions
-    """The options of every dataset for which the manifest gives none."""
+    """The options of every dataset. The manifest may change some of them for one dataset."""
     versions: dict[str, Any]
     """The versions that decide the results, as `work_versions` returns them."""
     datasets: tuple[PlannedDataset, ...]
@@ -110,7 +110,7 @@ def read_plan(out: Root) -> BatchPlan:
     except MissingFileError:
         raise PlanError(where, "no such file", "the plan of a batch", _HINT) from None
     except (ParquetError, pa.ArrowException, KeyError, ValueError):
-        raise PlanError(where, "a damaged file, or a file that is no plan", "the plan of a batch", _HINT) from None
+        raise PlanError(where, "a damaged file, or a file that is not a plan", "the plan of a batch", _HINT) from None
     if about.get("format") != PLAN_FORMAT:
         raise PlanError(where, f"a plan of format {about.get('format')}", f"format {PLAN_FORMAT}", _HINT)
     if table.schema.names != _SCHEMA.names or metadata.get(SEAL_KEY) != _seal(metadata[PLAN_KEY], rows):
@@ -138,7 +138,7 @@ def require_same(
         where: The file of the plan, for messages.
 
     Raises:
-        PlanError: The plan was made for something else; the error contains the difference.
+        PlanError: The plan was made for another manifest, other options or other versions. The error contains the difference.
     """
     # The options also change the digest of the manifest. They are compared first, so that the error shows the cause.
     now = options.as_dict()
@@ -150,7 +150,7 @@ def require_same(
     names = sorted(name for name in plan.versions.keys() | versions if plan.versions.get(name) != versions.get(name))
     if names:
         found, expected = _versions(plan.versions, names), _versions(versions, names)
-        raise PlanError(where, f"a plan of {found}", f"{expected}, as in this version of episeek", _HINT)
+        raise PlanError(where, f"a plan made with {found}", f"{expected}, as in this version of episeek", _HINT)
     if plan.manifest_digest != manifest_digest:
         found = f"a plan of {len(plan.datasets)} datasets, made from another version of the manifest"
         raise PlanError(where, found, "the datasets, destinations and options of the present manifest", _HINT)

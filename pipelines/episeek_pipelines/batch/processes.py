@@ -1,8 +1,8 @@
 """Describe the process that works at a dataset in the ledger, and find out whether such a process has died.
 
-A process of the same machine is looked up: it is alive if a process with the same process id and start time exists. A process of
-another machine writes a beat, a file with the time, every `BEAT_SECONDS`. It counts as dead after `SILENT_SECONDS` without a beat.
-This compares the clocks of two machines, which have to agree within a few minutes.
+A process of this machine is alive if a process with the same process id and start time exists. For processes of other machines,
+beats are used: every `BEAT_SECONDS`, a process writes a file with the time. It counts as dead after `SILENT_SECONDS` without a
+beat. The clocks of the machines have to agree within a few minutes.
 """
 
 import os
@@ -36,8 +36,8 @@ def is_alive(process: Mapping[str, Any], *, last_beat: str) -> bool:
     """Return whether a process that the ledger describes seems to be alive.
 
     Args:
-        process: The description that `this_process` returned in that process.
-        last_beat: The time of its last beat, as `now` returned it.
+        process: The description of the process, as it called `this_process` itself.
+        last_beat: The time of the last beat of the process, as `now` returned it.
     """
     here = this_process()
     if (process["host"], process["machine"]) == (here["host"], here["machine"]):
@@ -62,7 +62,10 @@ def _exists(pid: int) -> bool:
 
 
 def _machine() -> str:
-    """Return an id of this machine, of its last boot and of this container, since host names may repeat; empty if unknown."""
+    """Return an id of this machine's last boot and of this container, or an empty text if the system does not give one.
+
+    A host name is not enough, since several machines or containers may have the same name.
+    """
     parts = []
     with suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
@@ -72,10 +75,10 @@ def _machine() -> str:
 
 
 def _start(pid: int) -> str:
-    """Return the start time of a process in clock ticks since boot (proc(5), field 22); empty if the process has ended."""
+    """Return the start time of a process in clock ticks since boot (proc(5), field 22); an empty text if the process has ended."""
     with suppress(OSError, IndexError):
         # The name of the program is in parentheses and may contain spaces, so the fields are counted from the last parenthesis.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        # A zombie has ended, but its parent has not waited for it yet.
+        # A zombie (state Z) has ended, but its parent has not waited for it yet.
         return "" if fields[0] == "Z" else fields[19]
     return ""

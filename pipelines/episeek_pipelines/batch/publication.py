@@ -22,7 +22,7 @@ def published_row(
 ) -> tuple[LedgerRow, VerificationReport | None]:
     """Prepare and publish a dataset, and return its row of the ledger and the report of its verification.
 
-    A dataset with errors gets the state `refused`.
+    A dataset with errors is not published, and its row gets the state `refused`. The report is None if nothing was verified.
 
     Raises:
         EpiseekError: The dataset could not be prepared or sent.
@@ -46,7 +46,7 @@ def published_row(
         errors = counted(0 if report is None else report.error_count, "error")
         problem = Problem("RefusedPublicationError", row.source, errors, "a result without errors", _HINT)
         return with_findings(replace(row, state="refused", problem=problem), report), report
-    # The repository contains the published files now. The next run must not take them for a change of the source.
+    # The repository contains the published files now. The next run must not mistake them for a change of the source.
     after = source_identity(row.source)
     identities = sorted({*row.inputs["identities"], after})
     row = replace(

@@ -10,7 +10,7 @@ from episeek.errors import EpiseekError
 from episeek_pipelines.batch.survey import PlannedDataset
 
 REFUSED_SECONDS: Final = 0.05
-"""Cost of a dataset that will be refused, in seconds: the run surveys it again."""
+"""Seconds that a dataset costs if it will be refused, because the run surveys it again."""
 
 
 class RankError(EpiseekError, ValueError):
@@ -38,8 +38,8 @@ def rank_of(environment: Mapping[str, str] = os.environ) -> Rank:
     `SLURM_ARRAY_TASK_MAX` in steps of `SLURM_ARRAY_TASK_STEP` (sbatch(1)).
 
     Raises:
-        RankError: The variables are no numbers or contradict each other, the array has gaps, or it consists of a single task other
-            than the first ones, as when one task is started again.
+        RankError: The variables are no numbers or contradict each other, or the array seems to contain only some tasks of a larger
+            array. That is so if it has gaps, or a single task with a number above 1.
     """
     try:
         if "SLURM_ARRAY_TASK_ID" in environment:
@@ -54,17 +54,21 @@ def rank_of(environment: Mapping[str, str] = os.environ) -> Rank:
     except (KeyError, ValueError) as error:
         if isinstance(error, RankError):
             raise
-        found = f"variables that give no rank ({error})"
-        raise RankError("the environment", found, "SLURM_ARRAY_TASK_ID and _COUNT, or RANK and WORLD_SIZE") from None
+        found = f"missing or invalid variables ({error})"
+        raise RankError(
+            "the environment",
+            found,
+            "numbers in SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT, or in RANK and WORLD_SIZE",
+        ) from None
     return Rank()
 
 
 def _require_whole_array(task: int, first: int, last: int, step: int, of: int) -> None:
-    """Raise RankError if the array seems to contain only some tasks of a larger one, because it has gaps or a single task."""
+    """Raise RankError if the array seems to contain only some tasks of a larger array: it has gaps, or a single task above 1."""
     hint = "give --rank I --of N, for example to start some tasks of a larger array again"
     if first + (of - 1) * step != last or (task - first) % step:
         found = f"an array with gaps: {of} tasks from {first} to {last}, task {task}"
-        raise RankError("SLURM_ARRAY_TASK_ID", found, "tasks at the same distance from each other", hint)
+        raise RankError("SLURM_ARRAY_TASK_ID", found, "task numbers at equal distances", hint)
     if of == 1 and first > 1:
         raise RankError("SLURM_ARRAY_TASK_ID", f"an array of a single task, {task}", "an array of all tasks", hint)
 
@@ -72,7 +76,7 @@ def _require_whole_array(task: int, first: int, last: int, step: int, of: int) -
 def dealt(datasets: Sequence[PlannedDataset], rank: Rank) -> list[PlannedDataset]:
     """Return the datasets of one rank, the most expensive first.
 
-    The datasets are assigned in this order, each to the rank with the least total cost so far.
+    All datasets are assigned in the order of their costs, each to the rank with the lowest total cost so far.
     """
     loads = [(0.0, number) for number in range(rank.of)]
     mine = []

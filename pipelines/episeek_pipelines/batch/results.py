@@ -33,7 +33,7 @@ def surveyed_row(surveyed: PlannedDataset, inputs: dict[str, Any], run: str) -> 
 
 
 def with_preparation(row: LedgerRow, result: PrepareResult) -> LedgerRow:
-    """Return a row with the figures of a preparation: counts, bytes, requests and seconds."""
+    """Return a copy of a row with the counts, bytes, requests and seconds of a preparation."""
     read = written = requests = 0
     counts = dict(row.counts)
     if result.rewrite is not None:
@@ -51,7 +51,7 @@ def with_preparation(row: LedgerRow, result: PrepareResult) -> LedgerRow:
 
 
 def with_findings(row: LedgerRow, report: VerificationReport | None) -> LedgerRow:
-    """Return a row with the findings of a verification, counted by rule code; without a report, the row stays as it is."""
+    """Return a copy of a row with the findings of a verification, counted by rule code. Without a report, return the row itself."""
     return row if report is None else replace(row, findings=_by_code(report.findings))
 
 
@@ -59,7 +59,7 @@ def failed_row(row: LedgerRow, error: Exception) -> LedgerRow:
     """Return the row of a dataset with the state `failed` and the parts of an error."""
     problem = Problem.of(error)
     if isinstance(error, WorkFailedError):
-        # `where` is a path in the work folder, which users do not know. The text of the first failure contains what was expected.
+        # `where` is a path in the work folder, which users do not know. `found` already says what the first failure expected.
         hint = "correct the cause of the failure and run the batch again; finished work is kept"
         problem = replace(problem, where=row.source, expected="", hint=hint)
     return replace(row, state="failed", problem=problem)

@@ -27,10 +27,10 @@ from episeek_pipelines.jobs.nodes import Done, Failure
 from episeek_schemas.batch import PLAN_PATH
 
 LARGE_FILES: Final = 64
-"""Number of data and video files above which a dataset is run with its own graph."""
+"""A dataset with more data and video files than this is run with its own graph of tasks."""
 
 LARGE_BYTES: Final = 256 * 2**20
-"""Number of bytes to read above which a dataset is run with its own graph."""
+"""A dataset with more bytes to read than this is run with its own graph of tasks."""
 
 PREPARING: Final = "preparing"
 ONE_RANK: Final = Rank()
@@ -46,11 +46,14 @@ class BatchResult:
     outcomes: tuple[RunOutcome, ...]
     """The outcomes, sorted by destination."""
     seconds: float
-    """Duration of the run."""
+    """Duration of the run in seconds."""
 
     @property
     def counts(self) -> dict[str, int]:
-        """Return the number of datasets of each outcome: by state if the run worked at them, otherwise by `RunOutcome.kind`."""
+        """Return the number of datasets with each outcome.
+
+        The outcome is the new state of a dataset if the run worked at it, and `RunOutcome.kind` if not.
+        """
         kinds = (
             outcome.row.state if outcome.kind == "worked" and outcome.row else outcome.kind for outcome in self.outcomes
         )
@@ -58,7 +61,7 @@ class BatchResult:
 
     @property
     def is_failure(self) -> bool:
-        """Return whether a dataset was refused, failed, has errors, was not begun, or could not be recorded."""
+        """Return whether any dataset was refused, failed, has errors, was not begun, or could not be recorded."""
         return any(
             outcome.kind == "left"
             or (outcome.row is not None and (outcome.row.problem is not None or outcome.row.error_count > 0))
@@ -77,12 +80,12 @@ def batch_run(
 ) -> BatchResult:
     """Prepare or publish every dataset of a manifest whose result is missing or out of date, and return the outcomes.
 
-    If there is no plan below `out`, the batch is planned first. Several ranks need a plan that was made before.
+    If there is no plan below `out`, the batch is planned first. Several ranks need a plan that exists before they start.
 
     Args:
         manifest: The datasets, as for `batch_plan`.
         out: The folder for the results, or the prefix in a store.
-        options: The options, which have to be those of the plan.
+        options: The options, which have to be the same as in the plan.
         rank: The part of the plan that this process works at.
         max_failures: Begin no further dataset after more failures than this; None for no limit. Refused datasets do not count.
         execution: Scheduler, workers and progress.
@@ -129,7 +132,7 @@ def _plan(manifest: str, out: Root, options: BatchOptions, rank: Rank, execution
         )
         return plan
     if rank.of > 1:
-        hint = "run `episeek batch plan MANIFEST OUT` once, before the ranks"
+        hint = "run `episeek batch plan MANIFEST OUT` once, before you start the ranks"
         raise PlanError(str(out), "no plan", "the plan that the ranks share", hint)
     plan = make_plan(listed, out, options, execution)
     write_plan(plan, out)
@@ -143,13 +146,13 @@ def _run_small(datasets: list[PlannedDataset], job: Job, execution: Execution) -
         _run_unit,
         datasets,
         job,
-        # This argument makes the graph check that the workers of a cluster can see the folder.
+        # Because of this argument, the graph checks that the workers of a cluster can see the folder.
         job.out,
         label=lambda dataset: dataset.destination,
         phase=PREPARING,
         unit="dataset",
         byte_count=lambda dataset: dataset.read_bytes,
-        # Every dataset is a separate node, because the worker that runs it claims it at that time.
+        # Every dataset is a separate node, so that a worker claims a dataset only when it begins to work at it.
         max_nodes=max(1, len(datasets)),
     )
     outcomes = []

@@ -15,7 +15,7 @@ _READS_IN_FLIGHT: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class DatasetState:
-    """The state of one dataset of a batch, beside its plan."""
+    """One dataset of a batch: its entry in the plan, and its state according to the ledger."""
 
     planned: PlannedDataset
     row: LedgerRow | None
@@ -35,7 +35,7 @@ class DatasetState:
 
     @property
     def is_stopped(self) -> bool:
-        """Return whether a process died while it worked at the dataset; the next run continues its work."""
+        """Return whether a process died while it worked at the dataset. The next run continues this work."""
         return self.state == "running" and not self.is_at_work
 
 
@@ -61,7 +61,7 @@ class BatchStatus:
 
     @property
     def is_failure(self) -> bool:
-        """Return whether a dataset is not finished, or has errors."""
+        """Return whether any dataset is not finished, or has errors."""
         return not self.is_done or any(row.error_count for row in self.rows)
 
     @property

@@ -20,12 +20,12 @@ from episeek_schemas import layout
 
 DATASET_SECONDS, VIDEO_SECONDS, FRAME_SECONDS, MEGABYTE_SECONDS, REQUEST_SECONDS = 0.1, 0.03, 7e-5, 0.02, 0.02
 """Estimated seconds of one core for each dataset, video file, frame, megabyte read or written, and request. Datasets are divided
-among ranks by these costs. A measurement scales them to this machine and store."""
+among ranks by their estimated seconds. A measurement scales the estimate to this machine and store."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedDataset:
-    """One dataset of a plan, as its survey found it. All numbers of a refused dataset are 0."""
+    """One dataset of a plan, with what its survey has found. All numbers are 0 for a dataset that will be refused."""
 
     destination: str
     """Path of the result below the folder of the batch's results."""
@@ -52,7 +52,7 @@ class PlannedDataset:
     identity: str = ""
     """Digest of the identities of the source's files, as `source_identity` returns it."""
     refusal: Problem | None = None
-    """The reason for which the dataset will be refused; None if it will be prepared."""
+    """The error because of which the dataset will be refused; None if it will be prepared."""
 
 
 def survey_dataset(row: ManifestRow, out: Root, is_ours: bool) -> PlannedDataset:
@@ -72,7 +72,7 @@ def survey_dataset(row: ManifestRow, out: Root, is_ours: bool) -> PlannedDataset
 def source_identity(source: str) -> str:
     """Return a digest in hex of the paths and identities of a dataset's files, from one listing. It changes if a file changes.
 
-    Hidden files and folders and the sidecars are left out, and so is the card of a dataset on the Hub, which does not influence the
+    Hidden files and folders, the sidecars and, on the Hub, the dataset card are left out, because they do not influence the
     preparation.
     """
     root = Root(source).pinned()

@@ -1,8 +1,8 @@
 """Work at one dataset of a batch: find out what is to be done, claim the dataset, prepare or publish it, and record the result.
 
 An attempt records `begun` in the ledger before it writes anything. If the results are on this machine, it also records `prepared`,
-with the finished row, when the dataset is complete but not yet renamed to its destination. So the attempt after a killed one knows
-whether it has to do everything, the remaining files or only the rename.
+with the finished row, when the dataset is complete but not yet renamed to its destination. So if an attempt is killed, the next
+attempt can tell whether everything, some files or only the rename remains to be done.
 """
 
 from dataclasses import dataclass, replace
@@ -28,21 +28,23 @@ from episeek_schemas import layout
 from episeek_schemas.batch import PAGES_DIR
 
 MOST_LOST_WORKERS: Final = 2
-"""Number of workers of one run that have to die while they work at a dataset before the dataset counts as failed."""
+"""A dataset counts as failed after this number of workers of one run have died while they worked at it."""
 
 Kind = Literal["worked", "unchanged", "elsewhere", "left", "unrecorded"]
-"""What a run did about a dataset. `worked`: it made an attempt; `unchanged`: there was nothing to do; `elsewhere`: another process
-works at it; `left`: the run was stopped before it began this dataset; `unrecorded`: the ledger could not be read or written."""
+"""The outcome of one dataset in a run of a batch. `worked`: the run made an attempt; `unchanged`: there was nothing to do;
+`elsewhere`: another process works at the dataset; `left`: the run was stopped before it began the dataset; `unrecorded`: the ledger
+could not be read or written."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """The outcome of a run for one dataset."""
+    """The outcome of one dataset in a run of a batch."""
 
     destination: str
     kind: Kind
     row: LedgerRow | None
-    """The row of the ledger; None if there is none. The row of an `unrecorded` outcome is not in the ledger and contains the error.
+    """The last row of the dataset in the ledger, or None if there was no attempt. If the outcome is `unrecorded`, a row that
+    contains the error and is not in the ledger.
     """
 
 
@@ -117,7 +119,7 @@ class _Attempt:
     execution: Execution
 
     def result(self) -> LedgerRow:
-        """Prepare or publish the dataset, and return its row with the state in which the attempt ends."""
+        """Prepare or publish the dataset, and return its row with the final state of the attempt."""
         if self.row.problem is not None:
             return self.row
         if self._lost_workers() >= MOST_LOST_WORKERS:
@@ -151,7 +153,7 @@ class _Attempt:
                 return touched
             self.claim.note(self.row, "begun")
             put_back(aside, self._final)
-            # An earlier attempt may have been killed between completing the dataset and recording that.
+            # An earlier attempt may have been killed after it completed the dataset and before it recorded `prepared`.
             aside.remove("")
             if not self._goes_on():
                 Root(f"{aside.url}.partial").remove("")
@@ -161,7 +163,10 @@ class _Attempt:
         return complete
 
     def _prepared_in_store(self) -> LedgerRow:
-        """Prepare the dataset directly at its destination in a store; files of an older attempt that cannot be used are removed."""
+        """Prepare the dataset directly at its destination in a store.
+
+        Files that an older attempt has written there are removed first if this attempt cannot use them.
+        """
         is_unfinished = has_unfinished_run(self._final)
         if self.before.has("begun") and not (is_unfinished and self._goes_on()):
             self._final.remove("")
@@ -181,13 +186,13 @@ class _Attempt:
             execution=self.execution,
         )
         if result.is_current:
-            # The dataset was complete before this attempt, so there are no figures.
+            # The dataset was complete before this attempt, so there are no bytes, requests or findings to record.
             return replace(self.row, state="current", url=self._final.url)
         row = replace(with_preparation(self.row, result), state="done", url=self._final.url)
         return self._with_page(with_findings(row, result.verification), result.verification)
 
     def _with_page(self, row: LedgerRow, report: VerificationReport | None) -> LedgerRow:
-        """Write the report page of a dataset if it was verified, and return its row."""
+        """Write the report page of a dataset if there is a report, and return its row, which records whether the page exists."""
         if report is None:
             return row
         page = render(replace(report, root=row.url or row.source), "html")
@@ -198,9 +203,9 @@ class _Attempt:
     # --- earlier attempts ---
 
     def _complete_before(self) -> LedgerRow | None:
-        """Return the row of a dataset that only has to be renamed to its destination, or None.
+        """Return the row of the dataset if only the rename to its destination remains to be done, otherwise None.
 
-        A killed attempt has completed such a dataset from the same inputs.
+        Only the rename remains if an earlier attempt completed the dataset from the same inputs and was then killed.
         """
         for number in sorted(self.before.files, reverse=True):
             kinds = self.before.files[number]
@@ -213,9 +218,10 @@ class _Attempt:
         return None
 
     def _touched(self) -> LedgerRow | None:
-        """Return the row of a finished dataset whose source has the same contents but other identities, as after a copy.
+        """Return the row of the dataset as `current` if its source has changed only in the identities of its files.
 
-        Return None if the dataset is not finished or its source has other contents.
+        A copy of the source, for example, has the same contents but other identities. Return None if the dataset is not finished
+        or its source has other contents.
         """
         finished = self.before.finished()
         if finished is None:
@@ -237,7 +243,10 @@ class _Attempt:
         return replace(row, state="current", inputs=self.row.inputs) if is_current else None
 
     def _goes_on(self) -> bool:
-        """Return whether the files of the last attempt can be used, because its source, options and versions were the same."""
+        """Return whether this attempt can use the files of the last attempt that wrote any.
+
+        It can use them if source, options and versions are the same.
+        """
         for number in sorted(self.before.files, reverse=True):
             if "begun" in self.before.files[number]:
                 row = self.ledger.read(self.row.destination, number, "begun")
@@ -245,7 +254,10 @@ class _Attempt:
         return False
 
     def _lost_workers(self) -> int:
-        """Return the number of the last attempts of this run that have no end, because their workers died."""
+        """Return how many workers of this run died in succession in the last attempts at the dataset.
+
+        An attempt without a final state has lost its worker.
+        """
         lost = 0
         for number in sorted(self.before.files, reverse=True):
             kinds = self.before.files[number]

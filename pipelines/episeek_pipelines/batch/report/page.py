@@ -25,14 +25,14 @@ _STYLE: Final = "episeek_pipelines.verify.formats.html"
 
 @dataclass(slots=True)
 class RuleRow:
-    """The findings of one rule with one severity in all datasets."""
+    """All findings of one rule that have the same severity, in all datasets."""
 
     code: str
     severity: str
     count: int = 0
     """Number of findings in all datasets."""
     datasets: list[tuple[DatasetState, int]] = field(default_factory=list)
-    """Each dataset that has such findings, with their number."""
+    """The datasets that have such findings, each with the number of these findings."""
 
     @property
     def rule(self) -> Rule:
@@ -45,7 +45,7 @@ def batch_report(out: str, *, pages: str = PAGES_DIR) -> str:
 
     Args:
         out: The folder of the results, or the prefix in a store.
-        pages: The folder of the pages about single datasets, as a URL or as a path relative to the place of this page.
+        pages: The folder of the pages about single datasets, as a URL or as a path relative to the page of the batch.
 
     Raises:
         PlanError: The folder of the results contains no plan, or the plan was changed.
@@ -92,7 +92,7 @@ def format_batch(status: BatchStatus, *, pages: str = PAGES_DIR) -> str:
 
 
 def _verdict(status: BatchStatus) -> tuple[str, str, str]:
-    """Return the verdict about a batch in one word, its CSS class, and the sentence after it."""
+    """Return the verdict about a batch as one word, the CSS class of this word, and the sentence that follows it."""
     finished = sum(dataset.state in ("done", "current") for dataset in status.datasets)
     sentence = f"{finished:,} of {counted(len(status.datasets), 'dataset')} done"
     errors = sum(row.error_count for row in status.rows)
@@ -146,7 +146,7 @@ def _totals(status: BatchStatus) -> list[tuple[str, str]]:
 
 
 def _rules(status: BatchStatus) -> list[RuleRow]:
-    """Return the rules that have findings, errors first, each with the datasets concerned."""
+    """Return the rules that have findings, errors first, each with the datasets in which they were found."""
     found: dict[tuple[str, str], RuleRow] = {}
     for dataset in status.datasets:
         for code, entry in (dataset.row.findings if dataset.row is not None else {}).items():
@@ -159,7 +159,7 @@ def _rules(status: BatchStatus) -> list[RuleRow]:
 
 
 def _order(dataset: DatasetState) -> int:
-    """Return a number that sorts datasets: failures first, then unfinished datasets, then finished ones."""
+    """Return the sort key of a dataset: 0 if it has a problem or errors, 1 if it is unfinished, 2 if it is finished."""
     if dataset.row is not None and (dataset.row.problem is not None or dataset.row.error_count):
         return 0
     return 2 if dataset.state in ("done", "current") else 1
