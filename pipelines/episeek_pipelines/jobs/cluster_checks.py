@@ -64,8 +64,11 @@ def answer_versions() -> dict[str, Any]:
 
 
 def answer_probes(probes: tuple[Probe, ...]) -> dict[str, Any]:
-    """Return, by the number of the probe, what a worker found at the path of each probe, and the file that the worker wrote next
-    to it.
+    """Read all probes on a worker, write a file next to each probe if the job writes there, and return what happened.
+
+    Returns:
+        "found" and "wrote", two dicts by the number of the probe: a problem, which is empty if the worker sees the right
+        contents, and the path of the file that the worker wrote.
     """
     found: dict[str, Any] = {"found": {}, "wrote": {}}
     for number, probe in enumerate(probes):
@@ -88,14 +91,16 @@ def answer_probes(probes: tuple[Probe, ...]) -> dict[str, Any]:
 
 
 def require_versions(answers: Answers, scheduler: str) -> None:
-    """Raise ReadError for a worker without episeek, or with another version than this process."""
+    """Raise ReadError if a worker does not have episeek, or if its versions differ from those of this process."""
     wanted = own_versions()
     expected = f"episeek {wanted['episeek']} on Python {wanted['python']}, as in this process"
-    hint = "install the same release on every worker, and start the workers anew"
+    hint = "install the same release on every worker, and restart the workers"
     for worker, answer in sorted(answers.items()):
         if not isinstance(answer, dict):
             reason = f"{type(answer).__name__}: {answer}" if isinstance(answer, BaseException) else repr(answer)
-            raise ReadError(f"worker {worker} of {scheduler}", f"no answer about episeek ({reason})", expected, hint)
+            raise ReadError(
+                f"worker {worker} of {scheduler}", f"an error instead of versions ({reason})", expected, hint
+            )
         if answer != wanted:
             names = [name for name in wanted if answer.get(name) != wanted[name]]
             found = ", ".join(f"{_NAMES[name]} {answer.get(name, 'unknown')}" for name in names)
@@ -108,10 +113,10 @@ _NAMES: Final = {"episeek": "episeek", "format": "format version", "index": "ind
 
 @contextmanager
 def placed_probes(roots: Iterable[Root]) -> Iterator[tuple[Probe, ...]]:
-    """Yield a probe for each directory: `meta/info.json` in a dataset, otherwise a new file that is removed afterwards."""
+    """Yield probes for directories: `meta/info.json` in a dataset, otherwise a new file that is removed afterwards."""
     written: list[tuple[Root, str]] = []
     probes = []
-    # a worker looks for the files as they are in the store, not as version 3.0 has them
+    # workers read the files of the store itself, not a view of them as version 3.0
     candidates = [root for root in dict.fromkeys(root.physical for root in roots) if root.is_dir()]
     try:
         for root in candidates:
@@ -126,27 +131,29 @@ def placed_probes(roots: Iterable[Root]) -> Iterator[tuple[Probe, ...]]:
         yield tuple(probes)
     finally:
         for root, path in written:
-            # the job's own error is the one to report
+            # an error here must not replace an error of the job
             with suppress(EpiseekError):
                 root.remove(path)
 
 
 def require_probes(answers: Answers, probes: tuple[Probe, ...], scheduler: str) -> None:
-    """Raise for a worker that does not see a probe, or whose own file this process does not see.
+    """Raise an error for a worker that does not see a probe, or whose own file this process does not see.
 
     Raises:
-        DestinationError: The job writes to the directory of the probe.
-        ReadError: The job reads the dataset of the probe, or the worker did not answer.
+        DestinationError: A worker does not share a directory to which the job writes.
+        ReadError: A worker does not see a dataset that the job reads, or did not answer.
     """
     try:
         for worker, answer in sorted(answers.items()):
             where = f"worker {worker} of {scheduler}"
             if not isinstance(answer, dict):
-                raise ReadError(where, f"no answer about paths ({answer})", "the files that this process sees")
+                raise ReadError(
+                    where, f"an error instead of an answer about paths ({answer})", "the files that this process sees"
+                )
             for number, probe in enumerate(probes):
                 problem = answer["found"].get(number, "no answer")
                 if not problem and probe.is_written_to and not Root(probe.root).exists(answer["wrote"][number]):
-                    problem = "a directory of its own: what it writes there is not seen here"
+                    problem = "a directory of its own, whose new files this process does not see,"
                 if problem:
                     _refuse(where, probe, problem)
     finally:
@@ -156,8 +163,8 @@ def require_probes(answers: Answers, probes: tuple[Probe, ...], scheduler: str) 
 def _refuse(where: str, probe: Probe, problem: str) -> None:
     root = Root(probe.root)
     hint = "use storage that every worker has under the same absolute path, or a URL of an object store"
-    kind, role = (DestinationError, "a place to write to") if probe.is_written_to else (ReadError, "a dataset to read")
-    raise kind(where, f"{problem} for {root.join(probe.path)}", f"{role} that it shares with this process", hint)
+    kind, role = (DestinationError, "a destination") if probe.is_written_to else (ReadError, "a dataset")
+    raise kind(where, f"{problem} at {root.join(probe.path)}", f"{role} that the worker shares with this process", hint)
 
 
 def _remove_answers(answers: Answers, probes: tuple[Probe, ...]) -> None:

@@ -1,8 +1,8 @@
 """Run a graph on a cluster, and survive workers that die, files that kill workers, and the loss of the scheduler.
 
 If a worker dies, Dask runs its node on another worker. Dask gives a node up if several workers died while they ran it. Such a node
-is run again with nothing beside it, one item at a time. An item that kills workers again becomes a failure with its name, and the
-other items are finished. In this way the graph always ends, and nodes that need a failed item are `Blocked`, as after any other
+is run again one item at a time, while nothing else runs. An item that kills workers again is reported as a failure under its name,
+and the other items are finished. In this way the graph always ends. Nodes that need a failed item are `Blocked`, as after any other
 failure.
 """
 
@@ -15,12 +15,12 @@ from episeek.errors import ReadError
 from episeek_pipelines.jobs.nodes import Blocked, Constant, Failure, Node, Outcome, run_batch
 
 WORKERLESS_SECONDS: Final = 300.0
-"""Seconds that a run without workers waits for one: a batch system may start workers late."""
+"""Seconds that a run waits for a worker while there are none. A batch system may start workers late."""
 
 _LOOK_SECONDS: Final = 1.0
 """Seconds between two checks of the scheduler while no node finishes."""
 
-_HINT: Final = "finished work is kept: run the same command again when it is there"
+_HINT: Final = "start the scheduler and its workers and run the same command again; finished work is kept"
 
 
 class Future(Protocol):
@@ -61,7 +61,7 @@ class ClusterRun:
     Args:
         client: The client.
         scheduler: The address of the scheduler, for messages.
-        futures: The future of each node, by the node's key, of a graph that is already running.
+        futures: The futures of a graph that is already running, by the key of their node.
         nodes: All nodes, each after the nodes that it needs.
         report: Receives the key of each finished node.
     """
@@ -83,7 +83,7 @@ class ClusterRun:
         self._node_of = {node.key: node.key for node in nodes}
         """The keys of nodes, by the keys of their futures."""
         self._settled: dict[str, Result] = {}
-        """Results of the nodes that were run again with nothing beside them."""
+        """Results of the nodes that were run again while nothing else ran, by the key of the node."""
 
     def results(self, wanted: Sequence[Node]) -> list[Result]:
         """Wait until all nodes have finished, and return the results of the nodes `wanted`, in order.
@@ -118,7 +118,7 @@ class ClusterRun:
         return node.key in self._settled or self._futures[node.key].status == "finished"
 
     def _run_alone(self, node: Node) -> Result:
-        """Run a node during which workers died again, while nothing else runs, and return its result."""
+        """Repeat a node that has killed workers, one item at a time and while nothing else runs, and return its result."""
         if node.function is not run_batch:
             return self._attempt(node.arguments[1], node.function, node.arguments)
         function, items, shared, _ = node.arguments
@@ -137,9 +137,9 @@ class ClusterRun:
         self._require_killed(future)
         error = ReadError(
             label,
-            "every worker killed that processes it, by itself, too",
+            "an item that killed every worker that processed it, even while nothing else ran",
             "workers that stay alive",
-            "look at the file and at the logs of the workers; where memory is short, give each worker more of it",
+            "check the file and the logs of the workers; if memory was short, give each worker more",
         )
         return Failure(label, type(error).__name__, str(error))
 
@@ -153,7 +153,7 @@ class ClusterRun:
         return list(map(self._with_results, argument)) if isinstance(argument, list) else argument
 
     def _require_killed(self, future: Future) -> None:
-        """Raise the error of a future, unless the error is that its workers died."""
+        """Raise the error of a future that failed, unless it failed because its workers died."""
         error = future.exception()
         if error is not None and type(error).__name__ != "KilledWorker":
             raise error
@@ -179,7 +179,14 @@ class ClusterRun:
                 self._report(node)
 
     def _look(self, since: float | None) -> float | None:
-        """Return the time since which there have been no workers, or None if there are workers."""
+        """Return the time since which the scheduler has had no workers, or None if it has workers.
+
+        Args:
+            since: The result of the previous call; None for the first call.
+
+        Raises:
+            ReadError: The scheduler was lost, or has had no workers for `WORKERLESS_SECONDS`.
+        """
         try:
             is_empty = not self._client.nthreads()
         except Exception as error:
@@ -193,7 +200,7 @@ class ClusterRun:
         return since
 
     def _lost(self) -> ReadError:
-        return ReadError(f"scheduler {self._scheduler}", "a scheduler that was lost", "one that stays", _HINT)
+        return ReadError(f"scheduler {self._scheduler}", "a scheduler that was lost", "a scheduler that answers", _HINT)
 
 
 def require_worker(client: Client, scheduler: str) -> None:

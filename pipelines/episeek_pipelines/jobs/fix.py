@@ -77,7 +77,7 @@ def fix(
     Args:
         root: A local dataset with its videos.
         report: Report of a verification of `root` in its current state.
-        dry_run: Write nothing; the result holds the planned actions.
+        dry_run: Whether to write nothing. The result then contains the planned actions.
         execution: Scheduler, workers, progress.
 
     Raises:
@@ -147,8 +147,8 @@ def _rewrite(
     values, failures = values_and_failures(execution.compute(graph, nodes))
     stopping = [failure for failure in failures if _stops_the_fix(failure)]
     if stopping:
-        fixed = f"{counted(len(values), 'file')} fixed, the others unchanged"
-        hint = f"resolve this and run the fix again; {fixed}"
+        fixed = f"{counted(len(values), 'file')} fixed, the other files unchanged"
+        hint = f"remove the cause and run the fix again; {fixed}"
         raise WorkFailedError.of(stopping, item_count=graph.item_count, where=root.url, hint=hint)
     return values, failures
 

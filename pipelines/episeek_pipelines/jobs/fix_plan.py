@@ -43,7 +43,7 @@ SIDECAR_CODES: Final = frozenset(
 """Codes of the findings that rebuilding the sidecars fixes."""
 
 FIX_AND_VERIFY_AGAIN: Final = "fix this and verify again"
-"""The remedy for findings whose rule has no better one."""
+"""The remedy of findings that have no other remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class RewriteDataFile:
     codes: tuple[str, ...]
     before: DataFileLayout
     max_episodes_per_file: int
-    """Greatest number of episodes in a file, given the size of its footer. `episeek prepare` would split a file with more."""
+    """Number of episodes above which `episeek prepare` would split the file, since its footer would become too large."""
     encodings: ColumnEncodings = field(default=ColumnEncodings(), repr=False)
 
     @property
@@ -92,7 +92,7 @@ Action = RewriteDataFile | RebuildSidecars
 
 @dataclass(frozen=True, slots=True)
 class Unfixed:
-    """Findings of one rule that are not fixed: all of them, or those of one file that could not be fixed."""
+    """All findings of a rule that a fix does not cover, or the findings of a rule in one file that could not be fixed."""
 
     code: str
     count: int
@@ -105,7 +105,7 @@ class Unfixed:
 
 @dataclass(frozen=True, slots=True)
 class FixPlan:
-    """Actions by path, sidecars last, and the findings that they do not fix."""
+    """The actions of a fix, sorted by path with the sidecars last, and the findings that these actions do not fix."""
 
     actions: tuple[Action, ...]
     unfixed: tuple[Unfixed, ...]
@@ -155,7 +155,7 @@ def _plan_data_files(dataset: Dataset, findings: list[Finding]) -> FixPlan:
             unfixed += _unfixed(findings_here, path=path, error=error)
             continue
         if before.is_seekable:
-            reason = "one row group per episode and a page index: a rewrite would change nothing"
+            reason = "the file already has one row group per episode and a page index"
             unfixed += _unfixed(findings_here, path=path, reason=reason, remedy="verify again")
             continue
         codes = tuple(sorted({found.code for found in findings_here}))
@@ -169,7 +169,7 @@ def _plan_sidecars(dataset: Dataset, findings: list[Finding]) -> FixPlan:
         return FixPlan((), ())
     folder = layout.BYTE_INDEX_DIR
     if not dataset.root.list(folder, suffix=".parquet"):
-        unfixed = _unfixed(findings, path=folder, reason="no sidecars", remedy="run `episeek index`, which writes them")
+        unfixed = _unfixed(findings, path=folder, reason="no sidecars", remedy="run `episeek index`")
         return FixPlan((), tuple(unfixed))
     try:
         require_no_link(dataset.root, folder)
@@ -206,7 +206,7 @@ def _unfixed(
 
 
 def remedy_of(error: EpiseekError) -> str:
-    """Return what to do about an error that prevents a fix."""
+    """Return the remedy for an error that prevents a fix: an imperative sentence for the user."""
     if isinstance(error, RowOrderError):
         return EPISODE_ROWS.remedy
     if isinstance(error, ParquetError):
@@ -220,15 +220,17 @@ def sorted_unfixed(unfixed: list[Unfixed]) -> tuple[Unfixed, ...]:
 
 
 def require_local_with_videos(root: Root) -> None:
-    """Refuse datasets that cannot be fixed in place.
+    """Raise an error if a dataset cannot be fixed in place.
 
     Raises:
-        DestinationError: `root` is in a store or an overlay.
+        DestinationError: `root` is in a store, or is an overlay.
         EpiseekError: `root` is not a dataset.
     """
     if not root.is_local:
-        hint = f"run `episeek prepare {root} DST`, which writes a fixed copy"
+        hint = f"run `episeek prepare {root} DST` to write a fixed copy"
         raise DestinationError(str(root), "a dataset in a store", "a local dataset to fix in place", hint)
     if read_info(root).video_keys and not root.list(layout.VIDEOS_DIR):
-        hint = "run `episeek prepare SRC DST`, which writes a new overlay"
-        raise DestinationError(str(root), "no videos/: an overlay", "a dataset with its videos to fix in place", hint)
+        hint = "run `episeek prepare SRC DST` on the source to write a new overlay"
+        raise DestinationError(
+            str(root), "an overlay without videos/", "a dataset with its videos to fix in place", hint
+        )

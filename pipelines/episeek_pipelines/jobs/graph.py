@@ -1,8 +1,8 @@
 """Build and run graphs of work: the nodes of a job and their dependencies.
 
-`Graph.map` makes one node for each batch of items. `Graph.reduce` makes one node from the outcomes of other nodes, which does not
-run if any of them failed. Batches and results follow the order of the items, and depend neither on the scheduler nor on the
-number of workers.
+`Graph.map` makes one node for each batch of items. `Graph.reduce` makes one node that needs the outcomes of other nodes, and does
+not run if an item of these nodes failed. Batches and results follow the order of the items. They depend neither on the scheduler
+nor on the number of workers.
 """
 
 import uuid
@@ -20,7 +20,7 @@ MAX_NODES_PER_MAP: Final = 2000
 """Greatest number of nodes of one `map`. A scheduler needs about a millisecond for each node."""
 
 ROUNDS_PER_NODE: Final = 4
-"""Smallest number of items of a node for each of its threads. At the end of a node some threads are idle."""
+"""Smallest number of items for each thread of a node. With fewer items, threads that wait for the last items would idle longer."""
 
 
 class Graph:
@@ -28,7 +28,7 @@ class Graph:
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
-        # a scheduler that is shared with others takes equal keys for equal work
+        # a scheduler that several clients share treats equal keys as equal work
         self._token = uuid.uuid4().hex[:8]
 
     @property
@@ -72,11 +72,11 @@ class Graph:
             items: Ordered; the results keep the order.
             shared: Further arguments, the same for every item. A node among them is replaced by its result.
             label: Returns the name under which an item is reported if it fails.
-            phase: The phase of the job, for progress; empty if the items do not count.
+            phase: The phase of the job to which progress adds the items; empty if progress does not count them.
             unit: Singular noun of an item, for progress.
-            byte_count: Returns the bytes of an item, for progress; None if they are not known.
+            byte_count: Returns the size of an item in bytes, for progress; None if the sizes are not known.
             max_nodes: Greatest number of nodes.
-            in_flight: Number of items of a node that run at the same time; more than 1 for items that wait for a store.
+            in_flight: Number of items of a node that run at the same time. More than 1 is for items that wait for a store.
         """
         size = max(1 if in_flight == 1 else ROUNDS_PER_NODE * in_flight, -(-len(items) // max_nodes))
         arguments = [argument if isinstance(argument, Node) else Constant(argument) for argument in shared]
@@ -174,7 +174,7 @@ class Execution:
         """Return the execution on the Dask scheduler whose address is in a scheduler file.
 
         Raises:
-            ReadError: The file does not exist, or holds no address.
+            ReadError: The file does not exist, or contains no address.
         """
         return cls(address_of_file(path), progress=progress)
 

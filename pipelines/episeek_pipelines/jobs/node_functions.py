@@ -45,7 +45,7 @@ class RewriteReceipt:
     """The result of one data file."""
 
     result: RewriteResult
-    """The result without the episodes of each output, which only the receipt holds, so that schedulers transfer little."""
+    """The result without the episodes of each output. Only the receipt contains these, so that schedulers transfer little."""
     receipt: str
     """Path of the receipt, relative to the work directory."""
     is_reused: bool
@@ -67,7 +67,7 @@ class CopiedFile:
     way: Way
     """The way in which the file was copied or linked."""
     is_pinned: bool = False
-    """Whether the file is the card, and its configs were restricted to the data files."""
+    """Whether the file is the dataset's card (`README.md`) and its configs were restricted to the data files."""
 
 
 def index_one(
@@ -92,7 +92,7 @@ def merge(
 
 
 def rewrite_receipt(number: int) -> str:
-    """Return the path of the receipt of a unit of a rewrite plan, in the work directory."""
+    """Return the path, in the work directory, of the receipt for the unit with this number in a rewrite plan."""
     return f"rewrite/{number:07d}.json"
 
 
@@ -145,9 +145,10 @@ def copy_one(item: tuple[str, str], source: Root, destination: Root, work: Root,
 
 
 def card_with_pin(source: Root) -> bytes | None:
-    """Return the card of a dataset with a pin that leaves the sidecars out, if readers would treat them as data.
+    """Return the dataset's card, changed so that readers do not treat the sidecars as data.
 
-    Return None if the card is right, or if it has a form that cannot be edited; HUB035 then says what to write.
+    Return None if the card needs no change, or if it has a form that cannot be edited. In the second case, the finding HUB035 says
+    what to write.
     """
     content = source.read_bytes(layout.CARD_PATH)
     try:
@@ -166,9 +167,16 @@ def finish_metadata(
     packed: PackPlan | None = None,
     is_measured: bool = False,
 ) -> WrittenMetadata:
-    """Write `meta/`, with the locations of packed videos and the statistics of rows, if there are any.
+    """Write `meta/`, and remove the files in the destination that a stopped run wrote and this run does not have.
 
-    Files of a stopped run, written from a source that has changed since, are removed.
+    Args:
+        values: The results of all other nodes of the job.
+        source: The root of the source.
+        destination: The root to write to.
+        work: The work directory.
+        plan: The plan of the data files.
+        packed: The plan of the packed videos, whose locations are written; None if videos are not packed.
+        is_measured: Whether to write statistics that were computed from the rewritten rows.
     """
     receipts = [value for value in values if isinstance(value, RewriteReceipt)]
     outputs = (output for receipt in receipts for output in _outputs(work, receipt.receipt))

@@ -70,7 +70,7 @@ class Node:
     arguments: tuple[Any, ...]
     """The arguments of the call. Nodes and lists of nodes among them are replaced by their results."""
     phase: str
-    """The phase of the job, for progress; empty if the items do not count."""
+    """The phase of the job to which progress adds the items; empty if progress does not count them."""
     stage: str
     """The name of the stage in the run's record: the phase, or the label of a reduction."""
     unit: str
@@ -105,7 +105,7 @@ def seconds_by_stage(nodes: Iterable[Node], results: Iterable[list[Outcome] | Ou
 def run_batch(function: Callable[..., Any], items: Constant, shared: list[Any], in_flight: int) -> list[Outcome]:
     """Return the outcome of each item of a batch; an empty list if a shared argument is the result of a failed node."""
     if _failures_in(shared):
-        # what the items need was not made; the failure is reported where it happened
+        # an argument is missing because another node failed, and the failure is reported for that node
         return []
     arguments = [argument.value if isinstance(argument, Done | Constant) else argument for argument in shared]
 
@@ -145,5 +145,5 @@ def _attempt(label: str, function: Callable[..., Any], *arguments: Any) -> Outco
     except EpiseekError as error:
         return Failure(label, type(error).__name__, str(error))
     except Exception as error:
-        # a defect that one file brings to light must not lose the work of the others; it is reported with its traceback
+        # a defect that one file reveals is reported with its traceback, and must not lose the work of the other files
         return Failure(label, type(error).__name__, f"{label}: {type(error).__name__}: {error}", traceback.format_exc())

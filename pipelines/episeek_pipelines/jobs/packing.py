@@ -1,7 +1,7 @@
 """Pack the videos of a dataset while it is prepared, in two graphs with a plan between them.
 
-The first graph reads the headers of all files, from which the plan follows; the second graph writes the packed files. Both write
-receipts to the work directory, so that a stopped run continues where it was.
+The first graph reads the headers of all files, from which the plan is made. The second graph writes the packed files. Both write
+receipts to the work directory, so that a run continues where an earlier one was stopped.
 """
 
 import hashlib
@@ -65,13 +65,13 @@ def pack_videos(
         dataset: The source.
         declared: The video files of the source.
         staging: The staging to which the packed files are written.
-        limit_bytes: Size in bytes up to which episodes are added to a file.
+        limit_bytes: Size below which files are filled, in bytes.
         keyframes: As for `prepare`.
         execution: Scheduler, workers, progress.
 
     Raises:
         MetadataError: An episode has two videos of one camera.
-        DestinationError: The destination has no room.
+        DestinationError: The destination has too little free space.
         WorkFailedError: Files cannot be packed; the error lists all of them.
     """
     videos, is_whole = dataset.root.physical, dataset.is_file_an_episode
@@ -129,7 +129,7 @@ def _write_one(
 ) -> PackedVideo:
     """Write one packed file."""
     receipt, file = item
-    # the versions of the sources are in the plan of the file
+    # the plan of a file contains the versions of its source files
     identity = _identity("file", f"{file!r} {keyframes}")
     stored: dict[str, Any] | None = read_receipt(work, receipt, identity)
     if stored is not None:

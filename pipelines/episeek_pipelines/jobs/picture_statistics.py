@@ -1,7 +1,7 @@
 """Compute the picture statistics of a dataset under repair from sampled frames of each episode, which a graph decodes.
 
-Videos are indexed first, so that the frames of an episode come as a clip, by one range of its file; each picture becomes a
-histogram as soon as it is decoded. Pictures in rows are read one row group at a time.
+Videos are indexed first, so that the frames of an episode can be fetched as a clip, with one range request. Each picture is reduced
+to a histogram as soon as it is decoded. Pictures that are stored in rows are read one row group at a time.
 """
 
 import tempfile
@@ -39,31 +39,35 @@ Histogram = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """A batch of episodes of one picture feature, by number and length. If the pictures are in rows, all are in one data file."""
+    """Episodes whose pictures of one feature are sampled together. If the pictures are in rows, these are in one data file."""
 
     feature: str
     episodes: tuple[tuple[int, int], ...]
+    """The number and the length of each episode."""
     data_path: str = ""
     """The data file with the pictures; empty for videos."""
 
 
 def plan_with_pictures(plan: RepairPlan, execution: Execution) -> RepairPlan:
-    """Return a plan with the statistics of pictures where its choice has them. What is written meanwhile is removed."""
+    """Return a plan of repairs with statistics of sampled pictures added, if its choice includes this repair.
+
+    Temporary files are written to this machine and removed.
+    """
     if not plan.draft.sampled_features:
         return plan
     if "://" in execution.scheduler:
-        # the repaired files are kept on this machine
+        # workers on other machines would not see the temporary files
         execution = Execution(progress=execution.progress)
     with tempfile.TemporaryDirectory(prefix="episeek-") as folder:
         return sample_pictures(plan, Root(folder), execution)
 
 
 def sample_pictures(plan: RepairPlan, work: Root, execution: Execution) -> RepairPlan:
-    """Return a plan with the statistics of pictures where its choice has them.
+    """Return a plan of repairs with statistics of sampled pictures added, if its choice includes this repair.
 
     Args:
-        plan: The repairs of everything else.
-        work: Where the repaired files and the sidecars are kept meanwhile; all workers have to see it.
+        plan: The plan with all other repairs.
+        work: A directory for temporary files, the repaired metadata and the sidecars. All workers have to see it.
         execution: Scheduler, workers, progress.
 
     Raises:
@@ -110,7 +114,7 @@ def _items(dataset: Dataset, features: tuple[str, ...]) -> Iterator[_Item]:
 
 
 def _sample_one(item: _Item, root: Root, index: str, videos: str) -> dict[int, Statistics]:
-    """Return the statistics of some episodes by number."""
+    """Return the picture statistics of the episodes of an item, by episode number."""
     if item.data_path:
         return dict(_sample_rows(item, root))
     opened = episeek.open(index, data_root=videos)
@@ -129,7 +133,7 @@ def _sample_one(item: _Item, root: Root, index: str, videos: str) -> dict[int, S
 
 
 def _sample_rows(item: _Item, root: Root) -> Iterator[tuple[int, Statistics]]:
-    """Yield the statistics of the episodes of a data file with pictures in its rows."""
+    """Yield the number and the picture statistics of each episode of a data file that has the pictures in its rows."""
     where = root.join(item.data_path)
     lengths = dict(item.episodes)
     histograms: dict[int, list[Histogram]] = {episode: [] for episode in lengths}

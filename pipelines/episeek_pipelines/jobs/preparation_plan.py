@@ -16,23 +16,25 @@ from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoi
 from episeek_schemas import layout
 
 HEADER_BYTES: Final = 65_536
-"""Smallest number of bytes that are read of a video file: the header is searched for at both ends."""
+"""Estimate of the bytes that are read from a video file with few frames, whose header may be at either end."""
 
 FRAME_HEADER_BYTES: Final = 20
-"""Bytes that are read for each frame of a video file: its part of the header, and of keyframes."""
+"""Estimate of the further bytes that are read for each frame of a video file: its entries in the header, and keyframes."""
 
 SIDECAR_BYTES: Final = 35_000
-"""Bytes of the four sidecars of a dataset with few frames."""
+"""Estimate of the size of the four sidecars of a dataset with few frames, in bytes."""
 
 FRAME_SIDECAR_BYTES: Final = 10
-"""Bytes of the sidecars for each frame of a camera."""
+"""Estimate of the further bytes in the sidecars for each frame of a camera."""
 
 DATASET_REQUESTS, SHARD_REQUESTS, DATA_REQUESTS, VIDEO_REQUESTS = 24, 6, 8, 4
-"""Requests to a store for each dataset, each file of meta/episodes, each data file and each video file."""
+"""Estimates of the requests to a store for each dataset, each file of meta/episodes, each data file and each video file."""
 
 State = Literal["new", "unfinished", "current", "replaced"]
-"""The state of a destination: free, with the finished work of a stopped run, already what the run would write, or to be
-replaced.
+"""The state of a destination.
+
+A "new" destination is empty or does not exist. An "unfinished" one contains the work of a stopped run, which is continued. A
+"current" one already contains the result. A "replaced" one contains another result, which the run replaces.
 """
 
 
@@ -59,7 +61,7 @@ class PreparationPlan:
     videos: Videos
     """How the videos get to the destination."""
     copied_files: int
-    """Number of files, videos among them, that are neither data nor metadata and get to the destination."""
+    """Number of files other than data and metadata, such as videos, that are copied, cloned or linked to the destination."""
     left_out: tuple[LeftOut, ...]
     """Folders of the source that are not part of the dataset."""
     read_bytes: int
@@ -80,7 +82,7 @@ def plan_of(
     keyframes: KeyframeChoice,
     force: bool = False,
 ) -> PreparationPlan:
-    """Return the plan of a preparation with these options. Nothing is written; listings, metadata and footers are read.
+    """Return the plan of a preparation. Listings, metadata and footers are read, and nothing is written.
 
     Args:
         dataset: The source.
@@ -92,7 +94,7 @@ def plan_of(
         force: As for `prepare`.
 
     Raises:
-        EpiseekError: The preparation will be refused, for this reason.
+        EpiseekError: `prepare` would refuse to run, and would raise this error.
     """
     target = Root(destination)
     state: State = "replaced" if force and target.is_local and target.exists(layout.SOURCE_RECORD_PATH) else "new"
@@ -163,7 +165,7 @@ def estimate(
         videos=videos,
         copied_files=len(copied),
         left_out=left_out if videos != "none" else (),
-        # the verification reads the rows of both
+        # the verification reads the rows of the source and of the result
         read_bytes=meta_bytes + 2 * data_bytes + headers + copied_bytes,
         write_bytes=data_bytes + meta_bytes + sidecars + copied_bytes,
         requests=requests,

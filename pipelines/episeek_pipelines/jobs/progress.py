@@ -1,4 +1,4 @@
-"""Report the progress of a job for its display: the finished files of each phase, and their bytes if they are known."""
+"""Types with which a job reports progress to a display: the finished files of each phase, and their bytes if they are known."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

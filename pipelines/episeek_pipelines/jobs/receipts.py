@@ -16,7 +16,7 @@ def read_receipt(work: Root, receipt: str, identity: str) -> Any:
         document = json.loads(work.read_bytes(receipt))
         return document["result"] if document["identity"] == identity else None
     except (ValueError, KeyError, TypeError):
-        # a power failure left a partial file: the work is repeated
+        # after a power failure, a receipt may be a partial file, and its work is repeated
         return None
 
 

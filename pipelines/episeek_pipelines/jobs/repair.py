@@ -1,7 +1,7 @@
-"""Run the job that repairs a dataset: `prepare` on the source as it is after all proved repairs.
+"""Run the job that repairs a dataset: find the repairs that the source proves, and run `prepare` on the repaired source.
 
-The source is verified before and the result afterwards, so that both reports can be compared. `jobs.fix` changes layout and
-sidecars in place; this job writes a new dataset.
+The source is verified before the repair and the result afterwards, so that both reports can be compared. `jobs.fix` changes the
+layout and the sidecars of a dataset in place, whereas this job writes a new dataset.
 """
 
 from dataclasses import dataclass
@@ -27,9 +27,9 @@ class RepairResult:
     before: VerificationReport
     """The verification of the source, at the same level as the verification of the result."""
     preparation: PrepareResult
-    """The run that wrote the result, with its verification, which is None if nothing had to be done."""
+    """The result of `prepare`. It contains the verification of the written dataset, unless an earlier run had written it."""
     made: MadeRepairs
-    """The repairs made and those refused."""
+    """The repairs that were made, and the repairs that were refused."""
 
     @property
     def after(self) -> VerificationReport | None:
@@ -49,9 +49,9 @@ def repair(
     force: bool = False,
     execution: Execution = DEFAULT_EXECUTION,
 ) -> RepairResult:
-    """Write a dataset in which everything is right that the evidence in the source proves to be wrong.
+    """Write a copy of a dataset without the defects for which the source itself proves the right value.
 
-    The result is one of `prepare`, with `.episeek/repairs.json` beside the record of its source. The source is never written to.
+    The copy is prepared as by `prepare`, and `.episeek/repairs.json` lists the repairs. The source is never written to.
 
     Args:
         source: Root of a LeRobot dataset of version 3.0: a path or an fsspec URL.
@@ -66,10 +66,10 @@ def repair(
 
     Raises:
         UnsupportedVersionError: The source is of version 2.x, which `upgrade` has to convert first.
-        EpiseekError, WorkFailedError: As for `prepare`: what neither repairs nor a finding can pass over ends the run by name.
+        EpiseekError, WorkFailedError: As for `prepare`, for example if a defect that cannot be repaired prevents the preparation.
     """
     chosen = RepairChoice() if choice is None else choice
-    options = VerifyOptions(level="rows", level_reason="as that of the result")
+    options = VerifyOptions(level="rows", level_reason="the level at which the result is verified")
     before = verify(source, options=options, execution=execution)
     preparation = prepare(
         source,
@@ -90,15 +90,15 @@ def repair(
 def plan_repair(
     source: str, *, choice: RepairChoice | None = None, execution: Execution = DEFAULT_EXECUTION
 ) -> MadeRepairs:
-    """Return what `repair` would put right in a dataset, and what it would refuse. Nothing is written.
+    """Return the repairs that `repair` would make in a dataset, and those that it would refuse. Nothing is written.
 
     Args:
         source: As for `repair`.
         choice: As for `repair`.
-        execution: Scheduler, workers, progress, for pictures that are sampled.
+        execution: Scheduler, workers, progress, for decoding sampled pictures.
 
     Raises:
-        EpiseekError: It is no dataset that can be repaired.
+        EpiseekError: `source` is not a dataset, or cannot be repaired.
         WorkFailedError: Pictures cannot be decoded.
     """
     plan = plan_repairs(Root(source).pinned(), RepairChoice() if choice is None else choice)

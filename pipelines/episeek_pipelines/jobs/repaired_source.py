@@ -1,7 +1,8 @@
-"""Show the source of a repaired dataset with the recorded repairs made, for the comparison of the dataset with its source.
+"""Apply the repairs of a repaired dataset to a view of its source, with which the dataset is then compared.
 
-The repairs are not taken from the record. They are proved anew from the source, with the recorded choice, and the record has to
-list exactly these. In this way a comparison accepts the repairs that the source proves, and no other difference.
+The repairs are not taken from the dataset's record. They are derived from the source again, with the recorded choice, and the
+record has to list exactly these repairs. In this way a comparison accepts the repairs that the source proves, and no other
+difference.
 """
 
 import tempfile
@@ -27,12 +28,12 @@ _REMEDY = "repair the source again, into a new folder"
 def repaired_source(
     root: Root, source: Root, execution: Execution
 ) -> Iterator[tuple[RepairedRoot, tuple[Finding, ...]]]:
-    """Yield a root that shows the source with its repairs made, and findings if the record of the dataset lists other repairs.
+    """Yield a view of the source after its repairs, and a finding if the dataset's record lists other repairs.
 
     Args:
         root: The repaired dataset, with its record.
         source: The source, at one commit.
-        execution: Scheduler, workers, progress, for pictures that are sampled.
+        execution: Scheduler, workers, progress, for decoding sampled pictures.
 
     Raises:
         MetadataError: The record is damaged.
@@ -52,14 +53,14 @@ def _differences(recorded: MadeRepairs, proved: MadeRepairs) -> Iterator[Finding
     extra = [each for each in found if each not in expected]
     missing = [each for each in expected if each not in found]
     if recorded.version != proved.version:
-        text = f"version {recorded.version} of the repairs"
-        yield finding(INFO_CHANGED, text, f"version {proved.version}, that of this release", where, remedy=_REMEDY)
+        text = f"repairs made by version {recorded.version} of the repair step"
+        yield finding(INFO_CHANGED, text, f"version {proved.version}, as in this release", where, remedy=_REMEDY)
     elif extra or missing:
         odd = (extra or missing)[0]
         what = f"{odd['code']} in {odd['place']['file']}"
         text = (
-            f"{counted(len(extra), 'repair')} that the source does not prove, {what} first"
+            f"{counted(len(extra), 'recorded repair')} that the source does not prove; the first is {what}"
             if extra
-            else f"no record of {counted(len(missing), 'repair')} that the source proves, {what} first"
+            else f"no record of {counted(len(missing), 'repair')} that the source proves; the first is {what}"
         )
         yield finding(INFO_CHANGED, text, "the repairs that the source proves now", where, remedy=_REMEDY)

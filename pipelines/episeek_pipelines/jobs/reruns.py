@@ -1,4 +1,4 @@
-"""Decide whether a finished destination already is what a run would write."""
+"""Decide whether a finished destination already contains what a run would write."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,35 +22,35 @@ class FinishedRun:
 
     destination: Root
     differences: tuple[str, ...]
-    """Noun phrases for the differences from what a run with these options would write; empty if there are none."""
+    """The differences from what a run with the same arguments would write, as noun phrases; empty if there are none."""
 
     @property
     def is_current(self) -> bool:
-        """Whether another run would write the same again."""
+        """Whether a run would write the same result again."""
         return not self.differences
 
     def require_current(self) -> None:
-        """Raise DestinationError unless another run would write the same again.
+        """Raise an error if a run would write another result.
 
         Raises:
-            DestinationError: Another run would write something else.
+            DestinationError: A run would write another result; the error lists the differences.
         """
         if self.differences:
             found = f"a dataset prepared before, with {'; '.join(self.differences)}"
-            expected = "one of the same source with the same options, or a new or empty directory"
+            expected = "a dataset prepared from the same source with the same options, or a new or empty directory"
             is_local = self.destination.is_local
-            hint = "--force replaces it (force=True)" if is_local else "remove it, or choose another prefix"
+            hint = "add --force (force=True) to replace it" if is_local else "remove it, or choose another prefix"
             raise DestinationError(str(self.destination), found, expected, hint)
 
 
 def is_current(source: Root, destination: Root, options: dict[str, Any]) -> bool:
-    """Return whether an earlier run has finished the same work; False if no run has finished the destination.
+    """Return whether an earlier run has written the result of this run; False if no run has finished the destination.
 
-    If an earlier run was killed while it gave its result the final name, that step is finished or undone first. Arguments are those
-    of `finished_run`.
+    If an earlier run was killed while it moved its result to the destination, this move is finished or undone first. The arguments
+    are those of `finished_run`.
 
     Raises:
-        DestinationError: An earlier run has finished something else there.
+        DestinationError: An earlier run has written another result to the destination.
     """
     settle_destination(destination)
     finished = finished_run(source, destination, options)
@@ -62,8 +62,8 @@ def is_current(source: Root, destination: Root, options: dict[str, Any]) -> bool
 def finished_run(source: Root, destination: Root, options: dict[str, Any]) -> FinishedRun | None:
     """Return a finished destination with its differences from what a run would write now, or None if no run has finished it.
 
-    Listings are compared: paths, sizes, and times or store identities. Files are read only if the listings of the source differ,
-    since a file that was only copied or touched is the same.
+    The listings of source and destination are compared with the recorded listings: paths, sizes, and times or store identities.
+    Files are read only if a listing of the source differs, since the contents of a copied or touched file are the same.
 
     Args:
         source: The root of the source.
@@ -85,8 +85,8 @@ def finished_run(source: Root, destination: Root, options: dict[str, Any]) -> Fi
     read_from, written = read_digests(destination)
     now = written_digests(destination)
     changed = [f"{folder}/" for folder in now if written.get(folder) != now[folder]]
-    differences = [f"files below {', '.join(changed)} that the run did not write so"] if changed else []
-    # at one commit, nothing changes
+    differences = [f"files below {', '.join(changed)} that differ from the record of the run"] if changed else []
+    # a commit never changes
     is_same_commit = source.is_pinned and record.commit is not None and source_commit(source) == record.commit
     sources_now = {} if is_same_commit else source_digests(source)
     folders = [folder for folder in sources_now if read_from.get(folder) != sources_now[folder]]
@@ -95,26 +95,31 @@ def finished_run(source: Root, destination: Root, options: dict[str, Any]) -> Fi
 
 
 def _source_differences(source: Root, destination: Root, folders: list[str], *, videos: str) -> list[str]:
-    """Return noun phrases for changed files in the folders of a source whose listings have changed; an empty list if no file
-    changed.
+    """Return noun phrases for the changed files in folders of a source whose listings have changed.
+
+    The list is empty if the contents of all files are the same.
     """
-    # files outside of the folders are in the destination only where all are
-    others = ["other files beside data/, meta/ and videos/ in the source"] if "" in folders and videos != "none" else []
+    # files outside of data/, meta/ and videos/ are copied only if the videos are
+    others = (
+        ["changed files outside of data/, meta/ and videos/ in the source"]
+        if "" in folders and videos != "none"
+        else []
+    )
     named = [folder for folder in folders if folder]
     if not (source.is_local and destination.is_local):
-        return [f"other files in {source.join(folder)}/" for folder in named] + others
+        return [f"changed files in {source.join(folder)}/" for folder in named] + others
     changed = {path for path in changed_source_files(destination, source) if path.partition("/")[0] in named}
     if layout.DATA_DIR in named:
         changed |= _changed_data(source, destination)
     if layout.VIDEOS_DIR in named and videos == "pack":
-        others.insert(0, f"other files in {source.join(layout.VIDEOS_DIR)}/")
+        others.insert(0, f"changed files in {source.join(layout.VIDEOS_DIR)}/")
     elif layout.VIDEOS_DIR in named and destination.exists(layout.FILES_PATH):
         changed |= {stale.path for stale in check_index(str(destination), data_root=str(source)).stale}
     if not changed:
         return others
     files = sorted(changed)
     more = f" and {counted(len(files) - 1, 'other file')}" if len(files) > 1 else ""
-    return [f"other contents of {source.join(files[0])}{more}", *others]
+    return [f"changed contents of {source.join(files[0])}{more}", *others]
 
 
 def _changed_data(source: Root, destination: Root) -> set[str]:

@@ -38,7 +38,7 @@ class RewriteSummary:
     corrected_episodes: int = 0
     """Number of episodes for which `meta/episodes` of the source names the wrong data file. The result names the right one."""
     request_count: int = 0
-    """Requests to a store; none for local files."""
+    """Number of requests to a store; 0 for local files."""
     retry_count: int = 0
 
     @classmethod
@@ -86,7 +86,7 @@ class IndexSummary:
 
     @classmethod
     def of(cls, fragments: "list[FragmentSummary]", root: Root, build_id: str) -> "IndexSummary":
-        """Return the totals over all video files. The sizes of the tables are those below `root`."""
+        """Return the totals over all video files, and the sizes of the tables below `root`."""
         return cls(
             files=len(fragments),
             file_bytes=sum(fragment.properties.file_size for fragment in fragments),
@@ -109,20 +109,20 @@ class CopySummary:
     """How the files that are neither data nor metadata got to the destination, and which folders were left out."""
 
     cloned: int
-    """Number of files that share disk blocks with the source until either is written to."""
+    """Number of clones: files that share disk blocks with the source until the file or its clone is written to."""
     copied: int
     copied_instead: int
     """Number of files that were copied because they could not be cloned or hard-linked."""
     hard_linked: int
-    """Number of hard links to files of the source: a write to one is a write to both."""
+    """Number of hard links to files of the source. A write to a link also changes the file of the source."""
     left_out: tuple[LeftOut, ...]
     """Folders of the source that are not part of the dataset."""
     is_card_pinned: bool = False
-    """Whether `README.md` got a pin of its data files. Without it, readers would treat the sidecars as data."""
+    """Whether `README.md` was changed so that readers do not treat the sidecars as data."""
 
     @classmethod
     def of(cls, files: "list[CopiedFile]", left_out: tuple[LeftOut, ...], wanted: Way) -> "CopySummary":
-        """Return the totals over all files. `wanted` is the preferred way for all of them."""
+        """Return the totals over all files. `wanted` is the way in which all files should have been copied or linked."""
         ways = Counter(file.way for file in files)
         instead = sum(file.way != wanted and not file.is_pinned for file in files)
         is_pinned = any(file.is_pinned for file in files)
@@ -139,7 +139,7 @@ class PackSummary:
     """Totals of packed videos."""
 
     source_files: int
-    """Number of video files of the source that hold episodes."""
+    """Number of video files of the source that contain episodes."""
     files: int
     file_bytes: int
     samples: int
@@ -160,7 +160,7 @@ class PackSummary:
 
 @dataclass(frozen=True, slots=True)
 class PrepareResult:
-    """The result of a job. Parts that the job does not have are None."""
+    """The result of a job. The part for a step is None if the job does not include the step."""
 
     destination: str
     seconds: float
@@ -182,9 +182,9 @@ class PrepareResult:
     lacks_pin: bool = False
     """Whether readers of the dataset treat the sidecars as data, since `README.md` does not leave them out (HUB035)."""
     repairs: "MadeRepairs | None" = None
-    """The repairs made and those refused; None where no repair was asked for."""
+    """The repairs that were made and the repairs that were refused; None if no repair was requested."""
     is_current: bool = False
-    """Whether nothing was done, since an earlier run with the same source and options had finished."""
+    """Whether the job did nothing because an earlier run with the same source and options had finished."""
 
     @property
     def copied_files(self) -> int:
@@ -214,7 +214,7 @@ class WorkFailedError(EpiseekError, RuntimeError):
 
     @classmethod
     def of(cls, failures: list[Failure], *, item_count: int, where: str, hint: str = "") -> "WorkFailedError":
-        """Return the error for the failures of a graph. A failure that blocked reductions is listed once.
+        """Return the error for the failures of a graph. A failure that also blocked other nodes is listed once.
 
         Args:
             failures: The failures, at least one.

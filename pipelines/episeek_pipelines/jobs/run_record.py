@@ -65,7 +65,7 @@ def read_digests(root: Root) -> tuple[dict[str, str], dict[str, str]]:
         document = json.loads(root.read_bytes(layout.RUN_RECORD_PATH))
         return dict(document["source"]), dict(document["written"])
     except (ValueError, KeyError, TypeError, RecursionError):
-        # as good as none: nothing is known about the folders
+        # a damaged record is treated as a missing one
         return {}, {}
 
 

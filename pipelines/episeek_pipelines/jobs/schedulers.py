@@ -77,10 +77,10 @@ def run_locally(
     }
     if scheduler not in getters:
         raise ValueError(f"scheduler: found {scheduler!r}; expected threads, processes, sync or tcp://host:port")
-    # as the container or the affinity allows
+    # the number of cores that the container or the affinity allows
     options: dict[str, Any] = {"num_workers": workers or CPU_COUNT}
     if scheduler == "processes":
-        # nodes are large: six of them in one chunk would leave the other processes idle
+        # nodes are large: with the default of six nodes in a chunk, some processes would be idle
         options["chunksize"] = 1
         # fused nodes have other keys, and progress would miss them
         options["optimize_graph"] = False
@@ -114,7 +114,7 @@ def run_distributed(
         _check_workers(client, address, nodes)
         futures = client.compute(list(_delayed(nodes).values()), optimize_graph=False)
         by_key = {node.key: future for node, future in zip(nodes, futures, strict=True)}
-        # the run replaces futures: a second reference would keep the results that it lets go
+        # the run replaces futures, and a second reference would keep results in memory that it no longer needs
         del futures
         return ClusterRun(client, address, by_key, nodes, report).results(wanted)
 
@@ -123,7 +123,7 @@ def address_of_file(path: str) -> str:
     """Return the address of a scheduler from a file that `dask scheduler --scheduler-file` has written.
 
     Raises:
-        ReadError: The file does not exist, or holds no address.
+        ReadError: The file does not exist, or contains no address.
     """
     expected = "the file that `dask scheduler --scheduler-file` writes"
     try:
@@ -157,5 +157,5 @@ def _lost_workers(scheduler: str) -> Iterator[None]:
         found = f"a worker that died ({type(error).__name__})"
         hint = "use fewer workers if memory is short; finished work is kept"
         if scheduler == "processes":
-            hint += '; in a script, call this under `if __name__ == "__main__":`'
+            hint += '; in a script, put the call under `if __name__ == "__main__":`'
         raise ReadError(f"scheduler {scheduler}", found, "workers that stay alive", hint) from error

@@ -71,7 +71,7 @@ def add_rewrite_nodes(graph: Graph, dataset: Dataset, staging: DatasetStaging, p
 
 
 def features_to_measure(dataset: Dataset) -> tuple[str, ...]:
-    """Return the features whose statistics have to be computed from rows, since the dataset's version does not have them."""
+    """Return the features whose statistics have to be computed from rows because the dataset's version records none."""
     if not dataset.is_file_an_episode:
         return ()
     return measured_features(read_info_document(dataset.root)["features"])
@@ -105,7 +105,7 @@ def add_copy_nodes(
     if videos == "none":
         return [], ()
     listing = dataset.root.files()
-    # a link to nothing has no entry in the listing of a local directory, but is reported when it is copied
+    # the listing of a local directory has no entry for a broken link, which is reported when it is copied
     listed = dataset.root.list() if dataset.root.is_local else listing
     others = [path for path in listed if not path.startswith(f"{layout.META_DIR}/") and not _is_data_file(path)]
     if videos == "pack":

@@ -1,6 +1,7 @@
 """Run the job that verifies a dataset, and add its nodes to the graphs of other jobs.
 
-It does not import the other steps, nor Dask for a small local dataset: these imports would take longer than the checks.
+This module does not import the other steps. For a small local dataset it does not import Dask either. These imports would take
+longer than the checks.
 """
 
 from contextlib import suppress
@@ -41,10 +42,10 @@ MAX_SHARD_SLICES: Final = 8
 """Greatest number of slices of the files of meta/episodes. Each slice gets the whole survey."""
 
 MAX_QUICK_FILES: Final = 64
-"""Greatest numbers of files below meta/ and data/, and below videos/, of a dataset that is verified in one thread."""
+"""Greatest number of files below meta/ and data/ of a dataset that one thread verifies, and greatest number below videos/."""
 
 MAX_QUICK_BYTES: Final = 16 * 2**20
-"""Greatest number of bytes below meta/ and data/ of such a dataset. One thread reads them faster than Dask can be imported."""
+"""Greatest number of bytes below meta/ and data/ that one thread reads faster than Dask can be imported."""
 
 
 def verify(
@@ -63,9 +64,10 @@ def verify(
         data_root: The dataset with the videos if `root` is an overlay. None for `root`, or for the source that a local overlay
             records.
         against: The dataset from which `root` was rewritten; both must have the same values.
-        prepared: Whether the data files have to be as `prepare` writes them. None to derive it from the dataset
+        prepared: Whether the data files have to have the layout that `prepare` writes. None to find this out from the dataset
             (`verify.plan_verification`).
-        options: The level and its limits. Without a level, rows are read if the dataset is local, or compared with a source.
+        options: The level and its limits. Without a level, the level is "rows" for a local dataset or a comparison with a source,
+            otherwise "layout".
         execution: Scheduler, workers, progress.
 
     Raises:
@@ -73,12 +75,12 @@ def verify(
     """
     where = Root(root).pinned()
     if against is not None and where.is_local and where.exists(layout.REPAIRS_PATH):
-        # the repair step is imported for repaired datasets alone
+        # only repaired datasets need the repair step
         from episeek_pipelines.jobs.repaired_source import repaired_source
 
         with repaired_source(where, Root(against).pinned(), execution) as (repaired, findings):
             if "://" in execution.scheduler:
-                # the repaired files are kept on this machine
+                # workers on other machines would not see the temporary files of the repaired source
                 execution = Execution(progress=execution.progress)
             report = _verify(where, data_root, repaired, prepared, options, execution)
         return replace(report, findings=tuple(sorted((*report.findings, *findings))))
@@ -99,7 +101,7 @@ def _verify(
     surveyed = survey(where, data_root=None if videos is None else videos.pinned(), against=source)
     if videos is None and surveyed.is_lone_overlay:
         hint = "give the dataset it was prepared from as --data-root (data_root)"
-        raise MissingFileError(str(where), "sidecars and no videos/: an overlay", "the videos", hint)
+        raise MissingFileError(str(where), "an overlay, with sidecars but without videos/", "the videos", hint)
     options = with_level(options, is_local=where.is_local, is_compared=source is not None)
     graph = Graph()
     verification = add_verification_nodes(graph, surveyed, prepared, options)
@@ -125,7 +127,7 @@ def _is_quick(surveyed: Survey, options: VerifyOptions) -> bool:
 
 
 def _commit_of(root: Root) -> str | None:
-    """Return the commit of a dataset, or None if it is unknown or if the record of it is damaged."""
+    """Return the commit of a dataset, or None if the commit is unknown or its record is damaged."""
     with suppress(EpiseekError):
         return source_commit(root)
     return None
@@ -162,7 +164,7 @@ def add_verification_nodes(
 
 
 def survey_all(_: list[Any], root: Root, data_root: Root | None, against: Root | None) -> Survey:
-    """List the files that earlier nodes have written, and read the documents below meta/."""
+    """Survey a dataset that earlier nodes have written: list its files, and read the documents below meta/."""
     return survey(root, data_root=data_root, against=against)
 
 

@@ -430,7 +430,7 @@ def test_an_overlay_without_its_source_is_one_line(tmp_path, capsys):
     (tmp_path / "out/.episeek/source.json").unlink()
     code, out, err = run(capsys, "verify", tmp_path / "out")
     assert (code, out) == (2, "")
-    assert "an overlay; expected the videos; hint: give the dataset it was prepared from as --data-root" in err
+    assert "without videos/; expected the videos; hint: give the dataset it was prepared from as --data-root" in err
     arguments = (
         "extract",
         tmp_path / "out",

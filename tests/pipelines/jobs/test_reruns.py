@@ -82,7 +82,7 @@ def change_video(folder):
         (
             lambda folder: (folder / "out/meta/stats.json").unlink(),
             {},
-            "files below meta/ that the run did not write so",
+            "files below meta/ that differ from the record of the run",
         ),
         (lambda folder: (folder / "out/.episeek/episeek-run.json").unlink(), {}, "files below data/, meta/, videos/"),
     ],

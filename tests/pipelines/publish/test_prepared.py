@@ -119,7 +119,7 @@ def test_a_kept_destination(hub, tmp_path):
     with pytest.raises(DestinationError, match=r"no --max-episodes-per-file \(now --max-episodes-per-file 1\)"):
         run(str(out), cap=1)
     hub.hub.commit(NAME, {"notes.txt": b"n"})
-    with pytest.raises(DestinationError, match="with other files in "):
+    with pytest.raises(DestinationError, match="with changed files in "):
         run(str(out))
 
 

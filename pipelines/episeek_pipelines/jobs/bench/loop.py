@@ -36,16 +36,17 @@ class LoopMeasurement:
 def run_loop(
     loader: Iterable[T], take: Callable[[T], None], *, workers: int, batches: int, max_seconds: float | None = None
 ) -> LoopMeasurement:
-    """Read batches from a loader, which has to yield enough of them, and measure the reading.
+    """Read batches from a loader, and measure how long each one takes.
 
-    The batches that the workers prepare during the wait for the first one are read before the measurement begins.
+    The batches that the workers prepare during the wait for the first batch are read before the measurement begins. The loader has
+    to yield enough batches for both.
 
     Args:
         loader: Yields batches.
-        take: Called with each measured batch; its time is not measured.
+        take: Called with each measured batch. The time of the call is not measured.
         workers: Number of worker processes of the loader.
         batches: Number of batches to measure.
-        max_seconds: The measurement stops, after at least two batches, once they took longer than this together; None for no limit.
+        max_seconds: Seconds after which the measurement stops, if it has at least two batches; None for no limit.
     """
     pid = os.getpid()
     started = time.perf_counter()
@@ -66,6 +67,6 @@ def run_loop(
             take(batch)
             del batch
         cpu, peak = cpu_seconds(pid) - cpu_before, memory.peak_bytes
-    # ends the workers
+    # deleting the iterator ends the workers
     del iterator
     return LoopMeasurement(first_batch_seconds, tuple(waits), None if peak is None else cpu, peak)

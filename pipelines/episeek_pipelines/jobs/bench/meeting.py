@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from episeek.errors import EpiseekError, first_line
 
 WAIT_LIMIT: Final = timedelta(minutes=30)
-"""Time that a rank waits for the others."""
+"""Time that a rank waits for the other ranks."""
 
 
 class RanksError(EpiseekError, RuntimeError):
@@ -20,7 +20,7 @@ class RanksError(EpiseekError, RuntimeError):
 
 
 class Meeting(Protocol):
-    """The connection of this process to the ranks with which it is measured."""
+    """The connection of this process to the ranks that are measured together with it."""
 
     @property
     def world_size(self) -> int:
@@ -95,13 +95,13 @@ class StoreMeeting:
         try:
             self.store.set(key, text)
         except RuntimeError as error:
-            raise self._error(error, "the store of rank 0") from error
+            raise self._error(error, "a connection to the store of rank 0") from error
 
     def _get(self, key: str, rank: int) -> str:
         try:
             return self.store.get(key).decode()
         except RuntimeError as error:
-            raise self._error(error, f"an answer of rank {rank}") from error
+            raise self._error(error, f"an answer from rank {rank}") from error
 
     def _error(self, error: RuntimeError, expected: str) -> RanksError:
         return RanksError(f"rank {self.rank} of {self.world_size}", first_line(error), expected)
@@ -124,6 +124,8 @@ def open_meeting() -> Meeting:
         store, rank, world_size = next(rendezvous("env://", timeout=WAIT_LIMIT))
     except (RuntimeError, ValueError) as error:
         where = f"rank {rank} of {world_size}"
-        expected = f"rank 0 at MASTER_ADDR={os.environ['MASTER_ADDR']}, MASTER_PORT={os.environ.get('MASTER_PORT')}"
+        expected = (
+            f"to reach rank 0 at MASTER_ADDR={os.environ['MASTER_ADDR']}, MASTER_PORT={os.environ.get('MASTER_PORT')}"
+        )
         raise RanksError(where, first_line(error), expected) from error
     return StoreMeeting(rank, world_size, store)

@@ -31,7 +31,7 @@ def resident_bytes(pid: int) -> int:
 def cpu_seconds(pid: int) -> float:
     """Return the CPU time, user and system, of a process and its living descendants."""
     ticks = [_stat_fields(process) for process in tree(pid)]
-    # utime and stime are fields 14 and 15, and those after the name begin with field 3
+    # utime and stime are fields 14 and 15, and the first of these fields is field 3
     return sum(int(fields[11]) + int(fields[12]) for fields in ticks if fields) / os.sysconf("SC_CLK_TCK")
 
 
@@ -81,7 +81,7 @@ class PeakMemory:
 
 
 def _children(pid: int) -> list[int] | None:
-    """Return the children of a process, or None if the kernel was built without these files."""
+    """Return the children of a process, or None if the kernel was built without the files /proc/PID/task/TID/children."""
     children: list[int] = []
     try:
         threads = os.listdir(PROC / str(pid) / "task")
@@ -98,7 +98,7 @@ def _children(pid: int) -> list[int] | None:
 
 
 def _tree_by_parents(pid: int) -> list[int]:
-    """Return a process and its descendants, found from the parents of all processes."""
+    """Return the process ids of a process and its descendants, found from the parents of all processes."""
     children = defaultdict(list)
     for process in filter(str.isdigit, os.listdir(PROC)):
         fields = _stat_fields(int(process))
@@ -111,9 +111,9 @@ def _tree_by_parents(pid: int) -> list[int]:
 
 
 def _stat_fields(pid: int) -> list[str]:
-    """Return the fields of a process's `stat` from field 3 on, which follows the name; an empty list if the process has ended."""
+    """Return the fields of /proc/PID/stat after the process's name, which is field 2; an empty list if the process has ended."""
     try:
-        # the name is in parentheses, and may have some itself
+        # the name is in parentheses, and may contain parentheses itself
         return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
         return []

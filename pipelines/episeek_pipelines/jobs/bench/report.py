@@ -80,7 +80,7 @@ def make_report(
     """
     cost = sum((measured.cost for measured in measurements), BatchCost())
     samples = sum(measured.samples for measured in measurements)
-    # ranks start together, and the job is as slow as its slowest rank
+    # the ranks start together, so the job takes as long as its slowest rank
     seconds = max(measured.seconds for measured in measurements)
     waits = [wait for measured in measurements for wait in measured.batch_seconds]
     p50, p95, p99 = (float(value) for value in np.percentile(waits, [50, 95, 99]))

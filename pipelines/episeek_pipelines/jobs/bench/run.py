@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 def bench(root: str | os.PathLike[str], options: BenchOptions | None = None) -> BenchReport | None:
     """Read batches of a prepared dataset as a training loop does, and return a report of time, memory and transfers.
 
-    The loop does nothing with a batch, so it waits for nothing but reading. Batches that the workers prepared during the wait for
-    the first one are not measured. If one epoch is too short, the next ones follow.
+    The loop does nothing with a batch, so it waits only for reading. Batches that the workers prepared during the wait for the
+    first batch are not measured. If one epoch has too few batches, further epochs follow.
 
-    In a job of several ranks (RANK and WORLD_SIZE), each rank reads its part of each global batch. With MASTER_ADDR and
-    MASTER_PORT the ranks start together, and the report covers all of them.
+    In a job of several ranks (environment variables RANK and WORLD_SIZE), each rank reads its part of each global batch. If
+    MASTER_ADDR and MASTER_PORT are set, too, the ranks start together, and the report covers all of them.
 
     Args:
         root: A prepared dataset or an overlay: a path or URL.
@@ -78,7 +78,7 @@ def measure(root: str, options: BenchOptions, meeting: Meeting) -> RankMeasureme
     open_seconds = time.perf_counter() - started
     if not len(sampler):
         place = f"rank {meeting.rank} of {meeting.world_size}"
-        raise MetadataError(root, f"{len(dataset)} frames, none of them for {place}", "frames for every rank")
+        raise MetadataError(root, f"{len(dataset)} frames, too few for {place}", "frames for every rank")
     loader: DataLoader[CountedBatch] = DataLoader(
         CountedDataset(dataset),
         batch_sampler=_Epochs(sampler),

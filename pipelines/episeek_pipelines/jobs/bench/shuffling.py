@@ -31,7 +31,7 @@ def order_correlation(frames: npt.ArrayLike) -> float | None:
     if len(values) < 2 or (values == values[0]).all():
         return None
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    # frames that come several times share the mean of their ranks
+    # a frame that was read several times gets the mean of its ranks
     last = np.cumsum(counts)
     rank = (last - (counts - 1) / 2)[inverse]
     return float(np.corrcoef(np.arange(len(values)), rank)[0, 1])

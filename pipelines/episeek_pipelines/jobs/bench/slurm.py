@@ -43,7 +43,7 @@ def slurm_script(
     The ranks find each other through the first node of the job.
 
     Args:
-        command: The words of the command that each rank runs, in the directory in which the script is run.
+        command: The words of the command that each rank runs. Its working directory is that of the script.
         workers: Number of worker processes of each rank. A rank gets one CPU for each of them, and one for itself.
         nodes: The number of nodes of each job, in order.
         ranks_per_node: Number of ranks on each node.

@@ -1,8 +1,8 @@
 """Edit the front matter of the card of a dataset with sidecars: the pin of `data_files`, and two tags.
 
-The default config has to select only data files. Without such a pin, `load_dataset` and the dataset viewer would treat the sidecars
-as data. A pin that leaves the metadata out is not changed. Other configs may select any files, but not sidecars together with other
-files.
+The pin restricts the default config to the data files. Without it, `load_dataset` and the dataset viewer would treat the sidecars
+as data. A default config that already selects only data files is not changed. Other configs may select any files, but not sidecars
+together with other files.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ _PARQUET: Final = (_DATA_FILE, f"{layout.EPISODES_DIR}/chunk-000/file-000.parque
 
 
 def pinned_card(card: str) -> str:
-    """Return a card whose configs do not treat sidecars as data. A card that is right is returned unchanged, byte for byte.
+    """Return a card with configs that do not treat sidecars as data. A card that needs no change is returned byte for byte.
 
     Raises:
         CardError: The card has a form that cannot be edited here.
@@ -44,7 +44,7 @@ def pinned_card(card: str) -> str:
 
 
 def with_pin_and_tags(front_matter: str, *, opening: str, newline: str) -> str:
-    """Return the lines of a front matter with the pin and the tags.
+    """Return the lines of a front matter after adding the pin and the tags that it lacks.
 
     Args:
         front_matter: Whole lines, or nothing.
@@ -53,7 +53,7 @@ def with_pin_and_tags(front_matter: str, *, opening: str, newline: str) -> str:
 
     Raises:
         CardError: The front matter cannot be loaded, is not a mapping, has configs that `datasets` would refuse, or has tags or
-            configs in a form that cannot be edited here; then `hint` holds the lines to paste.
+            configs in a form that cannot be edited here. In the last case, the error's `hint` contains the lines to paste.
     """
     mapping, configs = _loaded(front_matter, opening=opening, newline=newline)
     _add_tags(mapping)
@@ -70,7 +70,7 @@ def _add_tags(mapping: YamlMapping) -> None:
     tags, pair = mapping.values.get("tags"), mapping.pair("tags")
     if pair is not None and isinstance(pair[1].value, list) and not isinstance(tags, list):
         hint = f"write `tags: [{', '.join(TAGS)}]`"
-        raise CardError("tags of keys and values", "a list", mapping.line_of(pair[0]), hint)
+        raise CardError("tags with keys and values", "a list", mapping.line_of(pair[0]), hint)
     present = [] if tags is None else tags if isinstance(tags, list) else [tags]
     lower = {str(tag).casefold() for tag in present}
     lacking = [tag for tag in TAGS if tag.casefold() not in lower]
@@ -91,7 +91,7 @@ def _add_tags(mapping: YamlMapping) -> None:
 def _pin_configs(mapping: YamlMapping, configs: Sequence[CardConfig]) -> None:
     pair = mapping.pair("configs")
     if not configs:
-        # after the tags, as LeRobot writes them
+        # LeRobot writes the configs after the tags
         lines = ["configs:", "- config_name: default", f"  {_PIN}"]
         text = mapping.with_key(lines) if pair is None else mapping.with_value(pair, f"[{_CONFIG}]")
         wanted = [{"config_name": "default", "data_files": DATA_GLOB}]
@@ -99,7 +99,7 @@ def _pin_configs(mapping: YamlMapping, configs: Sequence[CardConfig]) -> None:
         return
     line = mapping.line_of(pair and pair[1])
     if len({config.name for config in configs}) < len(configs):
-        raise CardError("two configs of the same name", "a different config_name for each config", line)
+        raise CardError("two configs with the same name", "a different config_name for each config", line)
     default_count = sum(config.name == "default" or config.is_default for config in configs)
     if len(configs) > 1 and default_count > 1:
         raise CardError(f"{default_count} default configs", "at most one, as `datasets` requires", line)
@@ -108,8 +108,10 @@ def _pin_configs(mapping: YamlMapping, configs: Sequence[CardConfig]) -> None:
 
 
 def _pin(mapping: YamlMapping, index: int, config: CardConfig, *, is_default: bool) -> None:
-    """Restrict a config to the data files: the default config if it selects others, another config if it mixes sidecars with
-    others.
+    """Restrict a config to the data files, if necessary.
+
+    The default config is restricted if it selects any other file. Another config is restricted if it selects both sidecars and
+    other files.
     """
     pair = mapping.pair("configs")
     assert pair is not None
@@ -128,12 +130,14 @@ def _pin(mapping: YamlMapping, index: int, config: CardConfig, *, is_default: bo
     has_splits = isinstance(value, list) and any(isinstance(part, dict) for part in value)
     takes_data = is_default or _DATA_FILE in taken
     if has_splits or PurePosixPath(config.data_dir) != PurePosixPath() or not takes_data:
-        found = f"{name}, which takes {min(taken - {_DATA_FILE}, default='no files')}"
+        found = f"{name}, which selects {min(taken - {_DATA_FILE}, default='no files')}"
         expected = (
-            f"files of {layout.DATA_DIR}/ alone" if takes_data else f"patterns that leave {layout.BYTE_INDEX_DIR}/ out"
+            f"only files of {layout.DATA_DIR}/"
+            if takes_data
+            else f"patterns that do not match {layout.BYTE_INDEX_DIR}/"
         )
         hint = (
-            f"write `{_PIN}` in it, without data_dir"
+            f"write `{_PIN}` in this config, and remove its data_dir"
             if takes_data
             else f"write one pattern for each folder below {layout.META_DIR}/"
         )

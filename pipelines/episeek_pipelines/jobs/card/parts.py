@@ -14,7 +14,7 @@ _LONE_RETURN: Final = re.compile(r"\r(?!\n)")
 
 @dataclass(frozen=True, slots=True)
 class CardParts:
-    """The four parts of a card, which joined give the card. Without a front matter, all parts but the last are empty."""
+    """The four parts of a card, in order. Joined, they are the whole card. Without a front matter, only `text` is not empty."""
 
     opening: str
     front_matter: str
@@ -22,7 +22,7 @@ class CardParts:
     text: str
 
     def with_front_matter(self, lines: str, newline: str) -> str:
-        """Return the card with the given lines as its front matter. Lines `---` are added if it had none."""
+        """Return the card with other lines as its front matter. The enclosing lines `---` are added if the card has none."""
         fence = f"---{newline}"
         return (self.opening or fence) + lines + (self.closing or fence) + self.text
 
@@ -36,7 +36,8 @@ def split_card(card: str) -> CardParts:
     """Return the parts of a card.
 
     Raises:
-        CardError: The front matter is not opened or closed as huggingface_hub reads it, or has other line ends.
+        CardError: huggingface_hub would not recognize the first or last line of the front matter, or a line ends with a carriage
+            return alone.
     """
     if _ALMOST_OPENING.match(card):
         start = card.index("---")
@@ -49,9 +50,9 @@ def split_card(card: str) -> CardParts:
     line = card.count("\n", 0, card.index("---")) + 1
     closing = _CLOSING.search(card, opening.end())
     if closing is None:
-        raise CardError("a front matter that is not closed", "a second line ---", line)
+        raise CardError("a front matter without an end", "a second line ---", line)
     lone = _LONE_RETURN.search(card, 0, closing.start())
     if lone is not None:
         line = card.count("\n", 0, lone.start()) + 1
-        raise CardError("a carriage return alone in the front matter", "line ends of LF or CRLF", line)
+        raise CardError("a carriage return alone in the front matter", "lines that end with LF or CRLF", line)
     return CardParts(opening[0], card[opening.end() : closing.start()], closing[0], card[closing.end() :])

@@ -34,7 +34,7 @@ class YamlMapping:
         self.root, self.values = self._parsed(text)
 
     def _parsed(self, text: str) -> tuple[yaml.Node | None, dict[str, Any]]:
-        # as huggingface_hub reads it: the line end before the closing line is not part of it
+        # for huggingface_hub, the line end before the closing line is not part of the mapping
         text = re.sub(r"\r?\n\Z", "", text)
         try:
             root, values = yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
@@ -68,21 +68,21 @@ class YamlMapping:
         )
         if node is not None and ("<<" in pairs or len(pairs) < len(node.value)):
             raise CardError(
-                "a key that comes twice, or a merge key <<", "each key once, written out", self.line_of(node)
+                "a key that comes twice, or a merge key <<", "each key once, without merging", self.line_of(node)
             )
         return pairs.get(key)
 
     def change(self, key: str, value: object, text: str, *, hint: str) -> None:
-        """Replace the text of the mapping by `text`, which has to mean the same except for the value of `key`.
+        """Replace the text of the mapping by `text`, after checking that it changes nothing but the value of `key` to `value`.
 
         Raises:
-            CardError: `text` means something else; `hint` says what to write instead.
+            CardError: `text` makes other changes. The error's hint is `hint`, which says what to write.
         """
         try:
             root, values = self._parsed(text)
         except CardError:
             values = {}
-        # compared as YAML: aliases of one list would make comparing values endless
+        # the values are compared as YAML text, since comparing nested aliases as values could take forever
         wanted, found = (yaml.safe_dump(part, sort_keys=False) for part in ({**self.values, key: value}, values))
         if found != wanted or not text.endswith("\n"):
             pair = self.pair(key)
@@ -100,7 +100,7 @@ class YamlMapping:
             before = self.text[: _stop(node) - 1].rstrip()
             separator = {"[": "", "{": "", ",": " "}.get(before[-1:], ", ")
             return before + separator + flow + self.text[len(before) :]
-        # a block scalar ends after its last line end
+        # the end of a block scalar is after its last line end
         return self._with_lines(self.text.find("\n", _last_stop(node) - 1) + 1, lines, node)
 
     def with_value(self, pair: Pair, value: str) -> str:

@@ -43,10 +43,10 @@ COMPARING_ROWS: Final = "comparing rows"
 COMPARING_SAMPLES: Final = "comparing samples"
 
 MAX_QUICK_FILES: Final = 128
-"""Number of data files and videos of both sides that one thread compares faster than Dask can be imported."""
+"""Greatest number of data files and videos, of both sides together, that one thread compares faster than Dask can be imported."""
 
 MAX_QUICK_BYTES: Final = 1 << 25
-"""Total bytes of these files."""
+"""Greatest total size in bytes of these files."""
 
 
 def diff(
@@ -110,7 +110,7 @@ class _Work:
         contents = self._contents(covered, data)
         if not reads(self.level, "rows"):
             return contents
-        # rows that lie elsewhere than the metadata says may be those of episodes whose declared files are the same
+        # files that the metadata does not name may contain the rows of episodes whose named files are equal
         stray = frozenset(
             number
             for side in (contents.a, contents.b)
@@ -202,7 +202,7 @@ class _Work:
         return find_covered(self.a, self.b, same_data, same_videos)
 
     def _videos(self, covered: Covered) -> Iterable[VideoFile]:
-        """Yield the videos with episodes that are not covered."""
+        """Yield the videos that contain an episode which is not covered, of cameras that both sides have."""
         for name, side in self._sides():
             other = self.b if name == "a" else self.a
             for camera in side.video_paths:
@@ -214,7 +214,7 @@ class _Work:
                         yield VideoFile(name, camera, path, declared, _size(side.video_files, path, side.videos))
 
     def _elsewhere(self, contents: SideContents, covered: Covered) -> Iterable[DataFile]:
-        """Yield the data files that were not read, if the rows of an episode have not been found yet."""
+        """Yield the data files of a side that were not read, if the rows of an episode have not been found in the others."""
         side = contents.side
         if side.row_of.keys() - covered.rows - contents.rows.keys():
             folder = next(iter(side.data_paths), "").partition("/")[0]
@@ -279,7 +279,7 @@ class _Work:
         return max(self.a.videos.in_flight, self.b.videos.in_flight)
 
     def _run(self, graph: Graph, wanted: Sequence[Node]) -> list[Any]:
-        """Run a graph and return the values of `wanted`. An empty graph costs nothing."""
+        """Run a graph and return the values of `wanted`; an empty list without starting a scheduler if the graph is empty."""
         if not wanted:
             return []
         values, failures = values_and_failures(self.execution.compute(graph, wanted))

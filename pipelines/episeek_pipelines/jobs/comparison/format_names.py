@@ -12,7 +12,7 @@ def parse_diff_output(text: str) -> tuple[DiffFormat, str]:
     """Return the format and the file of an output option: `FORMAT:FILE`, or a file whose suffix implies the format.
 
     Raises:
-        ValueError: Neither gives a format, or the file is missing.
+        ValueError: The option gives no format, neither before a colon nor as a suffix, or it gives no file.
     """
     start, colon, file = text.partition(":")
     for format in DIFF_FORMATS:

@@ -39,7 +39,7 @@ def render_diff(
     if format == "json":
         return _json(comparison, counts_layout=counts_layout)
     if format == "html":
-        # Jinja2 is imported where a page is made
+        # only the page needs Jinja2
         from episeek_pipelines.jobs.comparison.page import diff_page
 
         return diff_page(comparison, counts_layout=counts_layout)

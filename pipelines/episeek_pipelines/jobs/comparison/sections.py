@@ -80,7 +80,7 @@ def verdict_of(comparison: Comparison, *, counts_layout: bool = False) -> tuple[
 
 
 def reading_words(comparison: Comparison) -> str:
-    """Return what was read, in words."""
+    """Return a text that says which files were read, and how many bytes."""
     reading = comparison.reading
     parts = [
         f"{counted(reading.same_files, 'pair')} of files with the same bytes" if reading.same_files else "",
@@ -93,7 +93,7 @@ def reading_words(comparison: Comparison) -> str:
 
 
 def sections_of(comparison: Comparison) -> list[Section]:
-    """Return the sections that have something to say."""
+    """Return the sections with at least one line, in a fixed order."""
     sections = [
         Section("episodes", tuple(_episode_lines(comparison))),
         Section("metadata", tuple(map(_value_line, comparison.metadata))),
@@ -115,7 +115,7 @@ def sections_of(comparison: Comparison) -> list[Section]:
 
 
 def change_words(change: EpisodeChange) -> str:
-    """Return how an episode changed, in words, without its numbers."""
+    """Return a description of the changes of an episode, without the episode's number on either side."""
     parts = []
     if change.length is not None:
         parts.append(f"length {change.length[0]} -> {change.length[1]}")
@@ -194,7 +194,7 @@ def _statistic_lines(changes: Sequence[StatisticChange]) -> Iterator[Line]:
         members = list(group)
         names = ", ".join(change.statistic for change in members)
         verb = f"only in {only_in}" if only_in else "differ" if len(members) > 1 else "differs"
-        # the number of rows has another unit
+        # the statistic "count" is a number of rows, so its difference cannot be compared with the others
         measured = [change for change in members if change.statistic != "count"] or members
         known = [change.largest_difference for change in measured if change.largest_difference is not None]
         largest = f", by {max(known):.6g} at most" if known else ""

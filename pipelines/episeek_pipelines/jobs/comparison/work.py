@@ -40,7 +40,7 @@ class VideoFile:
 
 @dataclass(frozen=True, slots=True)
 class RowsOf:
-    """The inputs for reading the rows of one side: its dataset, where its episodes are, and the texts of its tasks."""
+    """The inputs for reading the rows of one side: its dataset, the locations of its episodes, and the texts of its tasks."""
 
     root: Root
     places: Mapping[int, EpisodePlace]
