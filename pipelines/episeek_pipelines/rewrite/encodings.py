@@ -1,8 +1,9 @@
-"""The choice of a Parquet encoding for each leaf column: some episodes are written with each candidate and the sizes compared.
+"""Choose a Parquet encoding for each leaf column: write a few episodes with each candidate encoding, and compare the sizes.
 
-LeRobot writes a dictionary for every column. In a row group of one episode most dictionaries do not pay: without repeated values,
-a dictionary is the values plus their numbers. Measuring a few episodes takes milliseconds and is exact for the dataset; a rule by
-type is not. It is done once for a dataset and not for every file, because a file may hold a single episode.
+LeRobot writes a dictionary for every column. In a row group of one episode, most dictionaries cost more than they save: if values
+do not repeat, the file contains every value and its number in the dictionary. Measuring a few episodes takes milliseconds, and it
+takes the values into account, which a rule by type does not. The encodings are chosen once for the dataset and not for each file,
+because a file may contain only one episode.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,10 +18,13 @@ Encoding = Literal["PLAIN", "DELTA_BINARY_PACKED", "BYTE_STREAM_SPLIT", "DICTION
 COMPRESSION: Final = "zstd"
 
 PAGE_BYTES: Final = 1 << 20
-"""Target size of a data page; pyarrow checks it only after each batch of values, see `writer_options`."""
+"""Target size of a data page in bytes. pyarrow compares a page with it only after each batch of values, see `writer_options`."""
 
 MIN_SAVING: Final = 0.02
-"""Share that a candidate must save to replace PLAIN: a dictionary costs readers one more page and one more decoding step."""
+"""Fraction of the bytes that a candidate must save to be chosen over the best candidate before it.
+
+The threshold exists because a dictionary costs readers one more page and one more decoding step.
+"""
 
 _SPECIALISED: Final[dict[str, Encoding]] = {
     "INT32": "DELTA_BINARY_PACKED",
@@ -35,7 +39,7 @@ Leaf = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class ColumnEncodings:
-    """The encoding of each leaf column; leaves that are not listed, or have another physical type, are PLAIN."""
+    """The encoding of each leaf column. A leaf column that is not listed with its physical type gets PLAIN."""
 
     chosen: tuple[tuple[Leaf, Encoding], ...] = ()
 
@@ -45,10 +49,10 @@ class ColumnEncodings:
 
 
 def choose_encodings(samples: Iterable[Sequence[pa.Table]]) -> ColumnEncodings:
-    """Return the smallest encoding of each leaf column over some samples.
+    """Return, for each leaf column, the encoding that needs the fewest bytes for the sampled episodes.
 
     Args:
-        samples: For each sampled file, the rows of some of its episodes, one table each.
+        samples: For each sampled file, a sequence with one table of rows for each sampled episode.
     """
     sizes: dict[Leaf, dict[Encoding, int]] = {}
     for tables in samples:
@@ -75,12 +79,12 @@ def writer_options(schema: pa.Schema, encodings: ColumnEncodings, *, row_bytes: 
     Args:
         schema: Schema of the rows.
         encodings: Encodings of the leaf columns.
-        row_bytes: Estimated bytes of a row in memory. pyarrow ends a page only after `write_batch_size` values, by default 1024:
-            large images would make pages of 100 MB, which every reader must hold whole.
+        row_bytes: Estimated size of a row in memory, in bytes. The batch size follows from it. pyarrow ends a page only after a
+            batch of values (1024 by default), so large images would make pages of 100 MB, and readers load whole pages.
     """
     choice = {leaf: encodings.of(leaf) for leaf in leaves(schema)}
     for field in schema:
-        # only a dictionary page keeps the order of the categories and those without rows
+        # only a dictionary page preserves the order of the categories, and the categories without rows
         if pa.types.is_dictionary(field.type):
             choice |= {leaf: "DICTIONARY" for leaf in choice if leaf[0] == field.name}
     return {
@@ -91,19 +95,19 @@ def writer_options(schema: pa.Schema, encodings: ColumnEncodings, *, row_bytes: 
         "write_page_index": True,
         "data_page_size": PAGE_BYTES,
         "write_batch_size": max(1, min(1024, int(PAGE_BYTES / max(row_bytes, 1.0)))),
-        # pyarrow would rename the items of lists to "element"; the names of the source stay
+        # the items of lists keep their names from the source; otherwise pyarrow would rename them to "element"
         "use_compliant_nested_type": False,
     }
 
 
 def footer_bytes_per_episode(tables: Sequence[pa.Table], encodings: ColumnEncodings) -> int:
-    """Return the bytes that one more row group adds to the footer of a rewritten file, measured on some episodes."""
+    """Return the number of bytes that each episode adds to the footer of a rewritten file, measured with some episodes."""
     growth = _footer(tables, encodings).serialized_size - _footer([tables[0].slice(0, 0)], encodings).serialized_size
     return max(1, int(growth) // len(tables))
 
 
 def leaves(schema: pa.Schema) -> list[Leaf]:
-    """Return the leaf columns of a Parquet file with an Arrow schema."""
+    """Return the leaf columns that a Parquet file with this Arrow schema has."""
     sink = pa.BufferOutputStream()
     pq.ParquetWriter(sink, schema, use_compliant_nested_type=False, store_schema=False).close()
     with pq.ParquetFile(pa.BufferReader(sink.getvalue())) as file:
@@ -121,7 +125,7 @@ def _candidates(leaf: Leaf) -> tuple[Encoding, ...]:
 
 def _smallest(by_encoding: dict[Encoding, int]) -> Encoding:
     best: Encoding = "PLAIN"
-    # in the order of _candidates: a dictionary must beat the encoding that costs readers less
+    # The order is that of _candidates, so a dictionary is chosen only if it is smaller than the encodings that cost readers less.
     for encoding, size in by_encoding.items():
         if size < by_encoding[best] * (1 - MIN_SAVING):
             best = encoding

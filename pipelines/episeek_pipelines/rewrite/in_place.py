@@ -1,9 +1,11 @@
-"""Rewriting one local data file in place: one row group per episode and a page index, under its own name, with the same values.
+"""Rewrite one local data file in place: the same values under the same name, with one row group per episode and a page index.
 
-The new file is written next to the old one, compared with it value by value, and renamed over it: at every moment the name stands
-for one complete file with these values. The old file itself is not written to, so hard links keep its content. Refused are files
-reached through symbolic links, rows out of episode order, rows of episodes that the metadata places in other files, files that
-change in the meantime, and files whose owner the new file cannot get. Extended attributes are not copied.
+The new file is written next to the old file, compared with it value by value, and renamed to its name. So a complete file with
+these values exists under that name at every moment. The old file itself is not changed, so other hard links to it keep its content.
+
+A rewrite is refused if the file is reached through a symbolic link, has rows out of episode order or rows of episodes that the
+metadata places in other files, changes in the meantime, or has an owner that the new file cannot get. Extended attributes are not
+copied.
 """
 
 import glob
@@ -48,7 +50,7 @@ class FileStamp:
 
 @dataclass(frozen=True, slots=True)
 class DataFileLayout:
-    """Layout of a data file whose rows are whole episodes in rising order."""
+    """The layout of a data file whose episodes are in rising order, with all rows of an episode next to each other."""
 
     path: str
     stamp: FileStamp
@@ -56,18 +58,18 @@ class DataFileLayout:
     episode_count: int
     row_group_count: int
     is_one_per_episode: bool
-    """Whether row group k is the k-th episode."""
+    """Whether each row group contains all rows of exactly one episode."""
     page_index: PageIndexCounts
 
     @property
     def is_seekable(self) -> bool:
-        """Return whether a rewrite would change nothing for readers."""
+        """Return whether every episode is one row group and the page index is complete, so that a rewrite is not needed."""
         return self.is_one_per_episode and self.page_index.is_whole
 
 
 @dataclass(frozen=True, slots=True)
 class InPlaceUnit:
-    """One file to rewrite, with its stamp when it was examined."""
+    """One file to rewrite, with the stamp that it had when it was examined."""
 
     path: str
     stamp: FileStamp
@@ -88,14 +90,15 @@ def examine_data_file(root: Root, path: str, episodes: npt.NDArray[np.int64]) ->
 
     Args:
         root: A local dataset.
-        path: The data file, relative to it.
-        episodes: Episodes that the metadata places in the file.
+        path: Path of the data file relative to `root`.
+        episodes: The episodes that the metadata places in the file.
 
     Raises:
         DestinationError: The file is reached through a symbolic link.
-        MissingFileError: There is no such file.
+        MissingFileError: The file does not exist.
         ParquetError: The file cannot be read.
-        RowOrderError: `episode_index` cannot be used, falls from one row to the next, or holds an episode not in `episodes`.
+        RowOrderError: `episode_index` is missing, is not of integers, contains nulls, decreases from one row to the next, or
+            contains an episode that is not in `episodes`.
     """
     where = root.join(path)
     status = _stat(root, path)
@@ -107,7 +110,7 @@ def examine_data_file(root: Root, path: str, episodes: npt.NDArray[np.int64]) ->
             raise RowOrderError(
                 where,
                 f"episode {found[first]} at row {starts[first]}, which meta/episodes does not place in this file",
-                "rows of its own episodes only",
+                "only rows of episodes that meta/episodes places in this file",
             )
         footer = file.metadata
         groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
@@ -125,13 +128,13 @@ def examine_data_file(root: Root, path: str, episodes: npt.NDArray[np.int64]) ->
 
 
 def rewrite_in_place(unit: InPlaceUnit, root: Root) -> ReplacedFile:
-    """Rewrite one file. After any error the old file is unchanged; the name always stands for a complete file.
+    """Rewrite one file in place, and return its sizes before and after. An error leaves the old file unchanged.
 
     Raises:
         ChangedFileError: The file has changed since it was examined.
-        DestinationError: As `examine_data_file`.
-        MissingFileError: There is no such file.
-        ParquetError: The file cannot be read, or its copy has other values or types.
+        DestinationError: The file is reached through a symbolic link.
+        MissingFileError: The file does not exist.
+        ParquetError: The file cannot be read, or the new file differs from it in values, types or schema metadata.
         RowOrderError: The rows of an episode are not next to each other.
         WriteError: The disk is full, a permission is missing, or the new file cannot get the owner of the old one.
     """
@@ -144,44 +147,44 @@ def rewrite_in_place(unit: InPlaceUnit, root: Root) -> ReplacedFile:
         _require_same_rows(root, unit.path, beside)
         with writing(original):
             _take_over_owner_and_mode(root.local / beside, status, original)
-            # otherwise the name could stand for an empty file after a power failure
+            # without this, the file could be empty after a power failure
             _sync(root.local / beside)
             bytes_after = os.stat(root.local / beside).st_size
             _require_unchanged(root, unit)
             os.replace(root.local / beside, original)
     except WriteError as error:
-        # the error names the temporary file, which means nothing to a reader
+        # the error names the temporary file, so it is replaced by an error that names the original file
         hint = "; ".join(filter(None, (error.hint, "the file is unchanged")))
         raise WriteError(str(original), error.found, error.expected, hint) from error
     finally:
         (root.local / beside).unlink(missing_ok=True)
-    # not all file systems can sync a directory; the old and the new file are both complete
+    # Some file systems cannot sync a directory. Such an error is ignored, because the old file and the new file are both complete.
     with suppress(OSError):
         _sync(original.parent)
     return ReplacedFile(unit.path, status.st_size, bytes_after)
 
 
 def remove_leftovers(root: Root, path: str) -> None:
-    """Remove temporary files of runs that were killed. Call this only while no other run works on the file."""
+    """Remove the temporary files that killed runs left beside a file. Call this only while no other run rewrites the file."""
     file = root.local / path
-    # the new file, and the same while it was being written
+    # A new file has one dot before its name when it is complete, and two dots while it is being written.
     for dots in (".", ".."):
         for leftover in file.parent.glob(f"{dots}{glob.escape(file.name)}.*{TEMPORARY_SUFFIX}"):
             leftover.unlink(missing_ok=True)
 
 
 def require_no_link(root: Root, path: str) -> None:
-    """Refuse a path that leads through a symbolic link below the root: a rename would replace the link, not its target.
+    """Raise an error if a path leads through a symbolic link below the root: a rename would replace the link, not its target.
 
     Raises:
-        DestinationError: The path, or a folder on the way to it, is a symbolic link.
+        DestinationError: The file, or one of its folders below the root, is a symbolic link.
     """
     if (root.local / path).resolve() != root.local.resolve() / path:
         raise DestinationError(
             root.join(path),
             f"a symbolic link to {(root.local / path).resolve()}, which others may read",
             "a file of the dataset itself",
-            "copy the dataset with the targets of its links, or run `episeek prepare`",
+            "copy the dataset and replace its links by their targets, or run `episeek prepare`",
         )
 
 
@@ -194,7 +197,11 @@ def _stat(root: Root, path: str) -> os.stat_result:
 
 
 def _episode_starts(file: pq.ParquetFile, where: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.integer]]:
-    """Return the first row of each episode, and the episode's number."""
+    """Return the row number at which each episode begins, and the `episode_index` of each episode.
+
+    Raises:
+        RowOrderError: `episode_index` is missing, is not of integers, contains nulls, or decreases from one row to the next.
+    """
     schema = file.schema_arrow
     position = schema.get_field_index(lerobot.EPISODE_INDEX)
     if position < 0 or not pa.types.is_integer(schema.field(position).type):
@@ -214,7 +221,7 @@ def _episode_starts(file: pq.ParquetFile, where: str) -> tuple[npt.NDArray[np.in
         raise RowOrderError(
             where,
             f"episode {found[run]} at row {starts[run]}, after episode {found[run - 1]}",
-            "episodes in rising order, the rows of each together",
+            "episodes in rising order, with all rows of an episode next to each other",
         )
     return starts, found
 
@@ -224,13 +231,15 @@ def _require_unchanged(root: Root, unit: InPlaceUnit) -> os.stat_result:
     found = FileStamp.of(status)
     if found != unit.stamp:
         expected = f"the {unit.stamp.size_bytes} bytes that were examined"
-        hint = "stop what writes the file and verify again"
-        raise ChangedFileError(root.join(unit.path), f"{found.size_bytes} bytes, written since", expected, hint)
+        hint = "stop the program that writes the file, then verify again"
+        raise ChangedFileError(
+            root.join(unit.path), f"{found.size_bytes} bytes, written since the file was examined", expected, hint
+        )
     return status
 
 
 def _require_same_rows(root: Root, path: str, copied: str) -> None:
-    """Refuse a copy whose values, bit for bit, types or schema metadata differ."""
+    """Raise ParquetError if a copy differs from the original in types, schema metadata or values, compared bit for bit."""
     where = root.join(path)
     expected, hint = "the same as in the original", "report this defect; the file is unchanged"
     with root.open_parquet(path, **READ_OPTIONS) as old, root.open_parquet(copied, **READ_OPTIONS) as new:
@@ -262,7 +271,9 @@ def _take_over_owner_and_mode(path: Path, status: os.stat_result, original: Path
             os.chown(path, *owner)
         except OSError:
             found = f"owner {owner[0]} and group {owner[1]}, which the new file cannot be given"
-            raise WriteError(str(original), found, "the same owner", "run this as the owner of the file") from None
+            raise WriteError(
+                str(original), found, "a new file with the same owner and group", "run this as the owner of the file"
+            ) from None
     if stat.S_IMODE(os.stat(path).st_mode) != stat.S_IMODE(status.st_mode):
         os.chmod(path, stat.S_IMODE(status.st_mode))
 

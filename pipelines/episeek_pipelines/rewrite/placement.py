@@ -1,8 +1,9 @@
 """Find the data file that contains the rows of each episode, for `meta/episodes` of the rewritten dataset.
 
 The metadata of a source may be wrong: LeRobot's converter from v2.1 declares the first episode of each file to be in the file
-before it (lerobot#2401). Plans are made from metadata, but a rewrite reads every row, so its result decides. Episodes are
-placed one file of `meta/episodes` at a time. Memory contains only the number of rows of each episode in each output.
+before it (lerobot#2401). A plan is made from the metadata, but the rewrite reads every row, so the rows that it found decide where
+an episode is. Episodes are placed for one file of `meta/episodes` at a time. Only the number of rows of each episode in each output
+is kept in memory.
 """
 
 from collections.abc import Iterable
@@ -23,19 +24,21 @@ _NO_OUTPUT = -1
 
 @dataclass(frozen=True, slots=True)
 class WrittenFile:
-    """A rewritten data file."""
+    """One output of a rewrite: a data file that was written."""
 
     path: str
     size_bytes: int
     rows: int
     row_groups: int
     episodes: tuple[tuple[int, int], ...] = ()
-    """(episode_index, rows) of each episode, in the order of its rows; empty once the receipt of the file has them."""
+    """One pair (episode_index, number of rows) for each episode, in the order of the rows of the file. Empty after the pairs have
+    been saved in the receipt of the file.
+    """
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DeclaredPlaces:
-    """Some rows of `meta/episodes`; arrays of shape [rows]."""
+    """The lengths and data files that `meta/episodes` of the source declares for some episodes: arrays with one value per row."""
 
     episode_index: Int64Array
     length: Int64Array
@@ -45,7 +48,7 @@ class DeclaredPlaces:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Places:
-    """The data files of some episodes; arrays of shape [rows]."""
+    """The data files of some episodes after the rewrite: arrays with one value per row of `meta/episodes`."""
 
     data_chunk_index: Int64Array
     data_file_index: Int64Array
@@ -54,15 +57,16 @@ class Places:
 
 
 class Placement:
-    """Finds the data file of each episode.
+    """Finds the output to which each episode belongs.
 
-    An episode stays in its planned file if this contains all of its rows, or all rows that any file contains. It also stays
-    there if it has no rows, which `verify` reports, or if the path template cannot give the name of its file.
+    An episode belongs to the output that contains its rows. If several outputs contain rows of it, it belongs to the output with
+    exactly the declared number of rows, and to the planned output if that is one of several such outputs. The planned location is
+    kept for an episode without rows, and for an episode in an output whose path the path template cannot give.
 
     Args:
-        plan: The plan.
+        plan: The plan of the rewrite.
         written: All outputs, with their episodes.
-        where: The source, for errors.
+        where: The source, for error messages.
     """
 
     def __init__(self, plan: RewritePlan, written: Iterable[WrittenFile], where: str) -> None:
@@ -88,16 +92,16 @@ class Placement:
         self._output: Int32Array = np.concatenate(outputs)[order]
 
     def holds(self, episodes: Int64Array) -> npt.NDArray[np.bool_]:
-        """Return, for each episode, whether any output contains rows of it."""
+        """Return an array that contains, for each episode, whether any output contains rows of the episode."""
         found = np.searchsorted(self._episode, episodes, "right") > np.searchsorted(self._episode, episodes, "left")
         return np.asarray(found, np.bool_)
 
     def require_rows(self, declared: DeclaredPlaces, first_row: int) -> None:
-        """Raise MissingFileError if a declared data file does not exist and no other file contains the rows of its episodes.
+        """Raise MissingFileError if a declared data file does not exist and no output contains rows of one of its episodes.
 
         Args:
-            declared: Rows of `meta/episodes`.
-            first_row: The number of the first of them in the whole table.
+            declared: The rows of one file of `meta/episodes`.
+            first_row: The number of the first of these rows, counted over all files of `meta/episodes`.
         """
         last_row = first_row + len(declared.episode_index)
         missing = [row for row in sorted(self._plan.missing) if first_row <= row < last_row]
@@ -110,10 +114,11 @@ class Placement:
             raise MissingFileError(f"{self._where}/{paths[0]}", f"no such file{others}", expected)
 
     def places(self, declared: DeclaredPlaces) -> Places:
-        """Return the data files of some episodes.
+        """Return the data file of each episode after the rewrite.
 
         Raises:
-            RowOrderError: Rows of an episode are in several files, and none or more than one of these holds all of the episode.
+            RowOrderError: Several outputs contain rows of an episode, and the declared number of rows does not decide which of them
+                is right.
         """
         chunk, file = self._planned(declared)
         planned = self._outputs(chunk, file)
@@ -131,7 +136,7 @@ class Placement:
         return Places(chunk, file, len(moved))
 
     def _planned(self, declared: DeclaredPlaces) -> tuple[Int64Array, Int64Array]:
-        """Return the chunk_index and file_index of the file in which the plan places each episode."""
+        """Return two arrays with the chunk_index and the file_index of the output in which the plan places each episode."""
         chunk, file = declared.data_chunk_index.copy(), declared.data_file_index.copy()
         if self._plan.is_split:
             for path, rows in rows_by_path(chunk, file, self._plan.info.data_file).items():
@@ -145,7 +150,7 @@ class Placement:
         return chunk, file
 
     def _outputs(self, chunk: Int64Array, file: Int64Array) -> Int32Array:
-        """Return the number of the output with each chunk_index and file_index, or -1 if there is none."""
+        """Return, for each pair of chunk_index and file_index, the number of the output with this pair, or -1 if none has it."""
         found = np.full(len(chunk), _NO_OUTPUT, np.int32)
         pairs, which = np.unique(np.stack([chunk, file], axis=1), axis=0, return_inverse=True)
         outputs = [self._output_of.get((first, second), _NO_OUTPUT) for first, second in pairs.tolist()]
@@ -153,7 +158,17 @@ class Placement:
         return found
 
     def _holder(self, declared: DeclaredPlaces, row: int, held: slice, planned: int) -> int:
-        """Return the output to which an episode belongs if several outputs contain rows of it."""
+        """Return the number of the output to which an episode belongs, for an episode with rows in several outputs.
+
+        Args:
+            declared: The declared lengths and data files of some episodes.
+            row: The row of the episode in `declared`.
+            held: The slice of `self._output` and `self._rows` that describes the episode.
+            planned: The number of the planned output, or -1.
+
+        Raises:
+            RowOrderError: The declared number of rows does not decide to which output the episode belongs.
+        """
         outputs: list[int] = self._output[held].tolist()
         length = int(declared.length[row])
         whole = [number for number, rows in zip(outputs, self._rows[held].tolist(), strict=True) if rows == length]
@@ -165,5 +180,8 @@ class Placement:
         holders = " and ".join(sorted(self._paths[number] for number in outputs))
         hint = "remove the rows that do not belong to the episode, or delete the episode with LeRobot"
         raise RowOrderError(
-            self._where, f"rows of episode {episode} in {holders}", f"its {length} rows in one data file", hint
+            self._where,
+            f"rows of episode {episode} in {holders}",
+            f"all {length} rows of the episode in one data file",
+            hint,
         )

@@ -1,8 +1,8 @@
-"""Plan a rewrite: the output files that each data file becomes, with their names and encodings.
+"""Plan a rewrite: choose the output files of each data file, with their names and encodings.
 
-Planning reads the metadata, a listing and at most three data files, so that even for a hundred thousand files it takes little more
-time than the listing. Damaged files stay in the plan, and rewriting reports each of them. If a file is missing, other files may
-contain its episodes; `placement` reports the episodes that no file contains.
+Planning reads only the metadata, a listing and at most three data files, so even for a hundred thousand files it takes little more
+time than the listing. A damaged file stays in the plan, and the rewrite reports it. If a file is missing, other files may contain
+its episodes. The module `placement` reports episodes that are in no file.
 """
 
 import math
@@ -26,31 +26,35 @@ from episeek_schemas import layout
 from episeek_schemas.lerobot import DatasetInfo
 
 _MERGED_BYTES: Final = 100 * 10**6
-"""Number of bytes of source files that become one output: LeRobot's default of `data_files_size_in_mb`."""
+"""Largest total size, in bytes, of source files that are merged into one output: LeRobot's default of `data_files_size_in_mb`."""
 
 MAX_FILES_PER_CHUNK: Final = 1000
-"""LeRobot loads data files in the order of their names. That is the order of their numbers only for up to three digits."""
+"""Largest number of files in a chunk folder. LeRobot loads data files in the order of their names, and this is also the order of
+their numbers only as long as the numbers have at most three digits.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One file to write: the episodes `[first_episode, stop_episode)` of its source.
+    """One file to write, for the episodes `[first_episode, stop_episode)` of its source file.
 
-    An episode outside the ranges of all outputs goes to the output of the episode before it, so that no row is lost.
+    If the source also has rows of an episode that is in no output's range, they follow the rows before them into the same output,
+    so that no row is lost.
     """
 
     path: str
     first_episode: int
     stop_episode: int
     numbers: tuple[int, int] | None = None
-    """The chunk_index and file_index that give the path; None where the template of meta/info.json cannot give it."""
+    """The chunk_index and file_index for which the path template gives `path`. None if it does not give `path` for any numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class RewriteUnit:
-    """One source data file and its outputs; a single output takes every row, whatever the metadata says.
+    """One source data file and its outputs, or several source files and the one output into which they are merged.
 
-    Where a layout has a file for each episode, as that of version 2.x, one output takes the rows of many files.
+    Source files are merged if the dataset has one file per episode, as in version 2.x. If a unit has only one output, this output
+    gets all rows, even rows of episodes that the metadata places in other files.
     """
 
     path: str
@@ -59,72 +63,80 @@ class RewriteUnit:
     source_bytes: int = field(default=0, repr=False, compare=False)
     """Total size of the source files in bytes; 0 if the listing does not give it."""
     episodes: tuple[tuple[int, int], ...] = ()
-    """(episode_index, rows) of each source file if each file contains exactly one episode; otherwise empty."""
+    """One pair (episode_index, number of rows) for each source file if each file contains exactly one episode; otherwise empty."""
     next_paths: tuple[str, ...] = ()
     """Further source files, whose rows follow those of `path`."""
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """All source files, in the order of their rows."""
+        """Return the paths of all source files, in the order in which their rows are written."""
         return (self.path, *self.next_paths)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RewritePlan:
-    """The outputs of every data file. Its size grows with the files and not with the episodes, since schedulers pass it on."""
+    """The outputs of every data file.
+
+    Schedulers send the plan to workers, so its size grows with the number of files and not with the number of episodes.
+    """
 
     units: tuple[RewriteUnit, ...]
     """One unit for each source file or group of merged files, sorted by path."""
     is_split: bool
-    """Whether files are split or merged. Then all outputs get new numbers, and `meta/episodes` is updated."""
+    """Whether files are split or merged. If so, all outputs get new numbers, and `meta/episodes` is updated."""
     max_episodes_per_file: int
     reason: str
-    """The calculation that gave `max_episodes_per_file`, as text for people."""
+    """The reason for the value of `max_episodes_per_file`, for example its calculation, as text for people."""
     missing: Mapping[int, str]
-    """The declared data file of each episode whose file does not exist, by row of `meta/episodes`. Other files may contain it."""
+    """The paths of declared data files that do not exist, by the row of `meta/episodes` that declares them. Other files may contain
+    the rows of these episodes.
+    """
     info: DatasetInfo
-    """The parsed meta/info.json: the template of data files."""
+    """The parsed meta/info.json of the source, which contains the path template of data files."""
     episode_shards: tuple[tuple[str, int], ...]
-    """(relative path, rows) of each file of meta/episodes, in order."""
+    """One pair (relative path, number of rows) for each file of `meta/episodes`, in the order of the files."""
     data_path: str | None = None
     """The path template of the outputs if it differs from the template in the source's meta/info.json."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """The size of one data file, and its first episodes."""
+    """The size of one sampled data file, and one table of rows for each of its first episodes."""
 
     size_bytes: int
     tables: list[pa.Table]
 
 
 def plan_rewrite(dataset: Dataset, *, max_episodes_per_file: int | None = None) -> RewritePlan:
-    """Plan the outputs of every `data/**/*.parquet`, also of files without listed episodes: LeRobot loads all of them.
+    """Return the plan for all files `data/**/*.parquet`, including files without episodes in the metadata.
 
-    At most three data files are opened (the first, the middle and the last) for the encodings and the default cap.
+    LeRobot loads files without episodes as well. At most three data files (the first, the middle and the last) are
+    opened, to choose the encodings and the default of `max_episodes_per_file`.
 
-    The default of `max_episodes_per_file`: an episode adds f bytes to the footer (measured on the sampled episodes; about 120 for
-    each leaf column), and readers such as `datasets` fetch the whole footer again for every row group, so a file of n episodes
-    costs n x n x f bytes of footers. With d bytes of source file per episode the cap is `max(100, 2**19 / f, d / f)`: a footer
-    stays below 512 KiB, which costs no more than the request for it, or below the size of an episode if that is larger.
+    The default is `max(100, 2**19 / f, d / f)`. Here f is the number of bytes that an episode adds to the footer (measured with the
+    sampled episodes; about 120 for each leaf column), and d is the number of bytes of source file per episode. The default limits
+    the size of footers, because readers such as `datasets` fetch the whole footer again for every row group: n x n x f bytes for a
+    file of n episodes. A footer of 512 KiB takes no longer than the request for it. A footer may also be as large as the data of
+    one episode, and a file may always have 100 episodes.
 
-    Files are split evenly. If one is split, all outputs are numbered in the order of their paths, with `chunks_size` files to a
-    chunk. Files are merged only where the layout has one for each episode, as that of version 2.x: up to the cap, or
-    `data_files_size_in_mb`.
+    A file with too many episodes is split evenly. If any file is split, all outputs are numbered in the order of their source
+    files, with `chunks_size` files in a chunk folder (at most `MAX_FILES_PER_CHUNK`). Files are merged only if the dataset has one
+    file per episode, as in version 2.x. Each output then has at most `max_episodes_per_file` episodes and 100 MB of source files.
 
     Args:
         dataset: The result of `open_dataset`.
-        max_episodes_per_file: Upper bound for the episodes of an output; None for the default above.
+        max_episodes_per_file: Largest number of episodes in an output; None for the default above.
 
     Raises:
-        MissingFileError: A folder of data files has another name than the metadata gives.
-        ReadError: The store failed. Missing and damaged files are reported later.
+        MissingFileError: A folder of data files has another name than the metadata gives; or one of the files of a dataset with one
+            file per episode does not exist.
+        ReadError: The store failed. Damaged files, and other missing files, are reported by later steps.
         ValueError: `max_episodes_per_file` is less than 1.
     """
     if max_episodes_per_file is not None and max_episodes_per_file < 1:
         raise ValueError(f"max_episodes_per_file: found {max_episodes_per_file}; expected 1 or more")
     listing = dataset.root.files(layout.DATA_DIR)
-    # a link to nothing has no entry in the listing of a local directory, but stays in the plan
+    # The listing of a local directory has no entry for a link without a target, but the plan contains it.
     listed = dataset.root.list(layout.DATA_DIR) if dataset.root.is_local else listing
     rows_of_path = {path: np.zeros(0, np.int64) for path in listed if path.endswith(".parquet")}
     missing: dict[int, str] = {}
@@ -181,7 +193,11 @@ def _plan_merged(
     encodings: ColumnEncodings,
     cap: tuple[int, str],
 ) -> RewritePlan:
-    """Return the plan for a layout with one file per episode: several files, in the order of their episodes, become one output."""
+    """Return the plan for a dataset with one file per episode: each output takes several files, in the order of their episodes.
+
+    Raises:
+        MissingFileError: One of the files does not exist.
+    """
     paths, table = dataset.data_paths(), dataset.episodes
     if missing:
         row = min(missing)
@@ -227,7 +243,7 @@ def _first_episodes(episodes: npt.NDArray[np.int64], cap: int) -> list[int]:
     """Return the first episode of each output if a file with these episodes is split evenly into outputs of at most `cap`."""
     distinct = np.unique(episodes)
     if not len(distinct):
-        # a file without listed episodes has one output
+        # a file to which the metadata assigns no episode has one output
         return [0]
     pieces = np.array_split(distinct, math.ceil(len(distinct) / cap))
     return [int(piece[0]) for piece in pieces]
@@ -238,7 +254,7 @@ def _default_cap(samples: Sequence[_Sample], encodings: ColumnEncodings, *, epis
         (footer_bytes_per_episode(found.tables, encodings) for found in samples if found.tables), default=0
     )
     if not footer_bytes:
-        return MIN_EPISODES_PER_FILE, "no data file with rows could be read to learn the size of its footer"
+        return MIN_EPISODES_PER_FILE, "no data file with rows could be read to measure the size of its footer"
     data_bytes = sum(found.size_bytes for found in samples) // max(1, episode_count)
     cap = max(MIN_EPISODES_PER_FILE, FOOTER_BYTES // footer_bytes, data_bytes // footer_bytes)
     return cap, (
@@ -252,5 +268,5 @@ def _sample(root: Root, path: str) -> _Sample | None:
         with root.open_parquet(path, **READ_OPTIONS) as file:
             return _Sample(root.size(path), sample_episodes(file, root.join(path)))
     except (MissingFileError, ParquetError, RowOrderError):
-        # rewrite_file reports it, and the other files are rewritten
+        # rewrite_file reports the error later, and the other files are rewritten
         return None

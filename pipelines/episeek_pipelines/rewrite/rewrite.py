@@ -1,8 +1,8 @@
-"""The rewrite step: data files with one row group per episode, so that a reader finds an episode by its footer entry.
+"""The rewrite step: write data files with one row group per episode, so that readers find an episode through the footer.
 
-`plan_rewrite` chooses names and encodings from the metadata and a few files, `rewrite_file` rewrites one file, `write_metadata`
-copies `meta/` and updates the locations of episodes if files were split. Values, schema and row order stay unchanged. Only the
-placement of rows is checked here; `verify` checks the rest.
+`plan_rewrite` chooses names and encodings from the metadata and a few files. `rewrite_file` rewrites one file, or merges several.
+`write_metadata` copies `meta/`, and updates the locations of episodes that are in other files than before. Values, schema and row
+order do not change. This step checks only which episodes the rows belong to; `verify` checks everything else.
 """
 
 import json
@@ -48,55 +48,56 @@ __all__ = [
 _LEAVE_OUT: Final = "repair the file, or leave the episode out with --skip-episodes"
 
 REWRITE_VERSION: Final = 2
-"""Version of the written files. Increase it when they change: finished work of another version is not reused."""
+"""Version of the files that this step writes. Increase it when these files change. A run that continues does not reuse files of
+another version.
+"""
 
 
 Columns = dict[str, npt.NDArray[Any]]
-"""Columns of meta/episodes by name, each with a value for every row of the dataset."""
+"""Columns of `meta/episodes` by name: arrays with one value per row."""
 
 
 @dataclass(frozen=True, slots=True)
 class RewriteResult:
-    """The files that one source data file became."""
+    """The files that were written for one `RewriteUnit`: a source data file, or several that were merged."""
 
     path: str
     source_bytes: int
     outputs: tuple[WrittenFile, ...]
-    """The planned outputs that contain rows. A source file without rows becomes one output without rows."""
+    """The outputs that were written. Of several planned outputs, those without rows are not written."""
     request_count: int = 0
     """Number of requests to a store; 0 for a local file."""
     retry_count: int = 0
 
     def without_episodes(self) -> "RewriteResult":
-        """Return the result without the episodes of its outputs, so that its size does not grow with their number."""
+        """Return the result with empty `episodes` in its outputs, so that its size does not depend on the number of episodes."""
         return replace(self, outputs=tuple(replace(output, episodes=()) for output in self.outputs))
 
 
 @dataclass(frozen=True, slots=True)
 class WrittenMetadata:
-    """The files of `meta/` of the rewritten data."""
+    """The files of `meta/` that were written for the rewritten data."""
 
     paths: tuple[str, ...]
-    """The paths of the files, relative to the root."""
+    """The paths of the files, relative to the root of the dataset."""
     corrected_episodes: int
     """Number of episodes whose rows are in another data file than the metadata of the source declares."""
 
 
 def rewrite_file(source: Root, destination: Root, unit: RewriteUnit) -> RewriteResult:
-    """Write the outputs of one data file, or the one output of several, one row group per episode, in the order of the rows.
+    """Write the outputs of one unit of the plan, with one row group per episode and with the rows in their present order.
 
-    Memory holds one episode, one batch of 8 MiB and one page of each column. A file in a store is first copied to a temporary file:
-    streaming eight columns in parallel would take a request for every 64 KiB.
+    Only one episode, one batch of 8 MiB and one page of each column are in memory at a time. A file in a store is first copied to a
+    temporary file, because reading eight columns of it in parallel would take a request for every 64 KiB. After an error, none of
+    the outputs exists.
 
     Raises:
-        MissingFileError: There is no such file.
-        ParquetError: The file has no footer, or its pages cannot be read.
-        RowOrderError: `episode_index` cannot be used, the rows of an episode are not next to each other, or, if the file is split,
-            its episodes are not in the order of the outputs. Or a file that holds one episode has other rows than declared, or
-            columns of other types than the first.
-        WriteError: The destination failed.
-
-    After an error none of the outputs exists.
+        MissingFileError: A source file does not exist.
+        ParquetError: A source file has no footer, or its pages cannot be read.
+        RowOrderError: `episode_index` cannot be used; the rows of an episode are not next to each other; the file is to be split,
+            but its episodes are not in the order of the outputs; or one of several files that are merged does not contain exactly
+            the declared rows of its episode, or has other columns or types than the first file.
+        WriteError: The destination cannot be written.
     """
     if unit.episodes:
         return _merge_files(source, destination, unit)
@@ -115,7 +116,7 @@ def rewrite_file(source: Root, destination: Root, unit: RewriteUnit) -> RewriteR
         place, run = next(runs, (-1, None))
         for number, output in enumerate(unit.outputs):
             if place != number and len(unit.outputs) > 1:
-                # the metadata places episodes here that the file does not hold
+                # the metadata assigns episodes to this output, but the file contains none of them
                 continue
             episodes: list[tuple[int, int]] = []
             with destination.output(output.path) as stream:
@@ -123,7 +124,7 @@ def rewrite_file(source: Root, destination: Root, unit: RewriteUnit) -> RewriteR
                     while run is not None and place == number:
                         writer.write_table(run.table, row_group_size=run.table.num_rows)
                         episodes.append((run.episode_index, run.table.num_rows))
-                        # releases the episode before the next one is read
+                        # release the memory of this episode before the next one is read
                         run = None
                         place, run = next(runs, (-1, None))
                 size_bytes = stream.tell()
@@ -134,13 +135,13 @@ def rewrite_file(source: Root, destination: Root, unit: RewriteUnit) -> RewriteR
 
 
 def _requests_and_retries(source: Root, reader: StoreSource) -> tuple[int, int]:
-    """Return the numbers of requests and of repeated requests of a reader; both are 0 for a local file."""
+    """Return the number of requests that a reader has made, and the number of retries; both are 0 for a local file."""
     transfers = Transfers() if source.is_local else reader.transfers()
     return transfers.request_count + transfers.metadata_request_count, transfers.retry_count
 
 
 def _merge_files(source: Root, destination: Root, unit: RewriteUnit) -> RewriteResult:
-    """Merge files with one episode each into a single output."""
+    """Merge the source files of a unit, each with one episode, into a single output, and return the result."""
     (output,) = unit.outputs
     source_bytes = 0
     reader = source.source()
@@ -161,7 +162,7 @@ def _merge_files(source: Root, destination: Root, unit: RewriteUnit) -> RewriteR
                 runs = list(episode_runs(file, where, row_bytes=row_bytes))
                 if [run.episode_index for run in runs] != [episode]:
                     found = f"rows of episode {', '.join(str(run.episode_index) for run in runs[:3])}"
-                    raise RowOrderError(where, found, f"those of episode {episode} alone", _LEAVE_OUT)
+                    raise RowOrderError(where, found, f"only rows of episode {episode}", _LEAVE_OUT)
                 writer.write_table(
                     _as_first(runs[0].table, schema, where, source.join(unit.path)), row_group_size=length
                 )
@@ -173,26 +174,30 @@ def _merge_files(source: Root, destination: Root, unit: RewriteUnit) -> RewriteR
 
 
 def _as_first(table: pa.Table, schema: pa.Schema, where: str, first: str) -> pa.Table:
-    """Return a table with its columns in the order of the first file's. Types must be equal, except for the kind of list.
+    """Return a table with its columns in the order of the first file, converted to the types of the first file.
+
+    Types may differ only in the kind of list, such as fixed-size and variable-size.
 
     Raises:
-        RowOrderError: The table has other columns or types than the first file.
+        RowOrderError: The table has other columns or types than the first file, or values that cannot be converted.
     """
     if table.schema.equals(schema, check_metadata=True):
         return table
     if sorted(table.schema.names) != sorted(schema.names):
         difference = sorted({*table.schema.names} ^ {*schema.names}) or table.schema.names
-        found = f"other columns: {', '.join(difference[:3])} in one of the two"
-        raise RowOrderError(where, found, f"the columns of {first}", _LEAVE_OUT)
+        found = f"columns that differ: {', '.join(difference[:3])}"
+        raise RowOrderError(where, found, f"the same columns as in {first}", _LEAVE_OUT)
     table = table.select(schema.names)
     for new, old in zip(table.schema, schema, strict=True):
         if new.type != old.type and not differ_in_lists(new.type, old.type):
             found = f"column {new.name!r} of type {new.type}"
-            raise RowOrderError(where, found, f"{old.type}, as in {first}", _LEAVE_OUT)
+            raise RowOrderError(where, found, f"type {old.type}, as in {first}", _LEAVE_OUT)
     try:
         return table.cast(schema)
     except (pa.ArrowException, ValueError) as error:
-        raise RowOrderError(where, first_line(error), f"values of the types of {first}", _LEAVE_OUT) from None
+        raise RowOrderError(
+            where, first_line(error), f"values that can be converted to the types of {first}", _LEAVE_OUT
+        ) from None
 
 
 def write_metadata(
@@ -203,27 +208,29 @@ def write_metadata(
     *,
     videos: VideoLocations | None = None,
 ) -> WrittenMetadata:
-    """Write the `meta/` of the rewritten data, one file at a time.
+    """Write the files of `meta/` for the rewritten data.
 
-    Files are copied byte for byte, without `meta/byte_index`, which belongs to the old data. Where files were split, or do not hold
-    the episodes that the source's metadata places in them, the tables of `meta/episodes` get the right `data/chunk_index` and
-    `data/file_index`; their other columns, schema and row groups stay unchanged. If videos have new locations, their columns are
-    updated in the same way, and meta/info.json gets the template of their paths.
+    Files are copied byte for byte. `meta/byte_index` is left out, because it describes the old data. If episodes are now in other
+    data files than the source's metadata declares, the tables of `meta/episodes` get new values of `data/chunk_index` and
+    `data/file_index`; their other columns, schema and row groups do not change. If videos have new locations, the columns with the
+    locations are updated in the same way, and `meta/info.json` gets the new path templates.
 
     Args:
-        source: The source.
+        source: Root of the source dataset.
         destination: The root to write to.
-        plan: The plan.
+        plan: The plan of the rewrite.
         written: All rewritten files, with their episodes.
         videos: The new locations of the videos; None if the locations do not change.
 
     Raises:
         NotADatasetError: meta/info.json is no longer a JSON object.
-        MissingFileError: A data file does not exist, and no other file contains its episodes.
+        MissingFileError: A data file does not exist, and no other file contains the rows of one of its episodes.
         ParquetError: A table of `meta/episodes` cannot be read.
-        MetadataError: A table of `meta/episodes` has changed since the plan was made.
-        RowOrderError: Several files contain rows of an episode, and the metadata does not decide which of them is right.
-        WriteError: The destination failed.
+        MetadataError: A table of `meta/episodes` has changed since the plan was made, or the type of a column is too small for the
+            new values.
+        RowOrderError: Several files contain rows of an episode, and the declared number of rows does not decide which of them is
+            right.
+        WriteError: The destination cannot be written.
     """
     placement = Placement(plan, written, str(source))
     corrected = _require_places(source, plan, placement)
@@ -232,7 +239,7 @@ def write_metadata(
     first_rows = _first_rows(plan) if has_new_places or video_columns else {}
     own = (f"{layout.BYTE_INDEX_DIR}/", f"{layout.BYTE_INDEX_PARTIAL_DIR}/")
     paths = [path for path in source.list(layout.META_DIR) if not path.startswith(own)]
-    # info.json last: without it, a folder is not a dataset
+    # info.json is written last, because a folder is not a dataset without it
     paths.sort(key=lambda path: path == layout.INFO_PATH)
     for path in paths:
         if path in first_rows:
@@ -254,13 +261,19 @@ def write_metadata(
 
 
 def _new_templates(info: Mapping[str, Any], plan: RewritePlan, videos: VideoLocations | None) -> dict[str, str]:
-    """Return the path templates of meta/info.json that change in the destination, by key."""
+    """Return the new path templates for `meta/info.json` of the destination, by key; templates that do not change are left out."""
     templates = {"data_path": plan.data_path, "video_path": None if videos is None else videos.video_path}
     return {key: path for key, path in templates.items() if path is not None and path != info.get(key)}
 
 
 def _placed(runs: Iterator[EpisodeRun], outputs: Sequence[Output], where: str) -> Iterator[tuple[int, EpisodeRun]]:
-    """Yield each run with the number of its output. The numbers never decrease, so that rows keep their order over all outputs."""
+    """Yield each run of rows of one episode, with the position of its output in `outputs`.
+
+    The positions never decrease, so all rows of one output come before the rows of the next one.
+
+    Raises:
+        RowOrderError: An episode of one output comes after an episode of a later output.
+    """
     firsts = [output.first_episode for output in outputs]
     current = 0
     for run in runs:
@@ -270,7 +283,7 @@ def _placed(runs: Iterator[EpisodeRun], outputs: Sequence[Output], where: str) -
                 raise RowOrderError(
                     where,
                     f"episode {run.episode_index} at row {run.first_row}, after episodes of {outputs[current].path}",
-                    f"the episodes of {outputs[place].path} before them",
+                    f"all episodes of {outputs[place].path} before the episodes of {outputs[current].path}",
                 )
             current = place
         yield current, run
@@ -282,7 +295,7 @@ def _all_or_none(destination: Root, written: list[WrittenFile]) -> Iterator[None
         yield
     except BaseException:
         for output in written:
-            # the first error is the one to report
+            # ignore errors of the removal, so that the error before it is reported
             with suppress(Exception):
                 destination.remove(output.path)
         raise
@@ -290,7 +303,7 @@ def _all_or_none(destination: Root, written: list[WrittenFile]) -> Iterator[None
 
 @contextmanager
 def _nearby(source: Root, path: str, reader: StoreSource) -> Iterator[Root]:
-    """Yield a root from which the file can be read in small pieces: the source if it is local, otherwise a temporary copy."""
+    """Yield a local root that contains the file: the source itself if it is local, otherwise a temporary folder with a copy."""
     if source.is_local:
         yield source
         return
@@ -316,7 +329,7 @@ def _parquet_writer(stream: BinaryIO, schema: pa.Schema, options: dict[str, Any]
     try:
         yield writer
     except BaseException:
-        # an unclosed writer would write its footer when it is collected, whatever the stream is by then
+        # Without this, the writer would write its footer when it is garbage-collected, even to a stream that is closed by then.
         with suppress(OSError, pa.ArrowException):
             writer.close()
         raise
@@ -324,7 +337,13 @@ def _parquet_writer(stream: BinaryIO, schema: pa.Schema, options: dict[str, Any]
 
 
 def _require_places(source: Root, plan: RewritePlan, placement: Placement) -> int:
-    """Return the number of episodes whose rows are in another file than planned. Raise unless every episode belongs to one file."""
+    """Return the number of episodes whose rows are in another file than planned.
+
+    Raises:
+        MissingFileError: A data file does not exist, and no other file contains the rows of one of its episodes.
+        RowOrderError: Several files contain rows of an episode, and the declared number of rows does not decide which of them is
+            right.
+    """
     if plan.missing:
         for path, first_row in _first_rows(plan).items():
             placement.require_rows(_declared(source, plan, path), first_row)
@@ -332,18 +351,22 @@ def _require_places(source: Root, plan: RewritePlan, placement: Placement) -> in
 
 
 def _first_rows(plan: RewritePlan) -> dict[str, int]:
-    """Return, for each file of `meta/episodes`, the number of its first row in the whole table."""
+    """Return the number of the first row of each file of `meta/episodes`, by path. Rows are counted over all files."""
     ends = np.cumsum([0, *(rows for _, rows in plan.episode_shards)])
     return {path: int(first) for (path, _), first in zip(plan.episode_shards, ends[:-1], strict=True)}
 
 
 def _declared(source: Root, plan: RewritePlan, path: str) -> DeclaredPlaces:
-    """Return the lengths and data files that one file of `meta/episodes` declares for its episodes."""
+    """Return the lengths and data files that one file of `meta/episodes` declares for its episodes.
+
+    Raises:
+        MetadataError: The number of rows has changed since the plan was made.
+    """
     names = [lerobot.EPISODE_INDEX, lerobot.LENGTH, lerobot.DATA_CHUNK_INDEX, lerobot.DATA_FILE_INDEX]
     columns = read_location_columns(source, path, names)
     found, expected = len(columns[lerobot.EPISODE_INDEX]), dict(plan.episode_shards)[path]
     if found != expected:
-        raise MetadataError(source.join(path), f"{found} rows", f"{expected}, as when the plan was made")
+        raise MetadataError(source.join(path), f"{found} rows", f"{expected} rows, as when the plan was made")
     return DeclaredPlaces(*(columns[name] for name in names))
 
 
@@ -370,5 +393,5 @@ def _replaced(table: pa.Table, name: str, values: npt.NDArray[Any], where: str) 
         return table.set_column(column, field, pa.array(values).cast(field.type))
     except pa.ArrowInvalid:
         raise MetadataError(
-            where, f"column {name!r} of type {field.type}", f"a type that holds {values.max()}"
+            where, f"column {name!r} of type {field.type}", f"a type that can store {values.max()}"
         ) from None
