@@ -1,5 +1,5 @@
-"""Names of everything on disk, in LeRobot's files and in the sidecars: paths, columns, units and versions, each written once.
+"""The paths, columns, units and versions of LeRobot's files and of episeek's sidecars, each defined once.
 
-This layer describes files and opens none. The runtime (`episeek`) and the offline steps (`episeek_pipelines`) take their
-names from here, so that a path template or a column name is changed in one place.
+This package describes files but opens none. The runtime (`episeek`) and the offline steps (`episeek_pipelines`) import these names,
+so a path template or a column name has to be changed only here.
 """

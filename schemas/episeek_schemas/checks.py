@@ -1,8 +1,8 @@
-"""Pandera models of `meta/episodes` and of the four sidecars, which check every column's type, nulls and range.
+"""Check every column of `meta/episodes` and of the four sidecars with Pandera: its type, nulls and range of values.
 
-No other module imports pandera, and this one does so only when a table is checked, since the import takes a second.
-`check_table` never raises for the contents of a table: it lists all problems as plain values. Pandera names the column and
-the check that failed; the rows are found here, since its failure cases for Arrow tables carry no row number.
+`check_table` returns the problems that it finds in a table, and does not raise errors for them. Pandera reports which check of
+which column failed. This module finds the rows, because Pandera does not report row numbers for Arrow tables. No other module
+imports Pandera, and this module imports it only to check a table that has problems, because the import takes a second.
 """
 
 import threading
@@ -24,20 +24,27 @@ if TYPE_CHECKING:
 TableName = Literal["meta/episodes", "files", "episodes", "keyframes", "samples"]
 
 MAX_ROWS_PER_PROBLEM: Final = 1000
-"""Number of rows that are listed for one failed check of one column. The last one carries the number of further rows."""
+"""Largest number of rows that are listed for one failed check of one column. `ColumnProblem.more` of the last row is the number of
+rows that are not listed.
+"""
 
 _INT64_MAX: Final = (1 << 63) - 1
 _MAX_SECONDS: Final = 1e12
 
 _validating = threading.Lock()
-"""Held during a validation. Pandera tries to import PySpark for every column. If two threads do so at once, one of them may find a
-half-imported module, and report a problem in a correct table.
+"""Lock that lets only one thread validate at a time.
+
+Pandera tries to import PySpark for every column. If two threads did so at once, one of them could find a half-imported module, and
+report a problem of a correct table.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnProblem:
-    """A problem of one value, or of one column where `row` is None; `more` unlisted rows have the same problem."""
+    """A problem of one value, or of a whole column if `row` is None.
+
+    `more` is the number of further rows with the same problem that are not listed.
+    """
 
     table: str
     column: str
@@ -50,7 +57,7 @@ class ColumnProblem:
 
 @dataclass(frozen=True, slots=True)
 class _ColumnModel:
-    """The type of a column, and either its range of numbers or its pattern of text."""
+    """The expected type of a column, and the allowed range of its numbers or the pattern of its text, if it has one."""
 
     dtype: pa.DataType
     low: int | float | None = None
@@ -59,13 +66,16 @@ class _ColumnModel:
 
     @property
     def range_text(self) -> str:
-        """The allowed range of numbers in words."""
+        """Return the allowed range of numbers as text for a message."""
         if self.high in (_INT64_MAX, _MAX_SECONDS) or self.high is None:
             return f"a number, {self.low} or more"
         return f"a number from {self.low} to {self.high}"
 
     def accepts(self, dtype: pa.DataType) -> bool:
-        """Return whether a column of meta/episodes may have a type. It may have another width, unlike a column of a sidecar."""
+        """Return whether a column of `meta/episodes` may have a type: its width may differ from that of the expected type.
+
+        A column of numbers with fractions may also have integers. A column of a sidecar needs exactly the expected type.
+        """
         if pa.types.is_integer(self.dtype):
             return bool(pa.types.is_integer(dtype))
         if pa.types.is_floating(self.dtype):
@@ -73,7 +83,7 @@ class _ColumnModel:
         return bool(dtype == self.dtype)
 
     def pandera_column(self, dtype: pa.DataType) -> "pandera.pyarrow.Column":
-        """Return the model of a column with this type."""
+        """Return Pandera's model of a column that has the type `dtype`."""
         import pandera.pyarrow as pandera
 
         check = None
@@ -81,7 +91,7 @@ class _ColumnModel:
             check = pandera.Check.str_matches(self.pattern)
         elif self.low is not None:
             check = pandera.Check.in_range(self.low, self.high)
-        # pandera's Arrow engine has no binary type: `_type_problems` compares every type of a sidecar exactly anyway
+        # Pandera's Arrow engine has no binary type. `_type_problems` compares the types of sidecars in any case.
         return pandera.Column(None if pa.types.is_binary(dtype) else dtype, check, nullable=False)
 
 
@@ -94,17 +104,17 @@ def check_table(
     first_row: int = 0,
     format_version: str = str(sidecars.FORMAT_VERSION),
 ) -> list[ColumnProblem]:
-    """Return all problems of the columns of a table, or of some row groups of it.
+    """Return all problems that the columns of a table have.
 
-    Errors of pandera for a table that it cannot check at all pass through.
+    If Pandera cannot check the table at all, its error is not caught.
 
     Args:
-        table: The table, or some row groups of it.
-        name: The model to check against.
-        video_keys: The cameras for which `meta/episodes` must have columns.
-        path: The file, for the problems; None puts the model's name there.
-        first_row: The row number in the file of the table's first row.
-        format_version: The format version of a sidecar.
+        table: The table, or some of its row groups.
+        name: The name of the table, which selects the expected columns.
+        video_keys: The keys of the cameras for which `meta/episodes` must have columns.
+        path: The path of the file, for `ColumnProblem.table`; None stands for `name`.
+        first_row: The row number that the first row of `table` has in the file.
+        format_version: The format version of the sidecars.
 
     Example:
         >>> import pyarrow as pa
@@ -135,7 +145,7 @@ def check_table(
 
 
 def _pandera_errors(table: pa.Table, models: dict[str, _ColumnModel], *, exact: bool) -> list[Any]:
-    """Validate a table and return pandera's errors; `exact` refuses other columns and another order."""
+    """Validate a table, and return Pandera's errors. With `exact`, additional columns and a different order are errors as well."""
     if _is_sound(table, models, exact=exact):
         return []
     with _validating:
@@ -156,7 +166,10 @@ def _pandera_errors(table: pa.Table, models: dict[str, _ColumnModel], *, exact: 
 
 
 def _is_sound(table: pa.Table, models: dict[str, _ColumnModel], *, exact: bool) -> bool:
-    """Return whether pandera would find no problem. Most tables have none, and this check is faster than importing pandera."""
+    """Return whether Pandera would find no problem in a table.
+
+    Most tables have no problem, and this function is faster than importing Pandera.
+    """
     names = table.column_names
     if names != list(models) if exact else not models.keys() <= set(names):
         return False
@@ -188,7 +201,7 @@ def _type_problems(table: pa.Table, models: dict[str, _ColumnModel], where: str,
 def _located(
     error: Any, table: pa.Table, models: dict[str, _ColumnModel], where: str, first_row: int
 ) -> list[ColumnProblem]:
-    """Return the problems that one pandera error reports: one for each row if it is about values."""
+    """Return the problems that one error of Pandera reports: one problem for each row if the error is about values."""
     from pandera.errors import SchemaErrorReason
 
     reason = error.reason_code
@@ -206,14 +219,19 @@ def _located(
     if reason is SchemaErrorReason.COLUMN_NOT_ORDERED:
         return [
             ColumnProblem(
-                where, str(error.failure_cases), None, check, "a column out of place", "the format's column order"
+                where,
+                str(error.failure_cases),
+                None,
+                check,
+                "a column in the wrong position",
+                "the columns in the order of the format",
             )
         ]
     column = error.schema.name
     if column not in models or column not in table.column_names:
         return [
             ColumnProblem(
-                where, str(column or "(table)"), None, check, str(error)[:200], "a table that the model describes"
+                where, str(column or "(table)"), None, check, str(error)[:200], "a table that matches the model"
             )
         ]
     model, values = models[column], table[column]
@@ -225,7 +243,7 @@ def _located(
     if reason is SchemaErrorReason.DATAFRAME_CHECK and model.low is not None:
         bad = pc.or_(pc.less(values, model.low), pc.greater(values, model.high))
         return _rows(where, column, check, values, _mask(bad), model.range_text, first_row)
-    return [ColumnProblem(where, column, None, check, str(error)[:200], "a column that the model describes")]
+    return [ColumnProblem(where, column, None, check, str(error)[:200], "a column that matches the model")]
 
 
 def _rows(
@@ -276,7 +294,7 @@ def _episode_models(video_keys: tuple[str, ...]) -> dict[str, _ColumnModel]:
 _SIGNED: Final = frozenset(
     {("episodes", "first_frame_tick"), ("keyframes", "pts"), ("keyframes", "frame_index"), ("samples", "pts")}
 )
-"""Columns that may hold negative numbers, since lead-in samples come before frame 0."""
+"""Columns that may contain negative numbers, because samples of the lead-in are presented before frame 0."""
 
 _AT_LEAST_ONE: Final = frozenset(
     {

@@ -1,4 +1,4 @@
-"""The types and shapes that `features` in meta/info.json declares."""
+"""Read the types and shapes that `features` in `meta/info.json` declares."""
 
 import re
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ SCALARS: Final[Mapping[str, pa.DataType]] = MappingProxyType(
         **{f"{sign}int{bits}": getattr(pa, f"{sign}int{bits}")() for sign in ("", "u") for bits in (8, 16, 32, 64)},
     }
 )
-"""The Arrow type of one value, by the dtype of its feature."""
+"""The Arrow type of a single value, by the dtype that the feature declares."""
 
 
 _OTHER_DTYPES: Final = frozenset(
@@ -28,18 +28,18 @@ _PARAMETRIC_DTYPE: Final = re.compile(r"(timestamp|duration|time32|time64|decima
 
 
 def is_known_dtype(dtype: str) -> bool:
-    """Return whether LeRobot or `datasets` knows a dtype.
+    """Return whether LeRobot or `datasets` accepts a dtype.
 
-    `datasets` accepts the names of pyarrow's types (`datasets.features.features.string_to_arrow`). LeRobot adds image, video and
-    language.
+    `datasets` accepts the names of pyarrow's types (`datasets.features.features.string_to_arrow`). LeRobot also accepts image,
+    video and language.
     """
     return dtype in SCALARS or dtype in _OTHER_DTYPES or _PARAMETRIC_DTYPE.fullmatch(dtype) is not None
 
 
 def declared_shape(spec: Mapping[str, Any]) -> tuple[int, ...] | None:
-    """Return the declared shape of a feature, or None if there is no usable one.
+    """Return the declared shape of a feature, or None if it is missing or is not a list of sizes.
 
-    A scalar, which LeRobot declares as [1], gives ().
+    The shape `[1]` is returned as `()`, because LeRobot declares scalars in this way.
     """
     shape = spec.get("shape")
     if not isinstance(shape, list | tuple):
@@ -50,6 +50,6 @@ def declared_shape(spec: Mapping[str, Any]) -> tuple[int, ...] | None:
 
 
 def declared_dtype(spec: object) -> str | None:
-    """Return the declared dtype of a feature, or None if there is none."""
+    """Return the declared dtype of a feature, or None if it is missing or is not a string."""
     dtype = spec.get("dtype") if isinstance(spec, Mapping) else None
     return dtype if isinstance(dtype, str) else None

@@ -1,4 +1,4 @@
-"""The paths of the files in a LeRobot v3.0 dataset, and of the files that episeek adds. All are POSIX and relative to the root."""
+"""The paths of files in a LeRobot v3.0 dataset and of files that episeek adds: POSIX paths relative to the dataset's root."""
 
 from typing import Final
 
@@ -22,22 +22,22 @@ SAMPLES_PATH: Final = f"{BYTE_INDEX_DIR}/samples.parquet"
 
 SOURCE_RECORD_DIR: Final = ".episeek"
 SOURCE_RECORD_PATH: Final = f"{SOURCE_RECORD_DIR}/source.json"
-"""The file that names the dataset from which an overlay was prepared.
+"""The file that records from which dataset an overlay was prepared. An overlay is the output of `episeek prepare`.
 
-Files in hidden folders are neither verified nor published.
+Its folder is hidden, and files in hidden folders are neither verified nor published.
 """
 RUN_RECORD_PATH: Final = f"{SOURCE_RECORD_DIR}/episeek-run.json"
-"""The file that describes the run that wrote a dataset: its options, versions, stages and costs."""
+"""The file that records the options, versions, stages and costs of the run that wrote a dataset."""
 REPAIRS_PATH: Final = f"{SOURCE_RECORD_DIR}/repairs.json"
-"""The file that lists the repairs made while this dataset was prepared, and the repairs that were refused."""
+"""The file that lists the repairs that were made while a dataset was prepared, and the repairs that were refused."""
 
 DEFAULT_DATA_PATH: Final = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 DEFAULT_VIDEO_PATH: Final = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 DEFAULT_VIDEO_FILES_SIZE_IN_MB: Final = 200
-"""Size in MB up to which LeRobot adds episodes to a video file, if `meta/info.json` gives no number."""
+"""Default of `video_files_size_in_mb` in `meta/info.json`: the size in MB up to which LeRobot adds episodes to a video file."""
 
 DEFAULT_CHUNKS_SIZE: Final = 1000
-"""Number of files in a chunk folder, if `meta/info.json` gives no number."""
+"""Default of `chunks_size` in `meta/info.json`: the number of files in a chunk folder."""
 
 JOURNAL_PATH: Final = f"{BYTE_INDEX_PARTIAL_DIR}/publication.json"
-"""The journal of a publication that is in progress (`episeek_pipelines.publish.store.journal`)."""
+"""The file that records a publication in progress, see `episeek_pipelines.publish.store.journal`."""

@@ -1,8 +1,8 @@
-"""LeRobot v3.0 metadata: the shape of `meta/info.json` and the columns of `meta/episodes`.
+"""The metadata of LeRobot v3.0 datasets: the entries of `meta/info.json` and the columns of `meta/episodes`.
 
-Three functions check `info.json`: `validate_info` lists every problem and never raises, `is_info` returns a bool, and
-`parse_info` returns a `DatasetInfo` or raises `InfoProblemsError` with all problems. Unknown keys are ignored, since LeRobot
-drops them when it next writes the file.
+Three functions check a parsed `info.json`. `validate_info` returns every problem and never raises an error. `is_info` returns a
+bool. `parse_info` returns a `DatasetInfo`, or raises `InfoProblemsError` with all problems. Unknown keys are ignored, because
+LeRobot drops them when it writes the file again.
 """
 
 import json
@@ -24,7 +24,7 @@ from episeek_schemas.layout import (
 SUPPORTED_MAJOR: Final = 3
 
 CODEBASE_VERSION: Final = f"v{SUPPORTED_MAJOR}.0"
-"""The `codebase_version` that LeRobot writes, and the name of the tag at which it reads a dataset on the Hub."""
+"""The `codebase_version` that LeRobot writes. On the Hub, it is also the name of the tag at which LeRobot reads a dataset."""
 
 # Columns of meta/episodes/chunk-*/file-*.parquet.
 EPISODE_INDEX: Final = "episode_index"
@@ -48,31 +48,35 @@ INDEX: Final = "index"
 TIMESTAMP: Final = "timestamp"
 TASK_INDEX: Final = "task_index"
 ACTION: Final = "action"
-"""The feature whose statistics may describe relative actions instead of the stored ones."""
+"""The feature `action`. Its statistics may describe relative actions instead of the stored actions."""
 STATE: Final = "observation.state"
 SUBTASK_INDEX: Final = "subtask_index"
-"""An optional feature: the row number of a subtask in meta/subtasks.parquet."""
+"""An optional feature. Its values are row numbers in `meta/subtasks.parquet`."""
 ROW_COLUMNS: Final = (EPISODE_INDEX, FRAME_INDEX, INDEX, TIMESTAMP, TASK_INDEX)
 
 LANGUAGE_PERSISTENT: Final = "language_persistent"
 LANGUAGE_EVENTS: Final = "language_events"
 LANGUAGE_COLUMNS: Final = (LANGUAGE_PERSISTENT, LANGUAGE_EVENTS)
-"""Language columns of data files, which LeRobot recognises by name, not by dtype."""
+"""Columns of data files with language. LeRobot recognises them by their names, not by the dtype."""
 
 DATA_FEATURES_KEY: Final = "huggingface"
-"""Key in the schema metadata of a data file. Its JSON value gives `datasets` the features of the columns."""
+"""Key in the schema metadata of a data file. Its value is JSON from which `datasets` reads the features of the columns."""
 
 # Column of meta/episodes with the list of an episode's task texts.
 TASKS: Final = "tasks"
 
 TASK_TEXT_COLUMNS: Final = ("__index_level_0__", "task")
-"""Columns of meta/tasks.parquet that may hold the text of a task: an unnamed pandas index, or an index or column "task"."""
+"""Columns of `meta/tasks.parquet` that may contain the text of a task.
+
+An unnamed pandas index is stored as `__index_level_0__`; an index or column may also be named `task`.
+"""
 
 OLD_DOCUMENTS: Final = ("meta/episodes.jsonl", "meta/tasks.jsonl", "meta/episodes_stats.jsonl")
 """Documents of LeRobot 2.x that version 3.0 has replaced by Parquet files."""
 
 VIDEO_INFO_KEYS: Final = ("info", "video_info")
-"""Keys of a feature under which its video encoding is described. LeRobot reads `info`; old versions wrote `video_info`."""
+"""Keys of a feature that may contain the description of its video encoding: `info`, or `video_info` from old versions of LeRobot.
+"""
 
 PATH_FIELDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
@@ -89,12 +93,12 @@ _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.\d+)?")
 
 
 def video_column(camera_key: str, field: str) -> str:
-    """Return the name of a camera's column in `meta/episodes`, for example `videos/observation.images.top/from_timestamp`."""
+    """Return the name of a column of `meta/episodes` for one camera, for example `videos/observation.images.top/from_timestamp`."""
     return f"videos/{camera_key}/{field}"
 
 
 def statistics_column(feature: str, statistic: str) -> str:
-    """Return the name of a column of `meta/episodes` with a statistic of each episode, for example `stats/action/min`."""
+    """Return the name of the column of `meta/episodes` with one statistic of one feature, for example `stats/action/min`."""
     return f"stats/{feature}/{statistic}"
 
 
@@ -106,20 +110,20 @@ def camera_of_column(column: str) -> str | None:
 
 
 def video_info(feature: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """Return the description of a feature's video encoding under one of `VIDEO_INFO_KEYS`; empty if it has none."""
+    """Return the description of a feature's video encoding at one of the `VIDEO_INFO_KEYS`, or an empty mapping if it has none."""
     info = feature.get(key)
     return info if isinstance(info, Mapping) else {}
 
 
 def is_depth(feature: Mapping[str, Any]) -> bool:
-    """Return whether a feature is declared to be a depth map, in any of the places where LeRobot looks for it."""
+    """Return whether a feature is declared to be a depth map, at any of the keys that LeRobot reads."""
     info, old = (video_info(feature, key) for key in VIDEO_INFO_KEYS)
     return bool(info.get("is_depth_map") or info.get("video.is_depth_map") or old.get("video.is_depth_map"))
 
 
 @dataclass(frozen=True, slots=True)
 class InfoProblem:
-    """One problem of `meta/info.json`: the key, what was found, and what was expected."""
+    """One problem of `meta/info.json`: its key, the value that was found, and a description of the expected value."""
 
     key: str
     found: str
@@ -127,7 +131,7 @@ class InfoProblem:
 
 
 class InfoProblemsError(ValueError):
-    """`meta/info.json` cannot be used; `problems` holds every reason."""
+    """`meta/info.json` cannot be used; `problems` lists every reason."""
 
     def __init__(self, problems: Sequence[InfoProblem]) -> None:
         super().__init__(tuple(problems))
@@ -138,7 +142,7 @@ class InfoProblemsError(ValueError):
 
 
 class DocumentError(ValueError):
-    """A document below meta/ is not a JSON object; `found` and `expected` are noun phrases."""
+    """A document below `meta/` is not a JSON object; `found` and `expected` are noun phrases for a message."""
 
     def __init__(self, found: str, expected: str) -> None:
         super().__init__(found, expected)
@@ -161,28 +165,32 @@ class DatasetInfo:
     data_path: str
     video_path: str | None
     video_keys: tuple[str, ...]
-    """Cameras stored as video, in the order of `features`: the position is the camera index."""
+    """Keys of the cameras that are stored as video, in the order of `features`. The position of a camera is its camera index."""
     image_keys: tuple[str, ...] = ()
-    """Cameras whose pictures are stored in the data files, in the order of `features`."""
+    """Keys of the cameras whose pictures are stored in the data files, in the order of `features`."""
     video_files_size_in_mb: float = DEFAULT_VIDEO_FILES_SIZE_IN_MB
-    """Size in MB up to which episodes are added to a video file."""
+    """The size in MB up to which LeRobot adds episodes to a video file."""
 
     def data_file(self, chunk_index: int, file_index: int) -> str:
-        """Return the relative path of a data file."""
+        """Return the path of the data file with these numbers, relative to the root of the dataset."""
         return self.data_path.format(chunk_index=chunk_index, file_index=file_index)
 
     def data_file_numbers(self, path: str) -> tuple[int, int] | None:
-        """Return the chunk_index and file_index of a data file, or None if the path does not match `data_path`."""
+        """Return the chunk_index and file_index in the path of a data file, or None if the path does not match `data_path`."""
         fields = _fields_of(self.data_path, path)
         return None if fields is None else (int(fields["chunk_index"]), int(fields["file_index"]))
 
     def video_camera(self, path: str) -> str | None:
-        """Return the camera key of a video file, or None if the path does not match `video_path`."""
+        """Return the camera key in the path of a video file, or None if the path does not match `video_path`."""
         fields = None if self.video_path is None else _fields_of(self.video_path, path)
         return None if fields is None else fields["video_key"]
 
     def video_file(self, camera_key: str, chunk_index: int, file_index: int) -> str:
-        """Return the relative path of a camera's video file."""
+        """Return the path of the video file of a camera with these numbers, relative to the root of the dataset.
+
+        Raises:
+            ValueError: The dataset has no `video_path`.
+        """
         if self.video_path is None:
             raise ValueError(f"{camera_key}: the dataset has no video_path")
         return self.video_path.format(video_key=camera_key, chunk_index=chunk_index, file_index=file_index)
@@ -195,7 +203,7 @@ def codebase_major(version: object) -> int | None:
 
 
 def image_keys(features: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the keys of the features whose pictures are stored in the data files, in order."""
+    """Return the keys of the features whose pictures are stored in the data files, in the order of `features`."""
     return tuple(
         key for key, feature in features.items() if isinstance(feature, Mapping) and feature.get("dtype") == "image"
     )
@@ -207,12 +215,12 @@ def video_keys(features: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def parse_document(data: bytes) -> dict[str, Any]:
-    """Return the JSON object in the bytes of `meta/info.json` or another document below meta/.
+    """Parse the bytes of `meta/info.json` or another document below `meta/`, and return the JSON object.
 
-    The bytes are decoded as UTF-8, as in LeRobot. From bytes, `json` would guess the encoding.
+    The bytes are decoded as UTF-8, as LeRobot does. `json.loads` would guess the encoding of bytes.
 
     Raises:
-        DocumentError: The bytes are not JSON, or not a JSON object.
+        DocumentError: The bytes are not JSON, or the JSON is not an object.
     """
     try:
         document = json.loads(data.decode("utf-8"))
@@ -224,7 +232,11 @@ def parse_document(data: bytes) -> dict[str, Any]:
 
 
 def with_slashes(document: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    r"""Return a parsed `meta/info.json` with `/` in its path templates, and the keys of those that had the `\` of Windows."""
+    r"""Replace `\` by `/` in the path templates of a parsed `meta/info.json`, since LeRobot on Windows may have written `\`.
+
+    Returns:
+        A copy of the document, and the keys of the templates that changed.
+    """
     changed: dict[str, str] = {}
     for key in PATH_FIELDS:
         template = document.get(key)
@@ -234,7 +246,7 @@ def with_slashes(document: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str
 
 
 def validate_info(document: object) -> list[InfoProblem]:
-    """Return every reason why a parsed `meta/info.json` cannot be used; an empty list if it can be used."""
+    """Return every reason why a parsed `meta/info.json` cannot be used, or an empty list if it can be used."""
     if not isinstance(document, Mapping):
         return [InfoProblem("(document)", type(document).__name__, "a JSON object")]
     problems = []
@@ -272,10 +284,10 @@ def is_info(document: object) -> TypeGuard[Mapping[str, Any]]:
 
 
 def parse_info(document: object) -> DatasetInfo:
-    """Return the usable part of a parsed `meta/info.json`.
+    """Return the entries of a parsed `meta/info.json` that episeek uses.
 
     Raises:
-        InfoProblemsError: The document cannot be used; the error holds every problem.
+        InfoProblemsError: The document cannot be used; the error lists every problem.
     """
     problems = validate_info(document)
     if problems or not isinstance(document, Mapping):
@@ -297,7 +309,7 @@ def parse_info(document: object) -> DatasetInfo:
 
 
 def _fields_of(template: str, path: str) -> dict[str, str] | None:
-    """Return the values of the placeholders for which a checked template gives the path, as text, or None if there are none."""
+    """Return the text of each placeholder of a valid path template in a path, or None if the path does not match the template."""
     pattern, seen = "", set[str]()
     for text, field, _, _ in Formatter().parse(template):
         pattern += re.escape(text)
@@ -314,7 +326,7 @@ def _fields_of(template: str, path: str) -> dict[str, str] | None:
 
 
 def _size_in_mb(value: object) -> float:
-    """Return a file size of meta/info.json in MB, or the default if the value is missing or impossible."""
+    """Return `video_files_size_in_mb` of `meta/info.json`, or the default if the value is missing or is not a positive number."""
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf:
         return value
     return DEFAULT_VIDEO_FILES_SIZE_IN_MB
@@ -334,7 +346,7 @@ def _is_template(template: object, fields: frozenset[str]) -> bool:
     try:
         parsed = [part[1:] for part in Formatter().parse(template) if part[1] is not None]
         if not all(_FORMAT_SPEC.fullmatch(spec or "") and not conversion for _, spec, conversion in parsed):
-            # a width of a billion, for example, would exhaust memory
+            # refuse a format such as a width of a billion, which would exhaust the memory
             return False
         used_fields = {name for name, _, _ in parsed}
         rendered = template.format(**dict.fromkeys(fields - {"video_key"}, 0), video_key="key")

@@ -1,8 +1,8 @@
-"""LeRobot v2.0 and v2.1 on disk: one Parquet file and one MP4 per camera for each episode, and documents of JSON lines.
+"""The files of LeRobot v2.0 and v2.1: one Parquet file and one MP4 per camera for each episode, and documents of JSON lines.
 
-The two differ only in their statistics: v2.1 has statistics of each episode, v2.0 of the whole dataset. `validate_info_v2` lists
-every problem of a `meta/info.json`. `info_as_v3` converts it to version 3.0 without moving files: the path templates of version 3.0
-can give the paths of version 2.x if the number of a file is the number of its episode.
+The two versions differ only in their statistics: v2.1 has statistics of each episode, and v2.0 of the whole dataset.
+`validate_info_v2` returns every problem of a `meta/info.json`. `info_as_v3` converts a `meta/info.json` to version 3.0 for files
+that keep their paths: the path templates of version 3.0 can describe these paths, with the number of the episode as `file_index`.
 """
 
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ MAJOR: Final = 2
 EPISODES_PATH: Final = "meta/episodes.jsonl"
 TASKS_PATH: Final = "meta/tasks.jsonl"
 EPISODE_STATISTICS_PATH: Final = "meta/episodes_stats.jsonl"
-"""The file with the statistics of each episode, in version 2.1."""
+"""The file of version 2.1 with the statistics of each episode."""
 STATISTICS_PATH: Final = "meta/stats.json"
-"""The file with the statistics of the dataset, in version 2.0. Version 3.0 has the same file."""
+"""The file of version 2.0 with the statistics of the whole dataset. Version 3.0 has the same file."""
 
 DOCUMENTS: Final = (EPISODES_PATH, TASKS_PATH, EPISODE_STATISTICS_PATH, STATISTICS_PATH)
-"""The documents beside `meta/info.json`."""
+"""Paths of the documents below `meta/` other than `meta/info.json`."""
 
 EPISODE_INDEX: Final = "episode_index"
 LENGTH: Final = "length"
@@ -33,7 +33,7 @@ TASK: Final = "task"
 STATISTICS: Final = "stats"
 
 DEFAULT_CHUNKS_SIZE: Final = 1000
-"""Number of episodes in a chunk folder, if `meta/info.json` gives no number."""
+"""Default of `chunks_size` in `meta/info.json`: the number of episodes in a chunk folder."""
 
 _V3_FIELDS: Final[Mapping[str, str]] = MappingProxyType(
     {"episode_chunk": "chunk_index", "episode_index": "file_index", "video_key": "video_key"}
@@ -45,25 +45,25 @@ _TEMPLATES: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     }
 )
 _GONE: Final = frozenset({"total_chunks", "total_videos"})
-"""Keys of `meta/info.json` that version 3.0 does not have."""
+"""Keys of `meta/info.json` that version 3.0 has removed."""
 
 _SIZES: Final[Mapping[str, int]] = MappingProxyType({"data_files_size_in_mb": 100, "video_files_size_in_mb": 200})
-"""Keys that version 3.0 adds, with LeRobot's defaults: the sizes at which a recording begins a new file."""
+"""Keys that version 3.0 has added, with LeRobot's defaults: the size in MB at which a recording begins a new file."""
 
 
 def is_v2(document: Mapping[str, Any]) -> bool:
-    """Return whether a parsed `meta/info.json` is of version 2.0 or 2.1."""
+    """Return whether a parsed `meta/info.json` declares a version 2.x."""
     return lerobot.codebase_major(document.get("codebase_version")) == MAJOR
 
 
 def has_episode_statistics(document: Mapping[str, Any]) -> bool:
-    """Return whether the version of a parsed `meta/info.json` has statistics of each episode, as from 2.1 on."""
+    """Return whether the version in a parsed `meta/info.json` has statistics of each episode: every version except 2.0."""
     version = str(document.get("codebase_version", ""))
     return version.lstrip("v").split(".")[:2] != ["2", "0"]
 
 
 def validate_info_v2(document: Mapping[str, Any]) -> list[InfoProblem]:
-    """Return every reason why a parsed `meta/info.json` of version 2.x cannot be used; an empty list if it can be used."""
+    """Return every reason why a parsed `meta/info.json` of version 2.x cannot be used, or an empty list if it can be used."""
     problems = []
     if not is_v2(document):
         problems.append(InfoProblem("codebase_version", repr(document.get("codebase_version"))[:80], "version 2.x"))
@@ -85,9 +85,9 @@ def validate_info_v2(document: Mapping[str, Any]) -> list[InfoProblem]:
 
 
 def info_as_v3(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a usable `meta/info.json` of version 2.x converted to version 3.0, with templates that give the same paths.
+    """Convert a valid `meta/info.json` of version 2.x to version 3.0, with path templates that give the same paths, and return it.
 
-    Features other than videos get the frame rate, as LeRobot writes them. Totals, splits and unknown keys do not change.
+    Features other than videos get the entry `fps`, as in files that LeRobot writes. Totals, splits and unknown keys do not change.
     """
     kept = {key: value for key, value in document.items() if key not in _GONE}
     features = {
@@ -103,7 +103,7 @@ def info_as_v3(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fields(template: object) -> frozenset[str]:
-    """Return the placeholders of a path template; empty if the value is not a template."""
+    """Return the names of the placeholders in a path template, or an empty set if the value is not a template."""
     try:
         return frozenset(name for _, name, _, _ in Formatter().parse(str(template)) if name is not None)
     except ValueError:
@@ -111,7 +111,7 @@ def _fields(template: object) -> frozenset[str]:
 
 
 def _as_v3(template: str) -> str:
-    """Return a path template of version 2.x with the names that version 3.0 gives its fields."""
+    """Return a path template of version 2.x with the placeholders of version 3.0, for example `file_index` for `episode_index`."""
     parts = []
     for text, name, spec, conversion in Formatter().parse(template):
         parts.append(text.replace("{", "{{").replace("}", "}}"))
