@@ -1,22 +1,24 @@
 """Align all episodes of a video file with its frames at once.
 
-An alignment gives each episode its first frame. The cost of an alignment is the sum of its contradictions to the evidence.
-Dynamic programming over a few possible first frames of each episode finds the cheapest alignment. An episode is certain if
-every alignment with another first frame costs more by at least `MARGIN`, and uncertain otherwise.
+An alignment gives each episode its first frame. Each contradiction to the evidence has a cost, and the cost of an alignment is
+the sum of these costs. Dynamic programming over a few possible first frames of each episode finds the cheapest alignment. An
+episode is uncertain if an alignment with another first frame costs at most `MARGIN` more, and certain otherwise.
 
 The kinds of evidence, and the cost of contradicting each:
 
 - declared seconds: the seconds from one start to the next differ from the number of frames between them (`jump_cost`: rounding
   is free, one wrong duration costs `_JUMP`), or an episode's declared end fits neither its length nor the next start (`_END`);
-- lengths: frames are missing between two starts or before the end of the file (`_MISSING` where the seconds say the same,
-  `_MISSING_UNDECLARED`, `_CUT`), or frames belong to no episode (`_UNCLAIMED`, which is cheap: recordings are trimmed);
+- lengths: frames are missing from an episode (`_MISSING` if the declared seconds also lack them, otherwise `_MISSING_UNDECLARED`
+  before the next start and `_CUT` before the end of the file), or frames belong to no episode (`_UNCLAIMED`, which is cheap
+  because recordings are trimmed);
 - encoder starts: LeRobot encodes each episode by itself. A stream that begins within an episode therefore costs `_STRADDLE`, and
   an episode after the first that begins neither with a stream nor with a sync sample costs `_INSIDE`. In a file that was encoded
-  as one stream, encoder starts say nothing about episodes, and cost nothing. Where the encoder left no marks, a sync sample that
-  comes earlier than the usual distance may begin a stream. To begin an episode at a sync sample at the usual distance costs `_DUE`.
+  as one stream, encoder starts say nothing about episodes, and cost nothing. If the encoder left no marks, a sync sample may begin
+  a stream if it follows the previous one at less than the usual distance. An episode that begins at any other sync sample costs
+  `_DUE`.
 
-One fault of the metadata costs 8 to 20. An alignment that needs one fault less than every other is therefore certain, and an
-alignment that only replaces a fault by another of the same size is not.
+One fault of the metadata costs 8 to 20. An alignment that assumes one fault fewer than every other is therefore certain. If two
+alignments assume different faults of the same cost, the episode is uncertain.
 """
 
 from dataclasses import dataclass
@@ -36,11 +38,11 @@ MARGIN: Final = 4.0
 
 _ROUNDING_FRAMES = 0.25
 _JUMP_FRAMES = 0.75
-"""A difference in frames between declared seconds and the file: rounding up to the first bound, a fault from the second bound
-on.
+"""A difference of up to `_ROUNDING_FRAMES` frames between the declared seconds and the file counts as rounding. A difference of
+`_JUMP_FRAMES` frames or more counts as a fault.
 """
 _SEVERAL_FRAMES = 8
-"""Cost for each frame of a longer jump: the longer a jump is, the less likely it is an error of the seconds."""
+"""A jump costs 1 more for each frame beyond this number: the longer a jump is, the less likely it is an error of the seconds."""
 
 _JUMP = 8.0
 _LONGEST_JUMP = 20.0
@@ -61,21 +63,21 @@ _NEAR_STARTS = 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """The frames of a file and its declared episodes. Arrays of frames have shape [frames], the others [episodes]."""
+    """The frames of a file and its declared episodes. `is_sync` and `marks` have shape [frames], the other arrays [episodes]."""
 
     is_sync: BoolArray
     marks: Int8Array
-    """Marks of the encoder for each frame, from `encoder_starts`."""
+    """The encoder's mark of each frame, from `encoder_starts`."""
     begin: Float64Array
-    """Declared starts, frames from the file's first one."""
+    """Declared starts of the episodes, in frames from the file's first frame."""
     end: Float64Array
     length: Int64Array
     delay: float
-    """Frames from time 0 to the file's first frame: more than 0 where no edit list takes back the delay of reordering.
+    """Number of frames from time 0 to the file's first frame: more than 0 if no edit list takes back the delay of reordering.
     The declared seconds may count from time 0 or from the first frame.
     """
     possible: list[Int64Array]
-    """Further frames to try as the first frame of each episode, besides those that the evidence suggests."""
+    """For each episode, frames to try as its first frame, besides the frames that the other evidence suggests."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,7 +86,7 @@ class Alignment:
 
     first: Int64Array
     other: Int64Array
-    """First frame of an uncertain episode by the second reading; -1 for a certain episode."""
+    """First frame of an uncertain episode in the second reading of the evidence; -1 for a certain episode."""
     cost: float
 
 
@@ -98,7 +100,7 @@ def jump_cost(difference: npt.ArrayLike) -> Float64Array:
 
 
 def align(evidence: Evidence) -> Alignment:
-    """Return the cheapest alignment of at least one episode with at least one frame. Never raises."""
+    """Return the cheapest alignment. The evidence has to contain at least one episode and one frame. Never raises."""
     count = len(evidence.length)
     streams = _Streams.of(evidence)
     places = [_places(evidence, streams, row) for row in range(count)]
@@ -131,25 +133,28 @@ def align(evidence: Evidence) -> Alignment:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Streams:
-    """Where a file's streams begin, from sync samples and encoder marks. Arrays have shape [frames + 1] and end with False."""
+    """The frames at which a file's streams begin, from its sync samples and the encoder's marks.
+
+    The boolean arrays have shape [frames + 1] and end with False.
+    """
 
     starts: Int64Array
-    """Whether the encoder's mark says that a stream begins at the frame."""
+    """Frames at which a stream begins according to the encoder's marks, ascending."""
     early: Int64Array
-    """Whether a stream begins at the frame by its mark, or may begin there: at a sync sample that comes earlier than the usual
-    distance.
+    """Frames at which a stream begins or may begin, ascending: `starts` or, in a file without marks, the sync samples that follow
+    the previous one at less than the usual distance.
     """
     sync: Int64Array
-    """Whether the frame is a sync sample."""
+    """Frames that are sync samples, ascending."""
     is_early: BoolArray
     is_inside: BoolArray
-    """Whether an episode that began at the frame would begin within a stream."""
+    """For each frame, whether an episode that begins there begins within a stream."""
     inside_cost: float
     """The cost of an episode that begins within a stream."""
 
     @classmethod
     def of(cls, evidence: Evidence) -> "_Streams":
-        """Return the streams of a file as its sync samples and marks show them."""
+        """Return the streams that the sync samples and marks of a file show."""
         starts = np.flatnonzero(evidence.marks == STARTS)
         sync = np.flatnonzero(evidence.is_sync)
         early = starts
@@ -163,7 +168,7 @@ class _Streams:
 
 
 def _places(evidence: Evidence, streams: _Streams, row: int) -> Int64Array:
-    """Return the possible first frames of an episode: ascending, at least one."""
+    """Return the possible first frames of an episode, at least one, in ascending order."""
     frame_count = len(evidence.is_sync)
     around = int(np.clip(np.rint(evidence.begin[row]), 0, frame_count - 1))
     wanted = [*evidence.possible[row].tolist(), around]
@@ -173,7 +178,7 @@ def _places(evidence: Evidence, streams: _Streams, row: int) -> Int64Array:
     if len(streams.starts) == len(evidence.length):
         wanted.append(int(streams.starts[row]))
     places = np.unique(np.array(wanted, np.int64))
-    # an episode may lie after the end of the file, all of it
+    # all frames of an episode may lie after the end of the file
     places = places[(places >= 0) & (places <= frame_count)]
     return places if len(places) else np.array([around], np.int64)
 
@@ -219,14 +224,14 @@ def _cost_of_last(evidence: Evidence, place: Int64Array) -> Float64Array:
 
 
 def _step_cost(evidence: Evidence, streams: _Streams, row: int, before: Int64Array, place: Int64Array) -> Float64Array:
-    """Return the cost of each pair of first frames, of the episode before and of this one; shape [before, place]."""
+    """Return the cost of each pair of first frames, one of episode `row - 1` and one of episode `row`; shape [before, place]."""
     length = int(evidence.length[row - 1])
     declared = float(evidence.begin[row] - evidence.begin[row - 1])
     span = float(evidence.end[row - 1] - evidence.begin[row - 1])
     step = place[None, :] - before[:, None]
     cost = jump_cost(declared - step)
     is_declared = cost < _JUMP
-    # seconds that were computed from lengths are off by all of a discarded take
+    # seconds that were computed from lengths leave out all frames of a discarded take
     is_early = streams.is_early[place][None, :]
     cost = np.where(is_early, np.minimum(cost, _JUMP), cost)
     ends = (np.abs(span - length) <= _JUMP_FRAMES) | (np.abs(span - step) <= _JUMP_FRAMES)

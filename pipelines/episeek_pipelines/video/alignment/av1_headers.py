@@ -11,7 +11,7 @@ _SELECT = 2
 
 @dataclass(frozen=True, slots=True)
 class SequenceHeader:
-    """The fields of a sequence header that decide at which bit of a frame header `order_hint` is."""
+    """The fields of a sequence header that determine the position of `order_hint` in a frame header."""
 
     order_hint_bits: int
     has_frame_id: bool
@@ -20,8 +20,9 @@ class SequenceHeader:
 
     @classmethod
     def parse(cls, unit: bytes) -> "SequenceHeader | None":
-        """Return the fields of a sequence header, or None for a stream without order hints, a still picture or a header with
-        timing_info.
+        """Return the fields of a sequence header.
+
+        The result is None for a damaged header, a header with timing_info, a still picture and a stream without order hints.
         """
         try:
             return cls._parse(BitReader(unit))
@@ -33,7 +34,7 @@ class SequenceHeader:
         bits.u(3)
         is_still, is_reduced = bits.u(1), bits.u(1)
         if is_still or is_reduced or bits.u(1):
-            # timing_info moves fields of the frame header, too
+            # timing_info also moves fields of the frame header
             return None
         has_display_delay = bits.u(1)
         for _ in range(bits.u(5) + 1):
@@ -60,7 +61,7 @@ class SequenceHeader:
 
 
 def order_hint(unit: bytes, sequence: SequenceHeader) -> int | None:
-    """Return the `order_hint` of a shown keyframe, or None for any other frame."""
+    """Return the `order_hint` of a shown keyframe. The result is None for other frames, damaged ones and frames with an id."""
     bits = BitReader(unit)
     try:
         shows_existing, kind, is_shown = bits.u(1), bits.u(2), bits.u(1)

@@ -7,16 +7,16 @@ import numpy as np
 from episeek_pipelines.video.alignment.align import BoolArray, Float64Array, Int64Array
 
 ROUNDING_FRAMES = 0.25
-"""Greatest error of one episode's seconds, in frames, where the seconds are lengths divided by the dataset's rate."""
+"""Greatest error of one episode's seconds, in frames, if the seconds are lengths divided by the dataset's rate."""
 
 AGREEMENT_FRAMES = 0.5
-"""Greatest distance, in frames, of a declared second from the frame that it means."""
+"""Greatest distance, in frames, between a declared second and the frame that it refers to."""
 
 DRIFT_STEP_FRAMES = 0.75
 """Greatest error, in frames, that float sums and rounded durations add from one episode boundary to the next."""
 
 _SEVERAL_FRAMES = 8
-"""Declared seconds that miss their episode by at most so many frames count as an error of the seconds, not as another episode's."""
+"""Seconds that miss their episode by more than this many frames count as the seconds of another file or episode."""
 
 _FAR_SECONDS = 1e9
 """Declared seconds are clipped to this bound, which lies outside any file."""
@@ -37,9 +37,9 @@ class Boundaries:
 
     @property
     def gap(self) -> Float64Array:
-        """Number of frames between each episode and the one before it.
+        """Number of frames from the end of the previous episode to the start of each episode.
 
-        For the first episode they count from the start of the file.
+        For the first episode, the frames are counted from the start of the file.
         """
         gap: Float64Array = self.begin - np.concatenate([[0.0], self.end[:-1]])
         return gap
@@ -48,7 +48,9 @@ class Boundaries:
 def by_file_times(
     seconds: Float64Array, stop: float, from_timestamp: Float64Array, to_timestamp: Float64Array, *, fps: float
 ) -> Boundaries:
-    """Return the declared seconds in frames, converted by the times of the file's frames, and by its mean rate outside the file.
+    """Return the declared seconds in frames, converted with the times of the file's frames.
+
+    Seconds before the first frame and after the last one are converted with the file's mean rate.
 
     Args:
         seconds: Presentation times of the frames, ascending, shape [frames].
@@ -74,14 +76,15 @@ def by_file_times(
 
 
 def by_rate(start: float, from_timestamp: Float64Array, to_timestamp: Float64Array, *, fps: float) -> Boundaries:
-    """Return the declared seconds in frames, converted by the dataset's rate: the seconds may be lengths divided by this rate."""
+    """Return the declared seconds in frames, converted with the dataset's rate, from which some writers compute the seconds."""
     begin, end = ((np.clip(x, -_FAR_SECONDS, _FAR_SECONDS) - start) * fps for x in (from_timestamp, to_timestamp))
     return Boundaries(begin, end)
 
 
 def walk(declared: Boundaries, length: Int64Array) -> Int64Array:
-    """Return the first frame of each episode, found by adding the differences of the seconds in whole frames from the file's
-    start.
+    """Return the first frame of each episode according to the gaps and spans of the declared seconds.
+
+    Each gap and each span is rounded to whole frames, and those before the episode are added up.
     """
     gap, span = declared.gap, declared.span
     held = np.where(np.abs(span - length) <= AGREEMENT_FRAMES, length, np.rint(span).astype(np.int64))
@@ -90,9 +93,10 @@ def walk(declared: Boundaries, length: Int64Array) -> Int64Array:
 
 
 def drifts(declared: Boundaries, length: Int64Array, step_frames: float) -> bool:
-    """Return whether the seconds repeat the lengths, one episode after the other, apart from small errors that add up.
+    """Return whether the seconds repeat the lengths, one episode after the other.
 
-    The first start may lie before the file's first frame, whose time is late where no edit list takes back the delay of reordering.
+    Each boundary may add an error of up to `step_frames` frames. The first start may lie before the file's first frame, because the
+    frame's time is late if no edit list takes back the delay of reordering.
     """
     gap = declared.gap
     steps = np.concatenate([np.maximum(gap[:1], 0), gap[1:], declared.span - length])
@@ -102,7 +106,7 @@ def drifts(declared: Boundaries, length: Int64Array, step_frames: float) -> bool
 def jumps(declared: Boundaries, first: Int64Array, delay: float) -> Float64Array:
     """Return by how many frames the error of each declared start differs from the error of the start before it.
 
-    The first start is compared with the start of the file and with time 0, and the smaller difference counts.
+    The first start is compared with the start of the file and with time 0. The smaller difference counts.
     """
     moved = declared.begin - first
     beyond: Float64Array = np.diff(moved, prepend=0.0)
@@ -113,7 +117,7 @@ def jumps(declared: Boundaries, first: Int64Array, delay: float) -> Float64Array
 def is_displaced(
     declared: Boundaries, first: Int64Array, length: Int64Array, surplus: Int64Array, delay: float
 ) -> BoolArray:
-    """Return whether each episode's seconds are those of other frames, by more than drift explains.
+    """Return, for each episode, whether its seconds belong to other frames, by more than drift explains.
 
     Between two jumps, drift may hide missing or surplus frames, so the episodes between them count as displaced as well.
     """
@@ -131,7 +135,10 @@ def is_displaced(
 
 
 def is_beside(declared: Boundaries, first: Int64Array, length: Int64Array, delay: float) -> BoolArray:
-    """Return whether each episode's seconds cover none of its frames and jump far, so that they mean another file or episode."""
+    """Return, for each episode, whether its seconds jump far and cover none of its frames.
+
+    Such seconds belong to another file or episode.
+    """
     jump = np.abs(jumps(declared, first, delay))
     far = np.maximum(jump, np.append(jump[1:], 0.0)) > _SEVERAL_FRAMES + AGREEMENT_FRAMES
     beside: BoolArray = far & ((declared.end <= first) | (declared.begin >= first + length))
@@ -139,7 +146,7 @@ def is_beside(declared: Boundaries, first: Int64Array, length: Int64Array, delay
 
 
 def is_nowhere(declared: Boundaries, length: Int64Array, frame_count: int) -> BoolArray:
-    """Return whether each episode's seconds are empty or lie far outside the file, so that they mean no frame of it."""
+    """Return, for each episode, whether its seconds are empty or lie far outside the file, so that they cover no frame."""
     far = (declared.begin > frame_count + _SEVERAL_FRAMES) | (declared.end < -_SEVERAL_FRAMES)
     nowhere: BoolArray = (far | (declared.span <= 0)) & (length > 0)
     return nowhere

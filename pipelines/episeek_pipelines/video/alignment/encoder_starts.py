@@ -1,14 +1,14 @@
-"""Find the sync samples at which an encoder started: LeRobot encodes each episode by itself and joins the streams.
+"""Find the sync samples at which an encoder started. LeRobot encodes each episode by itself and joins the streams.
 
-Encoders leave marks in the first bytes of a sync sample. A mark tells whether the sample begins a stream or continues one:
+Encoders leave marks in the first bytes of a sync sample. A mark shows whether the sample begins a stream or continues one:
 
 - AV1 (AV1 specification, 5.9.2): SVT-AV1 counts pictures from the start of its stream in `order_hint`, across keyframes. A
   keyframe whose hint is 0 begins a stream, or comes a multiple of 2^OrderHintBits pictures after one.
 - H.264: x264 writes a message with its own UUID into the first picture of a stream, and only there (ITU-T H.264, D.2.7).
 - HEVC (ITU-T H.265, 7.4.2.2): x265 with open GOPs begins a stream with an IDR picture; its later keyframes are CRA pictures.
 
-If no sync sample of a file continues a stream, the marks do not tell one stream from several, and all are unknown. Samples that
-are no sync samples continue a stream.
+If no sync sample of a file continues a stream, the marks cannot distinguish one stream from several, and every frame counts as
+unknown. Samples that are not sync samples continue a stream.
 """
 
 from collections.abc import Callable
@@ -37,14 +37,14 @@ CONTINUES: Final = -1
 """The frame continues a stream."""
 
 Look = Callable[[int, SampleBytes], Any]
-"""A function that reads one sample, given its position and bytes, as `SampleReader.map` takes it."""
+"""A function for `SampleReader.map`. It takes the position and the bytes of a sample, and returns what it read from the sample."""
 
 _FRAME_HEADER_BYTES = 8
-"""Bytes of the header of an AV1 frame that hold its order hint."""
+"""Number of bytes at the start of an AV1 frame header that contain its order hint."""
 _MESSAGE_BYTES = 64
-"""Bytes of an H.264 message that hold its UUID."""
+"""Number of bytes at the start of an H.264 SEI unit that are searched for a UUID."""
 _MOST_STORE_SAMPLES = 256
-"""Greatest number of sync samples that are read from a file in a store: each may cost a request."""
+"""Greatest number of sync samples that are read from a file in a store, where each may cost a request."""
 
 _X264_MESSAGE = bytes.fromhex("dc45e9bde6d948b7962cd820d923eeef")
 _H264_SLICES, _H264_SEI = (1, 2, 5), 6
@@ -56,8 +56,8 @@ _HEVC_SLICES = 32
 def encoder_starts(source: ByteSource, path: str, table: SampleTable, wanted: Int64Array) -> Int8Array:
     """Return `STARTS`, `CONTINUES` or `UNKNOWN` for each presented frame, in presentation order.
 
-    All sync samples of a local file are read, a few hundred bytes of each. In a file in a store only the sync samples at the
-    frames `wanted` are read, and none if these are too many.
+    Of a local file, a few hundred bytes of every sync sample are read. Of a file in a store, only sync samples at frame 0 and at
+    the frames `wanted` are read. If these are more than 256, none is read, and every frame is `UNKNOWN`.
 
     Raises:
         ReadError: The file cannot be read.
@@ -83,8 +83,9 @@ def encoder_starts(source: ByteSource, path: str, table: SampleTable, wanted: In
 
 def _look_at_av1(table: SampleTable) -> Look:
     def look(position: int, sample: SampleBytes) -> tuple[list[SequenceHeader | None], bytes]:
-        """Return the sequence headers before the first frame of a sample, None for each that cannot be read, and the start of
-        the frame.
+        """Return the sequence headers before a sample's first frame, and the first bytes of the frame.
+
+        Sequence headers that cannot be used are None.
         """
         headers = []
         for kind, _, payload, stop in open_bitstream_units(sample):
@@ -117,7 +118,7 @@ def _look_at_hevc(table: SampleTable) -> Look:
     length_bytes = _length_bytes(table)
 
     def look(position: int, sample: SampleBytes) -> int | None:
-        """Return the type of the first NAL unit of a sample that holds a slice."""
+        """Return the type of the first NAL unit in a sample that holds a slice, or None if no unit holds one."""
         kinds = (unit.head(1)[0] >> 1 & 63 for unit in nal_units(sample, length_bytes))
         return next((kind for kind in kinds if kind < _HEVC_SLICES), None)
 
@@ -125,7 +126,7 @@ def _look_at_hevc(table: SampleTable) -> Look:
 
 
 def _length_bytes(table: SampleTable) -> int:
-    """Return the bytes of a NAL unit's length field, from avcC (ISO/IEC 14496-15, 5.3.3.1) or hvcC (8.3.3.1)."""
+    """Return the size in bytes of a NAL unit's length field, from avcC or hvcC (ISO/IEC 14496-15, 5.3.3.1 and 8.3.3.1)."""
     found = decoder_configuration(table.sample_description, ("avcC", "hvcC"), where="a stsd box")
     position = 4 if found is not None and found[0] == "avcC" else 21
     return (found[1][position] & 3) + 1 if found is not None and len(found[1]) > position else 4
@@ -136,7 +137,8 @@ def _av1_marks(
 ) -> list[int]:
     """Return the mark of each sync sample from its order hint.
 
-    Where all sync samples are read, a hint that neither is 0 nor continues the previous sample's count gives `UNKNOWN`.
+    A hint of 0 gives `STARTS`, unless it also continues the count from the previous sync sample, which gives `UNKNOWN`. Any other
+    hint gives `CONTINUES`. If all sync samples were read, it has to continue the count, and gives `UNKNOWN` if it does not.
     """
     sequence: SequenceHeader | None = None
     marks = []

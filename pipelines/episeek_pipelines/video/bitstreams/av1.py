@@ -1,8 +1,8 @@
-"""AV1 samples: shown key frames, and sequence headers.
+"""Read AV1 samples: shown key frames and sequence headers.
 
-Decoding starts at a temporal unit whose first frame is a shown key frame (AV1 specification, 7.6.1). After a hidden key frame,
-which a later frame shows, the frames between the two may refer to earlier frames. Decoders take the sequence header from the
-samples alone: FFmpeg with libdav1d does not hand over the one in av1C.
+Decoding starts at a temporal unit whose first frame is a shown key frame (AV1 specification, 7.6.1). It does not start at a hidden
+key frame: until a later frame shows the hidden one, frames may refer to earlier frames. Decoders take the sequence header only from
+the samples, because FFmpeg does not pass the sequence header in av1C to libdav1d.
 """
 
 from collections.abc import Iterator
@@ -21,8 +21,8 @@ _MAX_UNITS = 1 << 10
 class Av1(PlainUnits):
     """The rules of AV1 for samples of one sample entry.
 
-    The flags of the file's header are trusted if av1C holds a sequence header, as encoders and muxers of recordings write it. By
-    the standard a sync sample is then a shown key frame with its own sequence header (AV1-ISOBMFF, 2.4).
+    The sync flags in the file's header are trusted if av1C contains a sequence header, as encoders and muxers of recordings write
+    it. The standard demands that a sync sample is a shown key frame with its own sequence header (AV1-ISOBMFF, 2.4).
 
     Args:
         configuration: The payload of the entry's av1C box; empty if the entry has none.
@@ -39,7 +39,8 @@ class Av1(PlainUnits):
             if kind == SEQUENCE_HEADER:
                 before.append(Unit("sequence header", 0, sample.read(start, stop)))
             elif kind in (FRAME_HEADER, FRAME):
-                # show_existing_frame, frame_type and show_frame, which the header of a still picture lacks (5.9.2)
+                # show_existing_frame, frame_type and show_frame; the header of a still picture lacks these fields
+                # (AV1 specification, 5.9.2)
                 is_still = bool(before) and _is_still(before[-1].data)
                 bits = BitReader(sample.read(payload, payload + 1) or b"\xff")
                 is_start = is_still or (not bits.u(1) and bits.u(2) == _KEY_FRAME and bits.u(1) == 1)
@@ -48,7 +49,10 @@ class Av1(PlainUnits):
 
 
 def open_bitstream_units(sample: SampleBytes) -> Iterator[tuple[int, int, int, int]]:
-    """Yield the type, start, payload start and end of each open bitstream unit of a sample, in bytes (5.3)."""
+    """Yield the type, start, payload start and end of each open bitstream unit of a sample (AV1 specification, 5.3).
+
+    Positions are in bytes from the start of the sample.
+    """
     position = 0
     for _ in range(_MAX_UNITS):
         if position >= sample.size:
@@ -66,7 +70,7 @@ def open_bitstream_units(sample: SampleBytes) -> Iterator[tuple[int, int, int, i
 
 
 def _leb128(data: bytes) -> tuple[int, int]:
-    """Return the leb128 number at the start of some bytes, and the number of bytes that it takes (4.10.5)."""
+    """Return the leb128 number at the start of some bytes, and its size in bytes (AV1 specification, 4.10.5)."""
     value = 0
     for position, byte in enumerate(data[:8]):
         value |= (byte & 127) << 7 * position
@@ -76,7 +80,7 @@ def _leb128(data: bytes) -> tuple[int, int]:
 
 
 def _is_still(unit: bytes) -> bool:
-    """Return the flag reduced_still_picture_header of a sequence header unit (5.5.1)."""
+    """Return the flag reduced_still_picture_header of a sequence header unit (AV1 specification, 5.5.1)."""
     position = 1 + (unit[0] >> 2 & 1)
     if unit[0] >> 1 & 1:
         position += _leb128(unit[position:])[1]

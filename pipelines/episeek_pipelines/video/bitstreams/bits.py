@@ -1,4 +1,4 @@
-"""Read the bits of a syntax structure: fixed-length and exponential Golomb codes. Remove and add emulation prevention bytes."""
+"""Read the bits of a syntax structure, and remove or add emulation prevention bytes."""
 
 
 class BitsEndError(ValueError):
@@ -6,7 +6,7 @@ class BitsEndError(ValueError):
 
 
 class BitReader:
-    """Reads fields from bytes, the highest bit first. Every method raises `BitsEndError` at the end of the bytes."""
+    """Reads fields from bytes, the highest bit first. Methods raise `BitsEndError` if a field reaches past the end of the bytes."""
 
     __slots__ = ("_bits", "_left")
 
@@ -15,14 +15,14 @@ class BitReader:
         self._left = 8 * len(data)
 
     def u(self, count: int) -> int:
-        """Return an unsigned number of `count` bits."""
+        """Read the next `count` bits and return them as an unsigned number."""
         self._left -= count
         if self._left < 0:
             raise BitsEndError("end of the bits")
         return self._bits >> self._left & ((1 << count) - 1)
 
     def ue(self) -> int:
-        """Return an unsigned number in exponential Golomb code (ITU-T H.264 and H.265, 9.1)."""
+        """Read and return an unsigned number in exponential Golomb code (ITU-T H.264, 9.1; ITU-T H.265, 9.2)."""
         zeros = 0
         while not self.u(1):
             zeros += 1

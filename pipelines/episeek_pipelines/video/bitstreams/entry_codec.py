@@ -24,7 +24,7 @@ MPEG1_OBJECT = 0x6A
 _MPEG2_OBJECTS = (*range(0x60, 0x66), MPEG1_OBJECT)
 _JPEG_OBJECT = 0x6C
 _INTRA_ONLY_OBJECTS = (0x6D, 0x6E)
-"""objectTypeIndication of esds (ISO/IEC 14496-1, 7.2.6.6; the last two are PNG and JPEG 2000)."""
+"""Values of objectTypeIndication in esds for PNG and JPEG 2000 (ISO/IEC 14496-1, 7.2.6.6)."""
 
 _MPEG2_TYPES = ("mp1v", "mp2v", "mpg1", "mpg2", "m1v ", "m2v1", "mpeg")
 _MPEG2_FAMILIES = tuple(
@@ -44,7 +44,7 @@ _PARSERS: dict[str, Callable[[], Codec]] = {
     "mp4v": lambda: Mpeg4(b""),
     **dict.fromkeys((*_MPEG2_TYPES, *_MPEG2_FAMILIES), lambda: Mpeg2(b"")),
 }
-"""Codec rules of entries that need no decoder configuration. Their NAL units have start codes."""
+"""Codec rules for samples of entries without a decoder configuration, by entry type. Their NAL units have start codes."""
 
 
 def codec_of_entry(stsd: bytes, description_index: int, codec: str, *, where: str) -> Codec | None:
@@ -52,7 +52,7 @@ def codec_of_entry(stsd: bytes, description_index: int, codec: str, *, where: st
 
     Args:
         stsd: The whole stsd box.
-        description_index: The entry, from 1.
+        description_index: Number of the entry in the box, from 1.
         codec: Type of the entry, four characters.
         where: The file, for messages.
 
@@ -77,11 +77,11 @@ def codec_of_entry(stsd: bytes, description_index: int, codec: str, *, where: st
 
 
 def is_intra_only(stsd: bytes, description_index: int, codec: str, *, where: str) -> bool:
-    """Return whether a sample entry is of a codec in which every picture is coded by itself.
+    """Return whether the codec of a sample entry codes every picture by itself.
 
     Args:
         stsd: The whole stsd box.
-        description_index: The entry, from 1.
+        description_index: Number of the entry in the box, from 1.
         codec: Type of the entry, four characters.
         where: The file, for messages.
 
@@ -97,7 +97,7 @@ def is_intra_only(stsd: bytes, description_index: int, codec: str, *, where: str
 
 
 def _of_descriptor(descriptors: bytes) -> Codec | None:
-    """Return the codec rules that an ES_Descriptor asks for, or None (ISO/IEC 14496-1, 7.2.6.5)."""
+    """Return the codec rules for an ES_Descriptor, or None for a codec without rules (ISO/IEC 14496-1, 7.2.6.5)."""
     place, configuration = _decoder_config(descriptors)
     object_type = -1 if place is None else descriptors[place]
     if object_type == _MPEG4_OBJECT:
@@ -113,7 +113,10 @@ def object_type_place(descriptors: bytes) -> int | None:
 
 
 def _decoder_config(data: bytes) -> tuple[int | None, bytes]:
-    """Return the byte offset of objectTypeIndication (7.2.6.6) or None, and DecoderSpecificInfo (7.2.6.7) or empty bytes."""
+    """Return the byte offset of objectTypeIndication, and DecoderSpecificInfo (ISO/IEC 14496-1, 7.2.6.6 and 7.2.6.7).
+
+    A missing objectTypeIndication gives None, and a missing DecoderSpecificInfo gives empty bytes.
+    """
     place: int | None = None
     position = 0
     while position + 2 <= len(data):
@@ -125,7 +128,7 @@ def _decoder_config(data: bytes) -> tuple[int | None, bytes]:
             if not byte & 128:
                 break
         if tag == 3 and position + 3 <= len(data):
-            # the stream's id, and flags of what follows it: a stream it depends on, a URL, a clock
+            # the id of the stream, then flags for optional fields: the stream on which it depends, a URL, and a clock
             flags = data[position + 2]
             position += 3 + 2 * (flags >> 7)
             if flags >> 6 & 1 and position < len(data):

@@ -1,11 +1,11 @@
 """Read H.264 samples (ITU-T H.264): IDR pictures, recovery points, parameter sets in samples, and the encoder's version.
 
-Decoding starts at an IDR picture, and at a recovery point (D.2.8) whose pictures are intra, exact, and right at once: with
-`recovery_frame_cnt` 0 and `exact_match_flag` 1. Decoding does not start at the gradual recovery points of intra refresh, nor at an
-intra picture without a recovery point, since later pictures may refer to pictures before it.
+Decoding starts at an IDR picture, and at an intra picture with a recovery point from which all pictures are exact at once: its
+`recovery_frame_cnt` is 0 and its `exact_match_flag` is 1 (D.2.8). Decoding does not start at the gradual recovery points of intra
+refresh, nor at an intra picture without a recovery point, since later pictures may refer to pictures before it.
 
-FFmpeg decodes 4:4:4 streams of x264 before build 151, and all streams of x264 before build 34, in a way of their own. It takes the
-build from a message that x264 writes into the first sample of a stream.
+FFmpeg has special rules for 4:4:4 streams of x264 before build 151, and for all streams of x264 before build 34. It takes the build
+from a message that x264 writes into the first sample of a stream.
 """
 
 import re
@@ -26,14 +26,14 @@ _SLICE, _IDR, _SEI, _SPS, _PPS = 1, 5, 6, 7, 8
 _PICTURES = range(_SLICE, _IDR + 1)
 _USER_DATA, _RECOVERY_POINT = 5, 6
 _I_SLICES = (2, 4)
-"""slice_type modulo 5 of I and SI slices (7.4.3)."""
+"""Values of slice_type modulo 5 for I and SI slices (ITU-T H.264, 7.4.3)."""
 
 _X264_UUID = bytes.fromhex("dc45e9bde6d948b7962cd820d923eeef")
 _X264_BUILD = re.compile(rb"x264 - core (\d+)")
 _FIRST_USUAL_BUILD, _FIRST_USUAL_444_BUILD = 34, 151
 
 _MAX_SEI_BYTES = 1 << 16
-"""SEI messages of up to this many bytes are read as a whole."""
+"""SEI units of more than this many bytes are not read."""
 
 
 class H264(ParameterSets):
@@ -41,7 +41,7 @@ class H264(ParameterSets):
 
     Args:
         configuration: The payload of the entry's avcC box; None if samples have start codes.
-        entry_type: The type of the sample entry; if it is not given, samples may hold parameter sets.
+        entry_type: The type of the sample entry. If it is empty, samples may contain parameter sets.
     """
 
     nal_kinds = NalKinds(0, 0, 31, frozenset({_SEI, _SPS, _PPS}), _PICTURES)
@@ -111,7 +111,7 @@ class H264(ParameterSets):
             state[unit.kind, unit.number] = (unit,)
 
     def relevant(self, state: State) -> Mapping[tuple[str, int], tuple[Unit, ...]]:
-        """Return the state, without the encoder's version if no decoder decides anything by it."""
+        """Return the state. The encoder's version is left out unless decoders have special rules for it."""
         if ("version", 0) not in state:
             return state
         build = state["version", 0][0].refers_to
@@ -121,7 +121,7 @@ class H264(ParameterSets):
         return {key: units for key, units in state.items() if key != ("version", 0)}
 
     def is_portable(self, unit: Unit) -> bool:
-        """Return whether the unit is a parameter set; the encoder's version takes effect only where the encoder wrote it."""
+        """Return True for a parameter set, and False for the encoder's version: it has an effect only where the encoder wrote it."""
         return unit.kind != "version"
 
 
@@ -133,7 +133,7 @@ def _is_exact_recovery(pictures: list[NalUnit], messages: list[tuple[int, bytes]
 
 
 def _is_exact_at_once(recovery_point: bytes) -> bool:
-    """Return whether all pictures from a recovery point on are exact, given the payload of its message (D.1.8)."""
+    """Return whether all pictures from a recovery point on are exact, given the payload of its message (ITU-T H.264, D.1.8)."""
     bits = BitReader(recovery_point)
     try:
         return bits.ue() == 0 and bits.u(1) == 1
@@ -144,7 +144,7 @@ def _is_exact_at_once(recovery_point: bytes) -> bool:
 def _is_intra(pictures: list[NalUnit]) -> bool:
     """Return whether all slices of the first picture are intra.
 
-    If the sample holds two fields, only the first field is checked: the second may refer to it (7.3.3).
+    If the sample holds two fields, only the first field is checked. The second field may refer to it (ITU-T H.264, 7.3.3).
     """
     for position, nal in enumerate(pictures):
         bits = BitReader(without_emulation_prevention(nal.head(16)[1:]))
@@ -163,7 +163,7 @@ def _is_intra(pictures: list[NalUnit]) -> bool:
 
 
 def _messages(nal: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the type and the payload of each message of an SEI unit (7.3.2.3.1)."""
+    """Yield the type and the payload of each message of an SEI unit (ITU-T H.264, 7.3.2.3.1)."""
     data = without_emulation_prevention(nal[1:])
     position = 0
     while position + 2 < len(data):
@@ -182,7 +182,7 @@ def _messages(nal: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _version(payload: bytes) -> Unit:
-    """Return a unit that holds the version of x264 from a message, and nothing else of the message."""
+    """Return a unit with the version of x264 from a message, and without the rest of the message."""
     found = _X264_BUILD.search(payload[:64])
     build = int(found[1]) if found else 0
     text = _X264_UUID + b"x264 - core %d" % build
@@ -191,7 +191,7 @@ def _version(payload: bytes) -> Unit:
 
 
 def _unit(nal: bytes) -> Unit | None:
-    """Return the parameter set in a NAL unit, or None for another NAL unit or a damaged one, which decoders ignore."""
+    """Return the parameter set in a NAL unit, or None for a NAL unit of another type and for a damaged one."""
     kind = nal[0] & 31
     bits = BitReader(without_emulation_prevention(nal[1:64]))
     try:

@@ -1,7 +1,7 @@
-"""Read from H.264 slices when their pictures are shown, and whether they are fields (ITU-T H.264, 7.3.2.1.1, 7.3.3, 8.2.1).
+"""Read the display order of pictures from H.264 slice headers, and whether they are fields (ITU-T H.264, 7.3.2.1.1, 7.3.3, 8.2.1).
 
-Only picture order counts of type 0 are read, which encoders with B-pictures write. Pictures with the other types are assumed to be
-stored in the order in which they are shown.
+Only picture order counts of type 0 are read, which encoders with B-pictures write. Pictures with another type of picture order
+count are assumed to be stored in the order in which they are shown.
 """
 
 from collections.abc import Mapping
@@ -12,15 +12,15 @@ from episeek_pipelines.video.bitstreams.sample import Unit
 
 _IDR = 5
 _B_SLICE = 1
-"""slice_type modulo 5 (7.4.3)."""
+"""Value of slice_type modulo 5 for B slices (ITU-T H.264, 7.4.3)."""
 
 CHROMA_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
-"""profile_idc of sequence parameter sets that hold chroma_format_idc."""
+"""Values of profile_idc in sequence parameter sets that contain chroma_format_idc (ITU-T H.264, 7.3.2.1.1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """The fields of a slice header that tell when its picture is shown, and whether it is a field."""
+    """The fields of a slice header that give the display order of its picture, and whether the picture is a field."""
 
     is_idr: bool
     is_b: bool
@@ -46,8 +46,8 @@ def read_slice(nal: bytes, units: Mapping[tuple[str, int], tuple[Unit, ...]]) ->
     """Return the fields of a slice header, or None if its parameter sets are missing or damaged.
 
     Args:
-        nal: The start of the NAL unit, 32 bytes or all of it.
-        units: Parameter sets in force, by kind and id. A picture parameter set comes after the sequence parameter set it refers to.
+        nal: The first 32 bytes of the NAL unit, or all bytes of a shorter one.
+        units: Parameter sets in force, by kind and id. The tuple of a picture parameter set starts with its sequence parameter set.
     """
     bits = BitReader(without_emulation_prevention(nal[1:]))
     is_idr = nal[0] & 31 == _IDR
@@ -123,7 +123,7 @@ def _skip_scaling_list(bits: BitReader, size: int) -> None:
 def later_than(one: Slice, other: Slice) -> bool:
     """Return whether `one` is shown after `other`.
 
-    Picture order counts wrap around, so the two have to be less than half of their range apart.
+    Picture order counts wrap around, so the two counts have to be less than half of their range apart.
     """
     assert one.order_count is not None
     assert other.order_count is not None

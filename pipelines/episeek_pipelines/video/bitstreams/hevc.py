@@ -14,14 +14,15 @@ from episeek_pipelines.video.bitstreams.sample import State, Unit
 
 _IRAP = range(16, 24)
 _RESETS = range(16, 21)
-"""Types of BLA and IDR pictures. Their leading pictures are skipped or refer to no earlier picture (8.1.3)."""
+"""NAL unit types of BLA and IDR pictures. Decoders skip leading pictures of these that need earlier pictures.
+
+See ITU-T H.265, 8.1.3.
+"""
 _RASL = (8, 9)
 _VPS, _SPS, _PPS = 32, 33, 34
 _KINDS = {_VPS: "vps", _SPS: "sps", _PPS: "pps"}
 _LENGTH_FIELD = 21
-"""Position of the byte of hvcC whose lowest two bits hold the size of a length field in bytes, minus 1 (ISO/IEC 14496-15,
-8.3.3.1).
-"""
+"""Offset of a byte in hvcC. Its lowest two bits are the size in bytes of a length field, minus 1 (ISO/IEC 14496-15, 8.3.3.1)."""
 
 
 class Hevc(LayeredSets):
@@ -29,7 +30,7 @@ class Hevc(LayeredSets):
 
     Args:
         configuration: The payload of the entry's hvcC box; None if samples have start codes.
-        entry_type: The type of the sample entry; if it is not given, samples may hold parameter sets.
+        entry_type: The type of the sample entry. If it is empty, samples may contain parameter sets.
     """
 
     nal_kinds = NalKinds(0, 1, 63, frozenset(_KINDS), range(32))
@@ -57,21 +58,27 @@ class Hevc(LayeredSets):
         return tuple(unit for data in found if len(data) > 2 and (unit := self.unit_of(data)))
 
     def apply(self, state: State, unit: Unit) -> None:
-        """Put a unit in force. If its contents are new, the units that refer to it are dropped."""
+        """Put a unit in force. Units that refer to a different unit of this kind and id are dropped.
+
+        A parameter set that refers to a missing set is ignored.
+        """
         known = state.get((unit.kind, unit.number))
         if known is not None and known[0].data == unit.data:
             return
         if known is not None:
             self.drop_dependents(state, unit)
         base = {"sps": "vps", "pps": "sps"}.get(unit.kind)
-        # the lowest two layers are what a decoder checks when it meets a set
+        # a decoder reads a set only if the set to which it refers is in force
         if base is not None and (base, unit.refers_to) not in state:
             return
         state[unit.kind, unit.number] = (unit,)
 
     @staticmethod
     def unit_of(nal: bytes) -> Unit | None:
-        """Return the parameter set in a NAL unit (7.3.2), or None for another NAL unit or a damaged one, which decoders ignore."""
+        """Return the parameter set in a NAL unit, or None for a NAL unit of another type and for a damaged one.
+
+        The syntax is that of ITU-T H.265, 7.3.2.
+        """
         kind = _KINDS.get(nal[0] >> 1 & 63)
         payload = without_emulation_prevention(nal[2:256])
         bits = BitReader(payload)
@@ -93,7 +100,7 @@ class Hevc(LayeredSets):
 
 
 def _skip_profile_tier_level(bits: BitReader, layers: int) -> None:
-    """Skip profile_tier_level (7.3.3), which describes `layers` sub-layers besides the first."""
+    """Skip profile_tier_level (ITU-T H.265, 7.3.3), which describes `layers` sub-layers besides the first."""
     bits.u(96)
     if not layers:
         return

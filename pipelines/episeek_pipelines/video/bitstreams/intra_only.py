@@ -57,4 +57,4 @@ _DV: Final = (
 _AVC_INTRA: Final = ("AVin", *(f"ai{rate}{form}" for rate in "51" for form in "pq2356"))
 
 INTRA_ONLY: Final = frozenset({*_UNCOMPRESSED, *_STILL_PICTURES, *_PRODUCTION, *_DV, *_AVC_INTRA})
-"""Types of sample entries, four characters."""
+"""Types of sample entries whose codec codes every picture by itself, four characters each."""

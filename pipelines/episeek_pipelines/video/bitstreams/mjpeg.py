@@ -10,7 +10,10 @@ from episeek_pipelines.video.bitstreams.sample import PlainUnits, SampleBytes, S
 _SOI, _HUFFMAN, _SCAN, _QUANTISATION = 0xD8, 0xC4, 0xDA, 0xDB
 _WITHOUT_LENGTH = frozenset({0x01, _SOI, *range(0xD0, 0xD8)})
 _USUAL_HUFFMAN_TABLES = frozenset({"9fb04cb1a8076318", "af48d4f608dfb682", "f27ce9b718f91cd4", "8cf60aa835f8474b"})
-"""First 16 hex digits of the SHA-256 of each Huffman table in K.3.3 with its class and id. Cameras use these for all pictures."""
+"""First 16 hex digits of the SHA-256 of each Huffman table in ITU-T T.81, K.3.3, with its class and id.
+
+Cameras use these tables for all pictures.
+"""
 
 _MAX_SEGMENTS = 1 << 10
 
@@ -46,16 +49,16 @@ class Mjpeg(PlainUnits):
         return SampleContent(has_scan, tuple(units))
 
     def is_portable(self, unit: Unit) -> bool:
-        """Return whether the unit is a table that also serves other pictures, unlike a Huffman table made for its own picture."""
+        """Return whether the table can be used for other pictures. A Huffman table that was made for one picture cannot."""
         return unit.kind != "huffman" or hashlib.sha256(unit.data[4:]).hexdigest()[:16] in _USUAL_HUFFMAN_TABLES
 
     def encode(self, units: tuple[Unit, ...]) -> bytes:
-        """Return the tables as an abbreviated stream that holds nothing else (B.5)."""
+        """Return the tables as an abbreviated stream without a picture (ITU-T T.81, B.5)."""
         return bytes((0xFF, _SOI)) + b"".join(unit.data for unit in units)
 
 
 def _tables(marker: int, payload: bytes) -> list[Unit]:
-    """Return the tables of a marker segment, each as a segment of its own (B.2.4.1, B.2.4.2)."""
+    """Return the tables of a marker segment, each as a separate segment (ITU-T T.81, B.2.4.1 and B.2.4.2)."""
     kind = "quantisation" if marker == _QUANTISATION else "huffman"
     units = []
     position = 0
@@ -65,7 +68,7 @@ def _tables(marker: int, payload: bytes) -> list[Unit]:
         size = 65 + 64 * (number >> 4) if marker == _QUANTISATION else 17 + sum(values)
         table = payload[position : position + size]
         segment = bytes((0xFF, marker)) + (2 + len(table)).to_bytes(2, "big") + table
-        # precision is not part of the id of a quantisation table
+        # the upper four bits of the byte are the table's precision, which is not part of its id
         units.append(Unit(kind, number & 15 if marker == _QUANTISATION else number, segment))
         position += size
     return units

@@ -1,4 +1,4 @@
-"""Read MPEG-1 and MPEG-2 samples (ISO/IEC 11172-2, 13818-2): I-pictures, sequence headers and quantiser matrices in samples."""
+"""Read MPEG-1 and MPEG-2 samples (ISO/IEC 11172-2 and 13818-2): I-pictures, sequence headers and quantiser matrices."""
 
 from episeek_pipelines.video.bitstreams import start_codes
 from episeek_pipelines.video.bitstreams.sample import PlainUnits, SampleBytes, SampleContent, State, Unit
@@ -30,7 +30,7 @@ class Mpeg2(PlainUnits):
         return SampleContent(_coding_type(picture) == _INTRA, _units(found), after if picture else ())
 
     def is_b_picture(self, sample: SampleBytes) -> bool:
-        """Return whether the sample's picture is a B-picture, which is shown before a picture that is stored before it.
+        """Return whether the sample's picture is a B-picture, which is shown before a picture that is stored earlier.
 
         Raises:
             MissingBytesError: More of the sample has to be read.
@@ -39,26 +39,26 @@ class Mpeg2(PlainUnits):
         return bool(found) and found[-1][0] == _PICTURE and _coding_type(found[-1][1]) == _BIDIRECTIONAL
 
     def apply(self, state: State, unit: Unit) -> None:
-        """Put a unit in force. A sequence header replaces the matrices of earlier extensions (6.3.11)."""
+        """Put a unit in force. A sequence header also removes the matrices of earlier extensions (ISO/IEC 13818-2, 6.3.11)."""
         if unit.kind == "sequence":
             state.clear()
         super().apply(state, unit)
 
 
 def _coding_type(picture: bytes) -> int | None:
-    """Return picture_coding_type, which follows the 10 bits of temporal_reference (6.2.3), or None for an incomplete header."""
+    """Return picture_coding_type (ISO/IEC 13818-2, 6.2.3), or None for an incomplete header."""
     return picture[5] >> 3 & 7 if len(picture) > 5 else None
 
 
 def picture_header(sample: SampleBytes) -> bytes:
-    """Return the first bytes of a sample's first picture, which hold its header and extensions."""
+    """Return the first bytes of a sample's first picture, which contain its header and extensions; empty without a picture."""
     head = sample.read(0, min(sample.size, 1 << 10))
     start = head.find(b"\0\0\1\0")
     return head[start + 4 :] if start >= 0 else b""
 
 
 def _units(parts: list[tuple[int, bytes]]) -> tuple[Unit, ...]:
-    """Return the sequence header with its extensions as one unit, and each extension of matrices as another."""
+    """Return the sequence header with its extensions as one unit, and each quantiser matrix extension as a separate unit."""
     units: list[Unit] = []
     header = b""
     for code, data in parts:

@@ -1,7 +1,7 @@
 """Read MPEG-4 part 2 samples (ISO/IEC 14496-2): I-VOPs, headers in samples, and the encoder's name.
 
-Decoding starts at an I-VOP. Decoders use the headers of the sample entry (esds) and those in samples. They decode the streams of
-some encoders in a way of its own, and recognise these encoders from the user data beside the headers.
+Decoding starts at an I-VOP. Decoders use the headers in the sample entry (esds) and in samples. They have special rules for the
+streams of some encoders, and recognise these encoders from the user data beside the headers.
 """
 
 import re
@@ -36,7 +36,7 @@ class Mpeg4(PlainUnits):
         return SampleContent(_coding_type(picture) == _INTRA, _units(found))
 
     def is_b_picture(self, sample: SampleBytes) -> bool:
-        """Return whether the sample's picture is a B-VOP, which is shown before a picture that is stored before it.
+        """Return whether the sample's picture is a B-VOP, which is shown before a picture that is stored earlier.
 
         Raises:
             MissingBytesError: More of the sample has to be read.
@@ -46,12 +46,12 @@ class Mpeg4(PlainUnits):
 
 
 def _coding_type(picture: bytes) -> int | None:
-    """Return vop_coding_type (6.2.5), or None for an incomplete header."""
+    """Return vop_coding_type (ISO/IEC 14496-2, 6.2.5), or None for an incomplete header."""
     return picture[4] >> 6 if len(picture) > 4 else None
 
 
 def _units(parts: list[tuple[int, bytes]]) -> tuple[Unit, ...]:
-    """Return the headers with everything before them as one unit, and the user data of each known encoder as another."""
+    """Return the headers as one unit, and the user data of each known encoder as a separate unit."""
     units = []
     header = b""
     for code, data in parts:

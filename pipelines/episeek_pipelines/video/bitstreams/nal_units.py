@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from episeek_pipelines.video.bitstreams.sample import SampleBytes
 
 MAX_HEADER_BYTES = 2
-"""Bytes of the longest header of a NAL unit."""
+"""Size in bytes of the longest header of a NAL unit."""
 
 _PEEK_BYTES = 24
-"""Bytes of a unit that are read first: its length field and the start of a slice header."""
+"""Number of bytes of a unit that are read first: its length field and the start of a slice header."""
 
 MAX_UNITS = 1 << 12
-"""Greatest number of units of one sample that are inspected: no encoder writes as many."""
+"""Greatest number of units of one sample that are inspected. No encoder writes as many."""
 
 
 @dataclass(frozen=True, slots=True)
 class NalKinds:
-    """The place of nal_unit_type in the header of a NAL unit, and the types that matter."""
+    """The position of nal_unit_type in the header of a NAL unit, and the types that are inspected."""
 
     header_byte: int
-    """The byte of the header that holds the type."""
+    """Index of the header byte that contains the type."""
     shift: int
     mask: int
     units: frozenset[int]
@@ -45,7 +45,7 @@ class NalUnit:
     stop: int
 
     def head(self, count: int) -> bytes:
-        """Return the first `count` bytes of the unit, or all if it is shorter."""
+        """Return the first `count` bytes of the unit, or all bytes of a shorter unit."""
         return self.sample.read(self.start, min(self.start + count, self.stop))
 
     def data(self) -> bytes:
@@ -58,7 +58,7 @@ def nal_units(sample: SampleBytes, length_bytes: int) -> Iterator[NalUnit]:
 
     Args:
         sample: The sample.
-        length_bytes: Bytes of a length field, 1 to 4; 0 for start codes.
+        length_bytes: Size of a length field in bytes, 1 to 4; 0 if units follow start codes.
 
     Raises:
         MissingBytesError: More of the sample has to be read.
@@ -85,7 +85,7 @@ def _between_start_codes(sample: SampleBytes) -> Iterator[NalUnit]:
         start = code + 3
         code = data.find(b"\0\0\1", start)
         stop = sample.size if code < 0 else code
-        # zeros before a start code belong to it
+        # zeros before a start code are part of the start code
         while stop > start and not data[stop - 1]:
             stop -= 1
         if stop > start:
@@ -93,7 +93,7 @@ def _between_start_codes(sample: SampleBytes) -> Iterator[NalUnit]:
 
 
 def framed(units: list[bytes], length_bytes: int) -> bytes:
-    """Return NAL units joined as samples hold them, each after its length field or start code."""
+    """Return NAL units joined as in a sample, each after its length field or start code."""
     if not length_bytes:
         return b"".join(b"\0\0\0\1" + unit for unit in units)
     return b"".join(len(unit).to_bytes(length_bytes, "big") + unit for unit in units)

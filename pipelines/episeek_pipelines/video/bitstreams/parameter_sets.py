@@ -9,10 +9,10 @@ from episeek_pipelines.video.bitstreams.nal_units import MAX_HEADER_BYTES, NalKi
 from episeek_pipelines.video.bitstreams.sample import SampleBytes, SampleContent, State, Unit
 
 _SETS_IN_ENTRY = frozenset({"avc1", "avc2", "dva1", "hvc1", "hvc2", "dvh1", "vvc1"})
-"""Types of sample entries that hold all parameter sets, so that samples hold none (ISO/IEC 14496-15)."""
+"""Types of sample entries that contain all parameter sets, so that samples contain none (ISO/IEC 14496-15)."""
 
 _NOT_REPEATED = re.compile(rb"x265 .*\bno-repeat-headers\b", re.DOTALL)
-"""The text in hvcC by which x265 says that it writes parameter sets once. FFmpeg writes the type hev1 in any case."""
+"""The text in hvcC with which x265 says that it writes parameter sets only once. FFmpeg writes the entry type hev1 in any case."""
 
 
 class ParameterSets(ABC):
@@ -20,7 +20,7 @@ class ParameterSets(ABC):
 
     Args:
         configuration: The payload of the entry's avcC, hvcC or vvcC box; None if samples have start codes.
-        length_bytes: Bytes of a NAL unit's length field; 0 for start codes.
+        length_bytes: Size of a NAL unit's length field in bytes; 0 if units follow start codes.
         entry_type: The type of the sample entry.
     """
 
@@ -36,7 +36,7 @@ class ParameterSets(ABC):
 
     @property
     def is_entry_complete(self) -> bool:
-        """Whether the sample entry holds all parameter sets, by its type or by the encoder's own text."""
+        """Whether the sample entry contains all parameter sets, according to its type or to the encoder's text in it."""
         says_so = self._has_sets_by_type or _NOT_REPEATED.search(self._configuration) is not None
         return bool(self.length_bytes) and says_so and {"sps", "pps"} <= {unit.kind for unit in self.entry_units()}
 
@@ -53,15 +53,15 @@ class ParameterSets(ABC):
         """Put a unit in force. See `Codec.apply`."""
 
     def relevant(self, state: State) -> Mapping[tuple[str, int], tuple[Unit, ...]]:
-        """Return the state: all of it matters."""
+        """Return the whole state: pictures depend on all of its units."""
         return state
 
     def is_portable(self, unit: Unit) -> bool:
-        """Return that the unit can be put before any sample."""
+        """Return True: the unit can be put before any sample."""
         return True
 
     def encode(self, units: tuple[Unit, ...]) -> bytes:
-        """Return units as they lie in samples."""
+        """Return units in the form that samples have, each after its length field or start code."""
         return framed([unit.data for unit in units], self.length_bytes)
 
 
@@ -71,21 +71,21 @@ class LayeredSets(ParameterSets):
     """
 
     starts: ClassVar[Collection[int]]
-    """Types of pictures at which decoding can start."""
+    """NAL unit types of pictures at which decoding can start."""
     resets: ClassVar[Collection[int]]
-    """Types of pictures after which nothing earlier matters: their leading pictures are skipped or refer to no earlier picture."""
+    """NAL unit types of pictures after which decoders need no earlier picture, not even for leading pictures."""
     skipped: ClassVar[Collection[int]]
-    """Types of leading pictures that decoders skip if decoding starts at the picture that they lead."""
+    """NAL unit types of leading pictures that decoders skip if decoding starts at the picture that they lead."""
     dependents: ClassVar[Mapping[str, str]]
-    """For each kind of parameter set, the kind that refers to it."""
+    """For each kind of parameter set, the kind of the sets that refer to it."""
 
     @staticmethod
     @abstractmethod
     def unit_of(nal: bytes) -> Unit | None:
-        """Return the parameter set in a NAL unit, or None for another NAL unit or a damaged one, which decoders ignore."""
+        """Return the parameter set in a NAL unit, or None for a NAL unit of another type and for a damaged one."""
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
-        """Return what is found in a sample. See `Codec.inspect`."""
+        """Return the content of a sample. A picture's NAL unit type says whether decoding can start. See `Codec.inspect`."""
         before: list[Unit] = []
         after: list[Unit] = []
         picture: int | None = None

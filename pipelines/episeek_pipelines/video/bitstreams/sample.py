@@ -1,4 +1,4 @@
-"""Values that all codecs share: the bytes of a sample that were read, and the content that a codec's rules find in them."""
+"""Classes that all codecs share: the bytes of a sample that were read, and the content that a codec's rules find in them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ class MissingBytesError(Exception):
 
 
 class SampleBytes:
-    """The bytes of one sample, of which some have been read."""
+    """The bytes of one sample that have been read so far."""
 
     __slots__ = ("_pieces", "size")
 
     def __init__(self, size: int, first: bytes = b"") -> None:
         self.size = size
-        """Bytes of the whole sample."""
+        """Size of the whole sample in bytes."""
         self._pieces = [(0, first)] if first else []
 
     def add(self, start: int, data: bytes) -> None:
@@ -32,7 +32,7 @@ class SampleBytes:
         """Return the bytes `[start, stop)`, or fewer at the end of the sample.
 
         Raises:
-            MissingBytesError: They have not been read.
+            MissingBytesError: Some of these bytes have not been read.
         """
         stop = min(stop, self.size)
         if start >= stop:
@@ -45,15 +45,15 @@ class SampleBytes:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A part of a stream that stays in force until another one replaces it: a parameter set, a header, a table."""
+    """A part of a stream that stays in force until another unit replaces it: a parameter set, a header or a table."""
 
     kind: str
     number: int
     """Id of the unit among the units of its kind."""
     data: bytes
-    """The unit itself, without a length field or start code where the codec has these."""
+    """The bytes of the unit. A NAL unit is without its length field or start code."""
     refers_to: int = 0
-    """Id of the unit that this one refers to, in codecs whose units refer to one another."""
+    """Id of the unit to which this unit refers; 0 in codecs whose units do not refer to one another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +61,13 @@ class SampleContent:
     """The content of one sample: whether decoding can start at it, and the units that it holds."""
 
     is_start: bool
-    """Whether a decoder that starts here, with all units in force, decodes this and all later pictures right."""
+    """Whether a decoder that starts here, with all units in force, correctly decodes this picture and all later ones."""
     before: tuple[Unit, ...] = ()
     """Units before the sample's first picture, in order."""
     after: tuple[Unit, ...] = ()
     """Units after the start of the sample's first picture, in order."""
     is_skipped: bool = False
-    """Whether decoders skip the picture if they start at the last start before it."""
+    """Whether decoders skip the sample's picture if they begin at the last start before it."""
     is_clean_start: bool = False
     """Whether every picture that follows in decode order is also shown later."""
     is_reset: bool = False
@@ -75,19 +75,23 @@ class SampleContent:
 
 
 State = dict[tuple[str, int], tuple[Unit, ...]]
-"""Units in force, by kind and id. Each comes after the units that it referred to when it was decoded."""
+"""The units in force, by kind and id.
+
+Each tuple ends with the unit itself. Before it are the units to which it referred when it was decoded.
+"""
 
 
 class Codec(Protocol):
-    """The rules of one codec, for samples of one sample entry. "Decoders" are those of FFmpeg."""
+    """The rules of one codec, for samples of one sample entry. "Decoders" means the decoders of FFmpeg."""
 
     starts_reset: bool
     """Whether every start resets decoding. If not, `SampleContent.is_reset` says which starts do."""
     is_header_trusted: bool
-    """Whether a header that flags some samples as sync samples, and not all, is trusted for files in a store."""
+    """Whether the sync flags in the header of a file in a store are trusted, if they mark some samples and not all."""
     damage_without_units: str
-    """Words for the damage of a sample that needs units which are not portable; empty if it can be decoded after earlier
-    samples.
+    """The end of a message "found sample N ..." about a sample that needs units which are not portable.
+
+    It is empty if the sample can be decoded after earlier samples.
     """
 
     def entry_units(self) -> tuple[Unit, ...]:
@@ -103,7 +107,7 @@ class Codec(Protocol):
         ...
 
     def apply(self, state: State, unit: Unit) -> None:
-        """Put a unit in force, as decoders do when they meet it."""
+        """Put a unit in force, as decoders do when they read it."""
         ...
 
     def relevant(self, state: State) -> Mapping[tuple[str, int], tuple[Unit, ...]]:
@@ -111,7 +115,7 @@ class Codec(Protocol):
         ...
 
     def is_portable(self, unit: Unit) -> bool:
-        """Return whether the unit can be put before another sample, with the same effect as in its own sample."""
+        """Return whether the unit has the same effect before another sample as in its own sample."""
         ...
 
     def encode(self, units: tuple[Unit, ...]) -> bytes:
@@ -120,14 +124,14 @@ class Codec(Protocol):
 
 
 class PlainUnits:
-    """The rules that codecs share in which a unit replaces only the unit of its own kind and id."""
+    """The rules that are common to codecs in which a unit replaces only the unit of the same kind and id."""
 
     starts_reset = True
     is_header_trusted = False
     damage_without_units = ""
 
     def entry_units(self) -> tuple[Unit, ...]:
-        """Return nothing: decoders take nothing from the sample entry."""
+        """Return an empty tuple: decoders take no units from the sample entry."""
         return ()
 
     def apply(self, state: State, unit: Unit) -> None:
@@ -135,11 +139,11 @@ class PlainUnits:
         state[unit.kind, unit.number] = (unit,)
 
     def relevant(self, state: State) -> Mapping[tuple[str, int], tuple[Unit, ...]]:
-        """Return the state: all of it matters."""
+        """Return the whole state: pictures depend on all of its units."""
         return state
 
     def is_portable(self, unit: Unit) -> bool:
-        """Return that the unit can be put before any sample."""
+        """Return True: the unit can be put before any sample."""
         return True
 
     def encode(self, units: tuple[Unit, ...]) -> bytes:

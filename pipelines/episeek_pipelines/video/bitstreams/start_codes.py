@@ -6,13 +6,13 @@ from episeek_pipelines.video.bitstreams.sample import SampleBytes
 
 _FIRST_BYTES = 1 << 8
 MAX_HEADER_BYTES = 1 << 16
-"""Number of bytes in which the headers before a picture are searched for."""
+"""Number of bytes at the start of a sample that are searched for headers and a picture."""
 
 
 def parts(sample: SampleBytes, *, until: int) -> Iterator[tuple[int, bytes]]:
-    """Yield each part of a sample up to and with the first part of code `until`, as its code and its bytes with the start code.
+    """Yield the code and the bytes of each part of a sample, up to and including the first part with the code `until`.
 
-    The last part is cut at 16 bytes.
+    The bytes include the start code. The part with the code `until` is cut to 16 bytes.
 
     Raises:
         MissingBytesError: More of the sample has to be read.
@@ -27,9 +27,9 @@ def parts(sample: SampleBytes, *, until: int) -> Iterator[tuple[int, bytes]]:
 
 
 def split(data: bytes, *, until: int = -1) -> Iterator[tuple[int, bytes]]:
-    """Yield the parts of some bytes as their codes and their bytes with the start code.
+    """Yield the code and the bytes of each part of `data`. The bytes include the start code.
 
-    The part of code `until` is the last, cut at 16 bytes.
+    A part with the code `until` is the last one, and is cut to 16 bytes.
     """
     start = data.find(b"\0\0\1")
     while 0 <= start < len(data) - 3:

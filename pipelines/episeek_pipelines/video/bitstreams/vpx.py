@@ -1,4 +1,4 @@
-"""Find the key frames of VP8 and VP9. After a key frame, decoders need nothing from earlier samples, so no sample carries units."""
+"""Find the key frames of VP8 and VP9. After a key frame, decoders need nothing from earlier samples."""
 
 from episeek_pipelines.video.bitstreams.bits import BitReader, BitsEndError
 from episeek_pipelines.video.bitstreams.sample import PlainUnits, SampleBytes, SampleContent
@@ -8,7 +8,7 @@ class Vp8(PlainUnits):
     """The rules of VP8 (RFC 6386, 9.1)."""
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
-        """Return whether the frame is a key frame. See `Codec.inspect`."""
+        """Return the content of a sample. Decoding starts at it if its frame is a key frame. See `Codec.inspect`."""
         head = sample.read(0, 1)
         return SampleContent(bool(head) and not head[0] & 1)
 
@@ -17,7 +17,10 @@ class Vp9(PlainUnits):
     """The rules of VP9 (VP9 bitstream specification, 6.2). A superframe is a key frame if its first frame is one."""
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
-        """Return whether the sample's first frame is a key frame, shown or hidden. See `Codec.inspect`."""
+        """Return the content of a sample. Decoding starts at it if its first frame is a key frame, shown or hidden.
+
+        See `Codec.inspect`.
+        """
         bits = BitReader(sample.read(0, 4))
         try:
             bits.u(2)

@@ -25,7 +25,7 @@ class Vvc(LayeredSets):
 
     Args:
         configuration: The payload of the entry's vvcC box; None if samples have start codes.
-        entry_type: The type of the sample entry; if it is not given, samples may hold parameter sets.
+        entry_type: The type of the sample entry. If it is empty, samples may contain parameter sets.
     """
 
     nal_kinds = NalKinds(1, 3, 31, frozenset(_KINDS), range(12))
@@ -47,7 +47,7 @@ class Vvc(LayeredSets):
         return tuple(unit for data in found if len(data) > 2 and (unit := self.unit_of(data)))
 
     def apply(self, state: State, unit: Unit) -> None:
-        """Put a unit in force. A sequence parameter set with new contents drops the parameter sets that refer to it."""
+        """Put a unit in force. A changed sequence parameter set drops the picture parameter sets that refer to it."""
         known = state.get((unit.kind, unit.number))
         if known is not None and known[0].data != unit.data:
             self.drop_dependents(state, unit)
@@ -55,7 +55,10 @@ class Vvc(LayeredSets):
 
     @staticmethod
     def unit_of(nal: bytes) -> Unit | None:
-        """Return the parameter set in a NAL unit (7.3.2), or None for another NAL unit."""
+        """Return the parameter set in a NAL unit, or None for a NAL unit of another type and for a damaged one.
+
+        The syntax is that of ITU-T H.266, 7.3.2.
+        """
         kind = _KINDS.get(nal[1] >> 3) if len(nal) > 1 else None
         bits = BitReader(without_emulation_prevention(nal[2:10]))
         try:
@@ -65,9 +68,9 @@ class Vvc(LayeredSets):
                 number = bits.u(6)
                 return Unit(kind, number, nal, bits.u(4))
             if kind == "aps":
-                # ids are counted for each type
+                # each type of adaptation parameter set has its own ids
                 kind_of_set = bits.u(3)
-                # before the first picture of a sample, a unit is a prefix
+                # the set is put before the first picture of a sample, where it has to be a prefix set
                 prefix = bytes((nal[0], _PREFIX_APS << 3 | nal[1] & 7)) + nal[2:]
                 return Unit(kind, 32 * kind_of_set + bits.u(5), prefix)
         except BitsEndError:
@@ -76,7 +79,7 @@ class Vvc(LayeredSets):
 
 
 def _configuration_units(record: bytes) -> Iterator[bytes]:
-    """Yield the NAL units of the payload of a vvcC box. Raises IndexError if the payload is too short."""
+    """Yield the NAL units in the payload of a vvcC box. Raises IndexError if the payload is too short."""
     position = 5
     if record[4] & 1:
         layers = record[6] >> 4 & 7
