@@ -121,7 +121,7 @@ class H264(ParameterSets):
         return {key: units for key, units in state.items() if key != ("version", 0)}
 
     def is_portable(self, unit: Unit) -> bool:
-        """Return True for a parameter set, and False for the encoder's version: it has an effect only where the encoder wrote it."""
+        """Return True for a parameter set, and False for the encoder's version, which has no effect in another sample."""
         return unit.kind != "version"
 
 

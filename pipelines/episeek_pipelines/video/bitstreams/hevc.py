@@ -14,10 +14,7 @@ from episeek_pipelines.video.bitstreams.sample import State, Unit
 
 _IRAP = range(16, 24)
 _RESETS = range(16, 21)
-"""NAL unit types of BLA and IDR pictures. Decoders skip leading pictures of these that need earlier pictures.
-
-See ITU-T H.265, 8.1.3.
-"""
+"""NAL unit types of BLA and IDR pictures. Decoders skip leading pictures that need pictures before these (ITU-T H.265, 8.1.3)."""
 _RASL = (8, 9)
 _VPS, _SPS, _PPS = 32, 33, 34
 _KINDS = {_VPS: "vps", _SPS: "sps", _PPS: "pps"}
