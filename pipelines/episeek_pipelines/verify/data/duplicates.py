@@ -1,4 +1,4 @@
-"""ROW048: find episodes with the same rows as another episode, by comparing digests of the rows of all files ("prints")."""
+"""ROW048: find episodes that have the same rows as another episode, by comparing a digest ("print") of each episode's rows."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal
@@ -12,14 +12,15 @@ from episeek_pipelines.verify.rules import DUPLICATE
 from episeek_pipelines.verify.rules.rows import OTHER_PICTURES_REMEDY
 
 LEAST_CHANGES: Final = 10
-"""An episode in which fewer rows differ from the row before is too short, or the robot rests: it may equal another one by
-chance.
+"""Smallest number of rows that differ from the row before for which equal rows prove a copy.
+
+With fewer, the episode is short or the robot rests, so its rows may equal those of another episode by chance.
 """
 
 _Frames = Literal["same", "other", "unknown"]
 _ABOUT: Final[dict[_Frames, str]] = {
-    "same": ", and the coded frames of its videos have the same sizes",
-    "other": ", and its videos have other frames",
+    "same": ", and the coded frames of both episodes have the same sizes",
+    "other": ", but the coded frames of the two episodes differ",
     "unknown": "",
 }
 
@@ -27,7 +28,7 @@ _ABOUT: Final[dict[_Frames, str]] = {
 def check_duplicates(observations: Observations, camera_keys: Sequence[str]) -> Iterator[Finding]:
     """Yield ROW048 for each episode that has the same rows as an earlier one.
 
-    If the rows hardly change, the coded frames of all cameras must be the same, too.
+    An episode whose rows hardly change is reported only if its coded frames are the same, too, in all cameras.
 
     Args:
         observations: The observations of all checks.
@@ -55,21 +56,21 @@ def check_duplicates(observations: Observations, camera_keys: Sequence[str]) -> 
                 continue
             key += tuple(of_frames[camera] for camera in camera_keys)
         first = originals.setdefault(key, episode)
-        # ROW015 reports an episode that is there twice
+        # ROW015 reports an episode that occurs twice.
         if first == episode:
             continue
         about = _comparison(of_frames, frames.get(first, {}), camera_keys)
         yield finding(
             DUPLICATE,
-            f"the numbers of all {joined['row_count'][row]} rows are those of episode {first}{_ABOUT[about]}",
-            "an episode of its own",
+            f"the numbers of all {joined['row_count'][row]} rows equal those of episode {first}{_ABOUT[about]}",
+            "rows that no other episode has",
             Location(prints[path[row]].path, episode, row=int(joined["first_row"][row])),
             remedy=OTHER_PICTURES_REMEDY if about == "other" else "",
         )
 
 
 def _frames_by_episode(prints: Sequence[FramePrints], episodes: set[int]) -> dict[int, dict[str, int]]:
-    """Return, for each of the given episodes, the digest of its coded frames by camera."""
+    """Return the digests of coded frames as `{episode: {camera: digest}}`, for the given episodes only."""
     found: dict[int, dict[str, int]] = {}
     for each in prints:
         for episode, digest in zip(each.episode_index.tolist(), each.digest.tolist(), strict=True):

@@ -14,7 +14,7 @@ from episeek_schemas import layout
 from episeek_schemas.features import declared_dtype, declared_shape
 
 MIN_CONSTANT_ROWS: Final = 2
-"""Smallest number of rows for this rule: with one row every dimension is constant."""
+"""Smallest number of rows for STA020: with a single row every dimension would be constant."""
 
 _SHOWN_DIMENSIONS = 4
 _SHOWN_NAME = 40
@@ -73,7 +73,13 @@ def dimension_names(spec: object, count: int) -> list[str] | None:
 
 
 def dimension_text(number: int, shape: tuple[int, ...], spec: object) -> str:
-    """Return a dimension as text: its number and name, or its indices in a matrix."""
+    """Return the text for a dimension: `3 (gripper)` in a vector, or the indices `[0, 3]` in an array with several axes.
+
+    Args:
+        number: Position of the dimension in the flattened array.
+        shape: Shape of the feature.
+        spec: The feature in meta/info.json, which may name its dimensions.
+    """
     if len(shape) > 1:
         return str([int(index) for index in np.unravel_index(number, shape)])
     names = dimension_names(spec, shape[0])

@@ -1,7 +1,7 @@
-"""Scan the numeric features of a data file once: for ROW020, for the lengths of lists (INF003), and for the ranges of STA020.
+"""Scan the numeric features of a data file: find numbers that are not finite (ROW020) and lists of a wrong length (INF003).
 
-Memory is limited to a batch, and a few numbers for each dimension of each feature. Columns whose type is not that of their feature
-are skipped; `schema_rules` reports them.
+The same scan finds the smallest and largest value of each dimension, for STA020. Its memory is limited to one batch of rows and a
+few numbers per dimension. A column with another type than its feature declares is skipped, since `schema_rules` reports it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ Kind = Literal["NaN", "infinity", "null"]
 
 KINDS: Final[tuple[Kind, ...]] = ("NaN", "infinity", "null")
 MAX_RANGED_DIMENSIONS: Final = 1024
-"""Features with more values in a row get no ranges: a single dimension of a depth map, for example, means nothing."""
+"""Features with more values per row get no ranges, since a single value among so many says little: a pixel of a depth map."""
 
 _FOLDED_ROWS = 64
 
@@ -37,7 +37,7 @@ class _Odd:
 
     row: int
     detail: int | None
-    """The dimension of the value, or the length of the list."""
+    """The dimension of the defect in the first row, or the length of its list; None if the defect is a null list."""
     row_count: int
 
 
@@ -49,7 +49,7 @@ class _Column:
     dtype: str
     odd: dict[Kind, _Odd] = field(default_factory=dict)
     short: _Odd | None = None
-    """The rows whose lists do not have the declared length."""
+    """The rows whose lists do not have the declared length; None if every list has it."""
     minimum: npt.NDArray[Any] | None = None
     maximum: npt.NDArray[Any] | None = None
     row_count: int = 0
@@ -63,7 +63,7 @@ class _Column:
 
 
 class FeatureScan:
-    """Reads the numeric features of one data file.
+    """Scans the numeric features of one data file, batch by batch.
 
     >>> features = {"action": {"dtype": "float32", "shape": [2], "names": ["x", "y"]}}
     >>> scan = FeatureScan(features, "data/chunk-000/file-000.parquet")
@@ -105,12 +105,12 @@ class FeatureScan:
                 _add(self._columns[name], values, first_row)
 
     def findings(self) -> Iterator[Finding]:
-        """Yield ROW020 and INF003, one for each column and kind; `more` counts further rows."""
+        """Yield one ROW020 or INF003 for each column and kind of defect, at the first row; `more` counts further rows."""
         for name, column in self._columns.items():
             if column.short is not None:
                 declared = f"dtype {column.dtype}, shape {list(column.shape) or [1]}"
                 expected = f"{_sizes(column.shape)}, as declared in features ({declared})"
-                yield self._finding(COLUMNS, name, column.short, f"a list of {column.short.detail}", expected)
+                yield self._finding(COLUMNS, name, column.short, f"a list of length {column.short.detail}", expected)
             for kind in KINDS:
                 odd = column.odd.get(kind)
                 if odd is None:
@@ -121,7 +121,7 @@ class FeatureScan:
                 yield self._finding(FINITE, name, odd, f"{kind}{place}", "finite numbers")
 
     def ranges(self) -> FeatureRanges:
-        """Return the smallest and largest values of the features."""
+        """Return the smallest and largest values of each feature."""
         found = {}
         for name, column in self._columns.items():
             if column.minimum is not None and column.maximum is not None:
@@ -139,11 +139,11 @@ class FeatureScan:
 
 
 def _add(column: _Column, values: pa.Array, first_row: int) -> None:
-    """Unwrap the lists of a column down to its numbers. Rows with nulls or lists of a wrong length are recorded and skipped."""
+    """Scan the numbers in the lists of a column. Rows with nulls or with lists of a wrong length are recorded and skipped."""
     values = _storage(values)
     shape = column.shape
     if shape == () and is_any_list(values.type):
-        # A list of one, which older readers take for a scalar.
+        # A list of one value is accepted, since older readers take it for a scalar.
         shape = (1,)
     if not _is_readable(values.type, shape):
         return
@@ -205,9 +205,9 @@ def _add_numbers(column: _Column, values: pa.Array, rows: Int64Array, width: int
 
 
 def _extremes(numbers: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Return the minimum and the maximum of each column; both are NaN for a column that holds a NaN.
+    """Return the minimum and the maximum of each column; both are NaN for a column that contains a NaN.
 
-    NumPy reduces narrow arrays slowly, so several rows are first joined to one: 20 times as fast for 14 columns.
+    NumPy reduces narrow arrays slowly, so several rows are first joined into one. This is 20 times as fast for 14 columns.
     """
     row_count, width = numbers.shape
     folds = max(1, min(_FOLDED_ROWS, row_count // 2, 4096 // width))
@@ -247,7 +247,7 @@ def _note(column: _Column, kind: Kind, rows: Int64Array, dimension: int | None) 
 def _noted(noted: _Odd | None, rows: Int64Array, detail: int | None) -> _Odd:
     if noted is None:
         return _Odd(int(rows[0]), detail, len(rows))
-    # One batch is noted once for each depth of the lists, so rows do not arrive in order.
+    # The same batch is checked at each depth of nested lists, so its rows do not arrive in order.
     if rows[0] < noted.row:
         noted.row, noted.detail = int(rows[0]), detail
     noted.row_count += len(rows)
@@ -255,7 +255,7 @@ def _noted(noted: _Odd | None, rows: Int64Array, detail: int | None) -> _Odd:
 
 
 def _is_readable(arrow_type: pa.DataType, shape: tuple[int, ...]) -> bool:
-    """Return whether a type holds numbers, in lists nested as deeply as the shape requires."""
+    """Return whether a column type consists of numbers, in lists that are nested as deeply as the shape requires."""
     for size in shape:
         if not is_any_list(arrow_type) or (pa.types.is_fixed_size_list(arrow_type) and arrow_type.list_size != size):
             return False
@@ -272,4 +272,4 @@ def _storage(values: pa.Array) -> pa.Array:
 
 
 def _sizes(shape: tuple[int, ...]) -> str:
-    return " of ".join(str(size) for size in shape or (1,))
+    return " lists of ".join(str(size) for size in shape or (1,))

@@ -1,4 +1,4 @@
-"""Rules on the footer of a data file: ROW019, ROW038 and ROW041. If rows are not read, also ROW015, ROW018 and EPI012."""
+"""Rules on the footer of a data file: ROW019, ROW038, ROW041, and, if the rows are not read, ROW015, ROW018 and EPI012."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -20,12 +20,13 @@ from episeek_pipelines.verify.rules import (
 from episeek_schemas import lerobot
 
 FOOTER_SLACK = 1.25
-"""A footer may exceed its limit by this factor, since a rewrite is planned from a sample of episodes."""
+"""A footer may exceed its limit by this factor, since `rewrite.plan` estimates footers from a sample of episodes."""
 
 
 def check_footer_size(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
-    """Yield ROW019 for a footer above the limit of `rewrite.plan`: 512 KiB, the size of an episode's rows, or a hundred row
-    groups.
+    """Yield ROW019 for a footer that is larger than `rewrite.plan` allows.
+
+    The limit is the largest of 512 KiB, the average size of a row group, and the space that 100 row groups take in the footer.
     """
     group_count = max(len(footer.group_rows), 1)
     of_episodes = MIN_EPISODES_PER_FILE * (footer.footer_bytes - footer.metadata_bytes) / group_count
@@ -41,21 +42,21 @@ def check_footer_size(context: VerificationContext, file: DataFile, footer: Foot
 
 
 def check_page_index(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
-    """Yield ROW038 where a prepared file has no page index."""
+    """Yield ROW038 for a data file without a page index in a prepared dataset."""
     if context.is_prepared and not footer.has_page_index:
         yield finding(
             PAGE_INDEX,
             "column chunks without a page index",
-            "an offset index and a column index for each",
+            "an offset index and a column index for each column chunk",
             Location(file=file.path),
         )
 
 
 def check_images(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
-    """Yield ROW041 if rows of an image feature have no bytes, counted by the nulls in the statistics.
+    """Yield ROW041 for each image feature that has rows without bytes. The statistics of the footer count these rows as nulls.
 
-    Without bytes, LeRobot would open the row's path, which names a file on the machine that recorded the dataset. Paths that are
-    URLs are not reported: `datasets` fetches them.
+    For a row without bytes, LeRobot would open the row's path, which usually names a file on the machine that recorded the dataset.
+    A feature whose paths are URLs is not reported, since `datasets` fetches them.
     """
     for name, spec in context.features.items():
         if not isinstance(spec, Mapping) or spec.get("dtype") != "image":
@@ -71,7 +72,7 @@ def check_images(context: VerificationContext, file: DataFile, footer: FooterSca
 
 
 FOOTER_RULES = (check_footer_size, check_page_index, check_images)
-"""The rules for every level that opens data files."""
+"""The rules on a footer that apply at every level at which data files are opened."""
 
 
 def check_row_count(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
@@ -79,7 +80,7 @@ def check_row_count(context: VerificationContext, file: DataFile, footer: Footer
     if not context.is_complete or footer.is_per_episode or bool((file.length < 0).any()):
         return
     observations = footer_observations(file, footer)
-    # Then episodes are in other files, which EPI012 reports.
+    # EPI012 reports episodes that are in another file than declared.
     if observations.absent_episodes or observations.foreign_rows:
         return
     expected = int(file.length.sum())
@@ -93,7 +94,7 @@ def check_row_count(context: VerificationContext, file: DataFile, footer: Footer
 
 
 def check_nulls(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
-    """Yield ROW015 for rows with a null episode_index, which the statistics count."""
+    """Yield ROW015 if the statistics of the footer count nulls in episode_index."""
     if footer.null_count:
         where = Location(file=file.path, column=lerobot.EPISODE_INDEX)
         yield finding(
@@ -102,7 +103,7 @@ def check_nulls(context: VerificationContext, file: DataFile, footer: FooterScan
 
 
 def check_collapsed(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
-    """Yield ROW018 or ROW018W if the footer shows that a row group holds several episodes."""
+    """Yield ROW018 or ROW018W if the footer shows that a row group contains rows of several episodes."""
     if footer.lowest_episode is None or footer.highest_episode is None or footer.is_per_episode:
         return
     if not (context.has_promised_row_groups or context.has_sidecars):
@@ -122,12 +123,14 @@ def check_collapsed(context: VerificationContext, file: DataFile, footer: Footer
 
 
 BOUND_RULES = (check_row_count, check_nulls, check_collapsed)
-"""The rules for files whose rows are not read, and whose footer does not assign them to episodes."""
+"""The rules for files whose rows are not read and whose footer does not assign the rows to episodes."""
 
 
 def footer_observations(file: DataFile, footer: FooterScan) -> Observations:
-    """Return which episodes the bounds of row groups prove to be absent from the file (those outside all bounds) or present (the
-    bounds).
+    """Return the observations that follow from the lowest and highest episode of each row group.
+
+    A declared episode is absent from the file if no row group can contain it. The lowest and highest episodes are certainly in the
+    file, so they are foreign to it unless they are declared.
     """
     of_groups = Observations(
         row_group_count=len(footer.group_rows), collapsed_file_count=int(not footer.is_per_episode)

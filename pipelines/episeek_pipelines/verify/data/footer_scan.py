@@ -1,7 +1,7 @@
 """Read a data file's Parquet footer: the number of rows, and their episodes from the statistics of `episode_index`.
 
-If every row group holds one episode, as in files that LeRobot records and episeek writes, the footer assigns each row to its
-episode. Otherwise it only gives the lowest and highest episode of each row group.
+If every row group contains the rows of one episode, as in files that LeRobot records and episeek writes, the footer assigns each
+row to its episode. Otherwise the footer only gives the lowest and highest episode of each row group.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,16 +29,18 @@ class FooterScan:
     """Uncompressed size of all rows, in bytes."""
     group_rows: Int64Array
     lowest_episode: Int64Array | None
-    """The lowest episode of each row group; None if one has no statistics of `episode_index`, or nulls in it."""
+    """The lowest episode of each row group; None if the statistics of `episode_index` are missing or count nulls in a row group."""
     highest_episode: Int64Array | None
     null_count: int
-    """Number of nulls in `episode_index`, as far as the statistics count them."""
+    """Number of nulls in `episode_index`, not counting row groups without statistics."""
     picture_nulls: Mapping[str, int]
-    """Number of nulls in leaf columns that end in `.bytes`, as columns of images do, as far as the statistics count them."""
+    """Number of nulls in each leaf column whose path ends in `.bytes` (the bytes of images), not counting row groups without
+    statistics.
+    """
     has_picture_urls: Mapping[str, bool]
-    """Whether all values of leaf columns that end in `.path` are URLs, judged by their smallest and largest value."""
+    """Whether all values of each leaf column whose path ends in `.path` are URLs, judged by the smallest and largest value."""
     has_page_index: bool
-    """Whether the first row group has a page index. Writers give one to all row groups or to none; reading all would take long."""
+    """Whether the first row group has a page index. The others are not read, since writers give a page index to all or to none."""
 
     @property
     def group_starts(self) -> Int64Array:
@@ -47,13 +49,13 @@ class FooterScan:
 
     @property
     def is_per_episode(self) -> bool:
-        """Whether each row group certainly holds rows of one episode."""
+        """Whether the statistics prove that each row group contains rows of one episode only."""
         if self.lowest_episode is None or self.highest_episode is None:
             return False
         return np.array_equal(self.lowest_episode, self.highest_episode)
 
     def runs(self) -> RowScan | None:
-        """Return the runs of consecutive rows of one episode, or None if the footer does not show them."""
+        """Return the runs (consecutive rows of one episode) in the file, or None if the footer does not show them."""
         if self.lowest_episode is None or not self.is_per_episode:
             return None
         rows, episode = self.group_rows, self.lowest_episode
@@ -114,8 +116,9 @@ def _leaves(footer: pq.FileMetaData, groups: list[Any], ending: str) -> Iterator
 
 
 def _holds_urls(chunk: Any) -> bool:
-    """Return whether the smallest and the largest text of a column chunk have the same URL scheme, as then all texts between
-    them have.
+    """Return whether all texts of a column chunk are URLs with the same scheme.
+
+    They are if the smallest and the largest text have this scheme, because all others lie between these two.
     """
     statistics = chunk.statistics
     if statistics is None or not statistics.has_min_max or not isinstance(statistics.min, str):

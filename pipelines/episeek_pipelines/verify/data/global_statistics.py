@@ -1,4 +1,4 @@
-"""STA029: compare the statistics in `meta/stats.json` with those of all rows."""
+"""STA029: compare the statistics in `meta/stats.json` with the rows of all data files."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -23,14 +23,17 @@ STATISTICS_REMEDY: Final = (
     "of pictures"
 )
 _RANK_TOLERANCE: Final = 1e-3
-"""Largest error of a recorded quantile, as a fraction of the rows: LeRobot estimates quantiles from histograms."""
+"""Largest accepted error in the rank of a recorded quantile, as a fraction of the rows.
+
+LeRobot estimates quantiles from histograms.
+"""
 
 _Odd = tuple[str, Float64Array, Float64Array, BoolArray]
 """A statistic's name, its recorded values, the values of the rows, and whether they differ; arrays have shape [dimensions]."""
 
 
 def recorded_quantiles(features: Mapping[str, Any], statistics: Mapping[str, Any] | None) -> dict[str, Float64Array]:
-    """Return the quantiles of meta/stats.json by feature, shape [quantiles, dimensions], for features that have all quantiles.
+    """Return the quantiles in meta/stats.json by feature, shape [quantiles, dimensions], without features that lack a quantile.
 
     Args:
         features: `features` of meta/info.json.
@@ -54,11 +57,11 @@ def check_global_statistics(
     statistics: Mapping[str, Any],
     total_frames: int,
 ) -> Iterator[Finding]:
-    """Yield one STA029 for each feature whose recorded statistics are not those of the rows.
+    """Yield one STA029 for each feature whose recorded statistics differ from the statistics of its rows.
 
-    Not compared are LeRobot's own columns, whose statistics LeRobot does not update when it merges datasets, and features that
-    other
-    findings report: with values that are not finite, another number of rows than `total_frames`, or statistics of a wrong shape.
+    Three kinds of features are not compared: LeRobot's own columns, because LeRobot does not update their statistics when it merges
+    datasets; an `action` that may have statistics of relative actions; and features that other findings report, for values that are
+    not finite, for a number of rows other than `total_frames`, or for statistics of a wrong shape.
 
     Args:
         ranges: Smallest and largest values of all data files.
@@ -119,8 +122,10 @@ def _odd_moments(entry: Mapping[str, Any], total: FeatureTotal, spec: Mapping[st
 
 
 def _odd_quantiles(entry: Mapping[str, Any], total: FeatureTotal) -> Iterator[_Odd]:
-    """Yield the recorded quantiles that match neither LeRobot's aggregate, nor an episode's extreme quantile, nor the rows
-    themselves.
+    """Yield each recorded quantile that cannot be right in any of the ways in which LeRobot computes quantiles of a dataset.
+
+    A value is accepted if it equals the weighted mean of the episodes' quantiles, or the smallest or largest of them, or if its
+    rank among all rows is right.
     """
     low, high = (total.statistics[each][0].astype(np.float64) for each in ("min", "max"))
     tolerance = quantile_tolerance(low, high)
@@ -149,6 +154,6 @@ def _recorded(entry: Mapping[str, Any], statistic: str, size: int) -> Float64Arr
 
 
 def _is_relative(name: str, entry: Mapping[str, Any], total_frames: int) -> bool:
-    """Return whether the statistics may describe relative actions, whose count is that of action chunks."""
+    """Return whether the statistics may describe relative actions, because their count is not the number of frames."""
     count = number_array(entry.get("count"))
     return name == lerobot.ACTION and (count is None or count.size != 1 or float(count.flat[0]) != total_frames)

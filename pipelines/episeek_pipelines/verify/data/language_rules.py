@@ -2,14 +2,14 @@
 
 LeRobot (`datasets/language.py`, `language_render.py` and the writer of `annotations/steerable_pipeline`) expects that
 - `language_persistent` and `language_events` are found by name, and are declared with the dtype `language`;
-- every row of an episode holds the same persistent annotations, since each row is rendered from its own;
-- persistent annotations have a timestamp, from which on they apply;
-- the style decides in which column LeRobot looks an annotation up; styles that users register are ignored here;
-- a row has at most one annotation of style `vqa` for a role and a camera: LeRobot refuses two as ambiguous;
-- event annotations belong to their row. The first version gave them a timestamp too, which must be the row's.
+- every row of an episode has the same persistent annotations, since LeRobot renders each row from its own annotations;
+- each persistent annotation has a timestamp, from which on it applies;
+- the style decides in which column LeRobot looks for an annotation (styles that users register are not checked here);
+- a row has at most one annotation of style `vqa` for a role and a camera, since LeRobot refuses two as ambiguous;
+- an event annotation belongs to its row. If it has a timestamp, as in the first version of the format, this is the row's timestamp.
 
-Memory is limited to a batch and the annotations of one row. Columns whose type LeRobot cannot read are skipped; INF003
-(`schema_rules`) reports them.
+Memory is limited to one batch of rows and the annotations of one row. Columns whose type LeRobot cannot read are skipped, since
+`schema_rules` reports them (INF003).
 """
 
 from collections.abc import Iterator, Mapping
@@ -38,7 +38,7 @@ _SHOWN = 40
 
 
 class LanguageScan:
-    """Reads the language columns of one data file.
+    """Scans the language columns of one data file, batch by batch.
 
     Args:
         features: `features` of meta/info.json; its contents may be invalid.
@@ -68,12 +68,12 @@ class LanguageScan:
         self._findings: dict[tuple[str, int, str], tuple[int, str, str, int]] = {}
         self._episode: int | None = None
         self._annotations: pa.Array | None = None
-        """Annotations of the episode's first row; shape [1]."""
+        """Persistent annotations in the first row of the current episode; shape [1]."""
         self._text = ""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the columns that `add` scans; empty where the file has no usable language column."""
+        """Names of the columns that `add` scans; empty if the file has no usable language column."""
         if not self._language:
             return ()
         return (lerobot.EPISODE_INDEX, *([lerobot.TIMESTAMP] if self._has_event_times else []), *self._language)
@@ -89,7 +89,10 @@ class LanguageScan:
             self._add_events(batch, episode, first_row)
 
     def findings(self) -> Iterator[Finding]:
-        """Yield one ROW030 for each episode, column and kind of defect; `more` counts further rows."""
+        """Yield one ROW030 for each feature with a wrong dtype, and for each episode, column and kind of defect.
+
+        `more` counts further rows of the same episode.
+        """
         for name in self._declared:
             dtype = declared_dtype(self._features[name])
             where = Location(file=layout.INFO_PATH, column=name)
@@ -118,7 +121,7 @@ class LanguageScan:
                 self._text = _text(self._annotations)
                 self._check_persistent(self._annotations, number, first_row + start)
             run, first = values.slice(start, stop - start), self._annotations
-            # Arrow compares all rows at once, but takes NaN for a difference: where it finds one, rows are compared as text.
+            # Arrow compares all rows at once, but takes NaN for a difference. If it finds a difference, rows are compared as text.
             if run.slice(0, 1).equals(first) and run.slice(1).equals(run.slice(0, len(run) - 1)):
                 continue
             rows = [run.slice(row, 1) for row in range(len(run))]
@@ -138,7 +141,7 @@ class LanguageScan:
             if timestamp is None or not np.isfinite(timestamp):
                 value = "null" if timestamp is None else str(timestamp)
                 found = f"timestamp {value} of an annotation ({_style_text(style)})"
-                expected = "the second from which on the annotation holds"
+                expected = "the time in seconds from which on the annotation applies"
                 self._note(lerobot.LANGUAGE_PERSISTENT, episode, "timestamp", row, found, expected, 0)
 
     def _add_events(self, batch: pa.RecordBatch, episode: Int64Array, first_row: int) -> None:
@@ -178,21 +181,24 @@ class LanguageScan:
                 kind = f"style {VQA}, role {one_line(role, _SHOWN)}, camera {one_line(camera, _SHOWN)}"
                 found, expected = (
                     f"several annotations of {kind} in one row",
-                    "one, since LeRobot refuses others as ambiguous",
+                    "one, since LeRobot refuses several as ambiguous",
                 )
                 self._note(lerobot.LANGUAGE_EVENTS, episode, "ambiguous", row, found, expected, 1)
             questions.add((camera, role))
 
     def _note_style(self, column: str, episode: int, row: int, style: str | None) -> None:
         other = lerobot.LANGUAGE_EVENTS if column == lerobot.LANGUAGE_PERSISTENT else lerobot.LANGUAGE_PERSISTENT
-        found, expected = f"an annotation of {_style_text(style)}", f"this style in {other}, where LeRobot looks it up"
+        found, expected = (
+            f"an annotation of {_style_text(style)}",
+            f"such annotations in {other}, where LeRobot looks for them",
+        )
         row_count = 1 if column == lerobot.LANGUAGE_EVENTS else 0
         self._note(column, episode, f"style {style}", row, found, expected, row_count)
 
     def _note(self, column: str, episode: int, kind: str, row: int, found: str, expected: str, row_count: int) -> None:
-        """Record rows with a defect.
+        """Record rows with a defect, of which the first is `row`.
 
-        A `row_count` of 0 is for a defect that is reported once in an episode, without a number of rows.
+        A `row_count` of 0 means that the defect concerns the whole episode, so that its rows are not counted.
         """
         noted = self._findings.get((column, episode, kind))
         if noted is None:
@@ -206,12 +212,12 @@ def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
 
 
 def _text(values: pa.Array) -> str:
-    """Return the annotations of one row as text for comparison: NaN equals NaN, and null equals an empty list."""
+    """Return the annotations of one row as text, to compare them so that NaN equals NaN and null equals an empty list."""
     return repr(values[0].as_py() or [])
 
 
 def _event_fields(values: pa.Array, has_times: bool) -> list[list[Any]]:
-    """Return, for each row, the fields of its events that the rules need. Other fields, such as tool calls, may be large."""
+    """Return the events of each row, with only the fields that the rules need. Other fields, such as tool calls, may be large."""
     flat = values.flatten()
     if not pa.types.is_struct(flat.type):
         return [[] for _ in range(len(values))]
@@ -227,7 +233,7 @@ def _event_fields(values: pa.Array, has_times: bool) -> list[list[Any]]:
 
 
 def _is_timed(types: Mapping[str, pa.DataType]) -> bool:
-    """Return whether both events and rows have timestamps, so that they can be compared."""
+    """Return whether both the events and the rows have timestamps, so that the two can be compared."""
     row = types[lerobot.LANGUAGE_EVENTS].value_type
     position = row.get_field_index(lerobot.TIMESTAMP) if pa.types.is_struct(row) else -1
     of_rows = types.get(lerobot.TIMESTAMP)

@@ -1,4 +1,4 @@
-"""Describe data files without a footer (ROW005), and the complete episodes in them."""
+"""Describe data files without a footer (ROW005), and the complete episodes that can be recovered from them."""
 
 from episeek.errors import DatasetError, EpiseekError
 from episeek_pipelines.parquet.recovery.declared_schema import declared_schema
@@ -12,7 +12,7 @@ _BLOCK_BYTES = 1 << 20
 def describe_lost_footer(context: VerificationContext, path: str) -> str:
     """Return a noun phrase for a data file that begins like Parquet and has no footer; empty for any other file.
 
-    At the level `rows` the phrase lists the complete episodes in the file, for which all rows are read.
+    At the level `rows`, the whole file is read, and the phrase also says which complete episodes it contains.
     """
     try:
         file = StoreFile(context.root.source(), path, context.root.size(path))
@@ -25,16 +25,16 @@ def describe_lost_footer(context: VerificationContext, path: str) -> str:
     except DatasetError as error:
         return f"no footer at its end, and {error.found}"
     except EpiseekError:
-        # the store fails: the error of opening the file is reported
+        # The store failed. The caller reports the error that opening the file raised.
         return ""
 
 
 def _held(recovered: Recovered) -> str:
     episodes = recovered.episodes
     if not episodes:
-        return "and no complete episode before it"
+        return "and no complete episode in the file"
     lost = recovered.file_bytes - recovered.stop
-    after = f"; {lost:,} bytes after them are not complete" if recovered.losses else ""
+    after = f"; no complete episode in the last {lost:,} bytes" if recovered.losses else ""
     if len(episodes) == 1:
         return f"after the complete episode {episodes[0]}{after}"
     return f"after {len(episodes)} complete episodes, {min(episodes)} to {max(episodes)}{after}"

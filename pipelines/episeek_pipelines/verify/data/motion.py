@@ -1,4 +1,4 @@
-"""Measure how the action and the state of an episode move: whether they move at all, their spikes, and which follows the other.
+"""Measure how the action and the state of an episode move: whether they move at all, their spikes, and which lags behind the other.
 
 All functions take arrays of shape [rows, dimensions].
 """
@@ -10,18 +10,18 @@ import numpy as np
 from episeek_pipelines.verify.findings.arrays import BoolArray, Float64Array
 
 LEAST_ROWS: Final = 40
-"""Smallest number of rows of an episode for these rules: shorter episodes say too little about spikes and lags."""
+"""Smallest number of rows of an episode for spikes and lags to be measured. Shorter episodes say too little about both."""
 MOST_LAG: Final = 10
-"""Greatest number of rows by which the action and the state may follow each other."""
+"""The lags from -`MOST_LAG` to `MOST_LAG` rows are tried. If one of the two ends fits best, the true lag may be larger."""
 
 _FACTOR: Final = 5.0
-"""A spike is at least this many times as large as 97 % of the steps from row to row of its dimension in the episode."""
+"""A spike is more than this many times as large as 97 % of the steps between consecutive rows of the same dimension."""
 _COMMON_STEPS: Final = 0.97
 _RETURN: Final = 0.2
 """Largest difference between the values before and after a spike, as a fraction of the spike."""
 _TURNS: Final = (2 * np.pi, 360.0)
 _RESIDUE: Final = 0.05
-"""Largest variance of the difference between state and action, as a fraction of the state's variance, if one follows the other."""
+"""Action and state move alike if the variance of their difference is at most this fraction of the variance of the state."""
 
 
 def is_still(values: Float64Array) -> bool:
@@ -34,20 +34,21 @@ def is_still(values: Float64Array) -> bool:
 
 
 def spikes(values: Float64Array) -> BoolArray:
-    """Return whether each value is a spike: it is far from the rows before and after it, which agree; shape [rows, dimensions].
+    """Return a mask of the spikes: values that jump away from the row before, and back in the next row. Shape [rows, dimensions].
 
-    A dimension that does not change in nearly all rows has no spikes: a flag or a gripper that is switched for one row is no fault.
-    Neither are an angle that wraps around and a quaternion that changes its sign.
+    A dimension that rests in nearly all rows has no spikes, since a flag or a gripper that is switched for one row is no fault.
+    An angle that wraps around is no spike, and a quaternion that changes its sign is none either.
     """
     found: BoolArray = np.zeros(values.shape, np.bool_)
     if len(values) < LEAST_ROWS:
         return found
-    # by dimension: numpy is slow along narrow rows
+    # Each dimension becomes a row, because NumPy is slow with narrow rows.
     by_dimension = np.ascontiguousarray(values.T)
     sizes = np.abs(np.diff(by_dimension))
     least = np.minimum(sizes[:, :-1], sizes[:, 1:])
     is_spike = np.abs(by_dimension[:, 2:] - by_dimension[:, :-2]) <= _RETURN * least
-    # a spike is two steps; where more than a few come near the largest, there is none, and nothing has to be sorted
+    # A spike is two steps. If more than a few steps come near the largest spike of a dimension, the dimension has no spikes, and
+    # its steps need not be sorted.
     few = max(len(values) - 1 - int(_COMMON_STEPS * (len(values) - 1)), 3)
     largest = np.where(is_spike, least, 0).max(axis=1)
     rare = np.flatnonzero((_FACTOR * sizes >= largest[:, None]).sum(axis=1) < few)
@@ -64,10 +65,10 @@ def spikes(values: Float64Array) -> BoolArray:
 
 
 def lag(action: Float64Array, state: Float64Array) -> int | None:
-    """Return by how many rows the state follows the action; negative if the action follows the state, None if neither does.
+    """Return the number of rows by which the state lags behind the action, or None if the two do not move alike.
 
-    At the returned lag, the difference between state and action is nearly constant in all dimensions that move. A lag other than 0
-    is returned only if it fits clearly better than 0.
+    The number is negative if the action lags behind the state. At the returned lag, the difference between state and action is
+    nearly constant. A lag other than 0 is returned only if it fits clearly better than 0.
 
     >>> time = np.arange(100.0)[:, None]
     >>> [lag(np.sin(time / 9), np.sin((time - rows) / 9)) for rows in (0, 3, -2)]
@@ -85,7 +86,7 @@ def lag(action: Float64Array, state: Float64Array) -> int | None:
     variance = state.var(axis=0)
     residues = {}
     for rows_later in sorted(range(-MOST_LAG, MOST_LAG + 1), key=abs):
-        # rows at which both are there for every lag, so that lags are compared by the same actions
+        # Only the actions that have a state at every lag are used, so that all lags are compared with the same actions.
         later = state[MOST_LAG + rows_later : rows - MOST_LAG + rows_later]
         difference = later - action[MOST_LAG : rows - MOST_LAG]
         residues[rows_later] = float((difference.var(axis=0) / variance).mean())

@@ -1,4 +1,4 @@
-"""Make the charts of findings about motion: from rows of one episode, from lags, and from the ranges of all rows."""
+"""Functions that make the charts of findings about motion: of spikes, of resting features, and of lags."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -22,26 +22,29 @@ from episeek_pipelines.verify.rules import STILL
 from episeek_schemas.features import declared_shape
 
 _ROWS: Final = 40
-"""Number of rows in which an action and a state are drawn: a lag of one row has to be seen."""
+"""Number of rows in a chart of action and state. It is small, so that a lag of one row can be seen."""
 
 
 def dimension_title(name: str, dimension: int, features: Mapping[str, Any]) -> str:
-    """Return the name of a dimension of a feature, for a chart."""
+    """Return the title of a dimension of a feature in a chart, such as `action, dimension 3 (gripper)`."""
     return f"{name}, dimension {dimension_text(dimension, declared_shape(features[name]) or (1,), features[name])}"
 
 
 def spike_chart(episode: int, title: str, values: Float64Array, is_spike: BoolArray, row: int) -> RowChart:
-    """Return the values of a dimension around its spike in one row; arrays have shape [rows]."""
+    """Return a chart of the values of one dimension around its spike in row `row`; arrays have shape [rows]."""
     return rows_around(episode, title, values, row, np.flatnonzero(is_spike).tolist())
 
 
 def resting_chart(episode: int, values: Float64Array) -> RangeChart | None:
-    """Return the values at which a feature rests in an episode, shape [dimensions]; `with_ranges` adds those of all rows."""
+    """Return a chart of the values, shape [dimensions], at which a feature rests in an episode; None if no value is finite.
+
+    `with_ranges` adds the ranges of the dimensions in all rows.
+    """
     return range_chart(values, values, values, episode)
 
 
 def with_ranges(findings: Iterable[Finding], ranges: FeatureRanges) -> Iterator[Finding]:
-    """Yield the findings; features that rest in an episode are shown beside their ranges in all rows."""
+    """Yield the findings, with the ranges of all rows added to the charts of features that rest in an episode."""
     for found in findings:
         ranged = ranges.of.get(found.location.column or "")
         if found.code != STILL.code or ranged is None:
@@ -59,13 +62,13 @@ def with_ranges(findings: Iterable[Finding], ranges: FeatureRanges) -> Iterator[
 def late_chart(
     episode: int, action: Float64Array, state: Float64Array, titles: tuple[list[str], list[str]]
 ) -> RowChart:
-    """Return action and state of the dimension that moves most, in the rows in which it does.
+    """Return a chart of action and state in the dimension that moves most, for the rows in which it moves most.
 
     Args:
         episode: The episode.
         action: The dimensions of the action that the state has, too; shape [rows, dimensions].
         state: The same dimensions of the state.
-        titles: Names of these dimensions, of the action and of the state.
+        titles: The titles of the action's dimensions, and the titles of the state's dimensions.
     """
     dimension = int(np.argmax(state.std(axis=0)))
     starts = range(0, max(len(state) - _ROWS, 0) + 1, _ROWS // 2)
@@ -78,6 +81,6 @@ def late_chart(
 
 
 def lag_chart(rows: Int64Array) -> LagChart:
-    """Return the number of episodes with each lag; `rows` are those of `Lags`, of shape [episodes]."""
+    """Return a chart of the number of episodes with each lag, from `Lags.row_count` of all episodes."""
     lags, counts = np.unique(-rows, return_counts=True)
     return LagChart(lags, counts)

@@ -1,6 +1,6 @@
-"""Scan the action and the state of a data file once: for ROW049 and ROW050, and for the lags of ROW051.
+"""Scan the action and the state of a data file: find those that never move (ROW049) and spikes (ROW050), and measure lags (ROW051).
 
-Memory is limited to a batch, and the action and state of one episode.
+Memory is limited to one batch of rows, and to the action and state of one episode.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,18 +34,18 @@ from episeek_schemas.features import declared_dtype, declared_shape
 
 LEAST_STILL_ROWS: Final = 10
 LEAST_EPISODES: Final = 3
-"""Smallest number of episodes with a lag for ROW051."""
+"""ROW051 needs at least this many episodes with a measured lag."""
 
 _MOST_DIMENSIONS: Final = 64
 _MOST_ROWS: Final = 1 << 16
-"""Greatest number of rows of an episode that are examined."""
+"""Largest number of rows of an episode that are examined, except that the batch with the last of them is examined whole."""
 _MOST_LAGS: Final = 64
-"""Greatest number of episodes of a file whose lag is measured."""
+"""Largest number of episodes of a file in which the lag is measured."""
 
 
 @dataclass(slots=True)
 class _Noted:
-    """A fault of a feature: its first place, and the number of episodes that have it."""
+    """A fault of a feature: its first occurrence, and the number of episodes with this fault."""
 
     episode: int
     row: int
@@ -80,7 +80,7 @@ class MotionScan:
         self._spikes: dict[str, _Noted] = {}
         self._lags: list[tuple[int, int]] = []
         self._late: RowChart | None = None
-        """The first episode whose action follows the state."""
+        """Chart of the first episode whose action lags behind the state; None if the action does so in no episode."""
         self._measured_count = 0
 
     @property
@@ -96,7 +96,7 @@ class MotionScan:
         bounds = [0, *(np.flatnonzero(episodes[1:] != episodes[:-1]) + 1).tolist(), len(batch)]
         values = {name: self._values(name, batch) for name in self._names}
         if any(each is None for each in values.values()) and len(bounds) > 2:
-            # one episode after the other: what is missing in one does not concern the others
+            # Episodes are added one by one, so that values missing in one of them do not discard the others.
             for start, stop in pairwise(bounds):
                 self.add(batch.slice(start, stop - start), first_row + start)
             return
@@ -112,15 +112,15 @@ class MotionScan:
             self._row_count += stop - start
 
     def _values(self, name: str, batch: pa.RecordBatch) -> npt.NDArray[Any] | None:
-        """Return the values of a feature, shape [rows, dimensions], or None if some are missing."""
+        """Return the values of a feature, shape [rows, dimensions], or None if a value is missing or a list has a wrong length."""
         numbers = sample_values(batch.column(name))
         width = (declared_shape(self._features[name]) or (1,))[0]
         return None if isinstance(numbers, Unusable) or numbers.shape[1:] != (1, width) else numbers[:, 0, :]
 
     def findings(self) -> Iterator[Finding]:
-        """Yield one finding for each feature and kind of fault, at the first episode with it; `more` counts further episodes."""
+        """Yield one finding for each feature and kind of fault, at the first such episode; `more` counts further episodes."""
         self._finish()
-        expected = {STILL: "values that change within an episode", SPIKE: "values that follow each other"}
+        expected = {STILL: "values that change within an episode", SPIKE: "a value near those in the rows around it"}
         for rule, noted in ((STILL, self._still), (SPIKE, self._spikes)):
             for name, each in noted.items():
                 where = Location(self._path, each.episode, row=each.row, column=name)
@@ -128,7 +128,7 @@ class MotionScan:
                 yield finding(rule, each.about, expected[rule], where, more=each.episode_count - 1, charts=charts)
 
     def lags(self) -> Lags:
-        """Return the lags of the episodes. Call `findings` first."""
+        """Return the lags of the episodes. Call `findings` first, since it completes the last episode."""
         table = np.array(self._lags, np.int64).reshape(len(self._lags), 2)
         return Lags(table[:, 0], table[:, 1], self._late)
 
@@ -176,10 +176,10 @@ class MotionScan:
             dimension = int(np.argmax(is_spike[row]))
             shape = declared_shape(self._features[name]) or (1,)
             before, at, after = values[row - 1 : row + 2, dimension].tolist()
-            others = f", and {counted(len(rows) - 1, 'other row')} of the episode" if len(rows) > 1 else ""
+            others = f", and spikes in {counted(len(rows) - 1, 'other row')} of the episode" if len(rows) > 1 else ""
             about = (
                 f"{at:.6g} in dimension {dimension_text(dimension, shape, self._features[name])} between {before:.6g} and"
-                f" {after:.6g} in the rows around it{others}"
+                f" {after:.6g} in the rows before and after it{others}"
             )
             title = dimension_title(name, dimension, self._features)
             chart = spike_chart(self._episode, title, values[:, dimension], is_spike[:, dimension], row)
@@ -187,7 +187,7 @@ class MotionScan:
 
 
 def check_lags(parts: Sequence[Lags]) -> Iterator[Finding]:
-    """Yield ROW051 if the action follows the state in most episodes.
+    """Yield ROW051 if the action lags behind the state in most episodes with a measured lag.
 
     Args:
         parts: The lags of all data files.
@@ -204,9 +204,9 @@ def check_lags(parts: Sequence[Lags]) -> Iterator[Finding]:
     examples = [part.late for part in parts if part.late is not None and part.late.episode_index == first]
     yield finding(
         LATE_ACTION,
-        f"an action that follows the state by {counted(_middle(-rows[is_late]), 'row')}, in {is_late.sum()} of"
-        f" {counted(len(rows), 'episode')} that tell",
-        "an action that the state follows, or that is with it",
+        f"an action that lags behind the state by {counted(_middle(-rows[is_late]), 'row')}, in {is_late.sum()} of"
+        f" {counted(len(rows), 'episode')} with a measurable lag",
+        "a state that lags behind the action, or no lag",
         Location(episode=first, column=lerobot.ACTION),
         charts=(*examples[:1], lag_chart(rows)),
     )
@@ -231,7 +231,7 @@ def _is_vector(spec: object) -> bool:
 
 
 def _shared_dimensions(features: Mapping[str, Any]) -> tuple[list[int], list[int]] | None:
-    """Return the positions, in action and state, of the dimensions with the same names, or None if no name is shared."""
+    """Return the positions in the action, and those in the state, of dimensions with the same name; None if no name is shared."""
     specs = [features[name] for name in (lerobot.ACTION, lerobot.STATE)]
     names = [dimension_names(spec, (declared_shape(spec) or (0,))[0]) for spec in specs]
     if names[0] is None or names[1] is None:

@@ -1,7 +1,7 @@
 """Compute a digest ("print") of the rows of each episode of a data file, from all numbers except those that locate a row.
 
-Texts, annotations and pictures are not part of a print, since no rule reads their values. Memory is limited to a batch, and a few
-numbers for each episode.
+Texts, annotations and pictures are not part of a print, since no rule reads their values. Memory is limited to one batch of rows
+and a few numbers per episode.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,11 +26,11 @@ _OF_A_PLACE: Final = (lerobot.EPISODE_INDEX, lerobot.FRAME_INDEX, lerobot.INDEX,
 
 
 def printed_features(features: Mapping[str, Any], columns: Sequence[str]) -> tuple[str, ...]:
-    """Return the columns that are part of a print, sorted.
+    """Return the sorted names of the columns whose values are part of a print.
 
     Args:
         features: `features` of meta/info.json.
-        columns: Columns of the file.
+        columns: Names of the columns of the file.
     """
     dtypes = {name: declared_dtype(spec) for name, spec in features.items()}
     numbers = {name for name, dtype in dtypes.items() if dtype in SCALARS and dtype != "string"} | {lerobot.TASK_INDEX}
@@ -39,7 +39,7 @@ def printed_features(features: Mapping[str, Any], columns: Sequence[str]) -> tup
 
 
 class RowPrintScan:
-    """Scans one data file, batch by batch. Episodes with nulls, or with lists of different lengths, get no print.
+    """Computes the prints of one data file, batch by batch. Episodes with nulls, or with lists of different lengths, get no print.
 
     >>> scan = RowPrintScan("data/chunk-000/file-000.parquet", ("action",), np.array([0, 1, 2]), np.array([2, 2, 1]))
     >>> scan.add(pa.record_batch({"episode_index": [0, 0, 1, 1, 2], "action": [0.5, 2.0, 0.5, 2.0, 0.5]}), 0)
@@ -51,7 +51,7 @@ class RowPrintScan:
         path: The data file.
         features: The columns that are part of a print, from `printed_features`.
         episode_index: The episodes of the file, sorted; shape [episodes].
-        length: Their lengths. Runs of another number of rows are left out: ROW015 reports them.
+        length: Lengths of these episodes. A run with another number of rows gets no print, since ROW015 reports it.
     """
 
     def __init__(self, path: str, features: Sequence[str], episode_index: Int64Array, length: Int64Array) -> None:
@@ -80,7 +80,7 @@ class RowPrintScan:
         columns = [_row_values(batch.column(name)) for name in self._features]
         usable = [each for each in columns if each is not None]
         if len(usable) < len(columns) and len(bounds) > 2:
-            # one episode after the other: what is missing in one does not concern the others
+            # Episodes are added one by one, so that values missing in one of them do not discard the others.
             for start, stop in pairwise(bounds):
                 self.add(batch.slice(start, stop - start), first_row + start)
             return
@@ -122,20 +122,20 @@ class RowPrintScan:
 
 
 def _row_values(column: pa.Array) -> npt.NDArray[Any] | None:
-    """Return the values of each row, shape [rows, values], or None if some are missing or rows have different numbers of values."""
+    """Return the values of each row, shape [rows, values]; None if values are missing or rows differ in their number of values."""
     numbers = sample_values(column)
     return None if isinstance(numbers, Unusable) else numbers.reshape(len(column), -1)
 
 
 def _changes(columns: Sequence[npt.NDArray[Any]], row_count: int) -> BoolArray:
-    """Return, for each row after the first, whether any value differs from the row before; shape [rows - 1]."""
+    """Return a mask of the rows, without the first, in which any value differs from the row before; shape [rows - 1]."""
     is_other: BoolArray = np.zeros(row_count - 1, np.bool_)
     for values in columns:
         rows, others = values[1:], values[:-1]
         if values.shape[1] > _NARROW:
             is_other |= (rows != others).any(axis=1)
             continue
-        # reducing a narrow array row by row is slow
+        # NumPy is slow with narrow rows, so each dimension is compared alone.
         for dimension in range(values.shape[1]):
             if is_other.all():
                 break

@@ -22,7 +22,10 @@ from episeek_schemas import lerobot
 
 
 def check_episode_rows(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
-    """Yield ROW015 for episodes that do not have `length` rows in one run. `verify.run` compares several files."""
+    """Yield ROW015 for each episode whose rows in this file are not one run of `length` rows.
+
+    `verify.run` reports episodes with rows in several files.
+    """
     order = np.argsort(scan.episode_index, kind="stable")
     episodes, first, runs = np.unique(scan.episode_index[order], return_index=True, return_counts=True)
     rows = np.add.reduceat(scan.row_count[order], first) if len(first) else first
@@ -45,7 +48,10 @@ def check_episode_rows(context: VerificationContext, file: DataFile, scan: RowSc
 
 
 def check_numbers(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
-    """Yield ROW016 for episodes whose rows are contiguous; ROW015 reports the others."""
+    """Yield ROW016 for episodes with a wrong frame_index or index.
+
+    Episodes that are not one run are skipped: ROW015 reports them.
+    """
     for column, odd in ((lerobot.FRAME_INDEX, scan.odd_frame_index), (lerobot.INDEX, scan.odd_index)):
         for _, where, first in _of_whole_episodes(file, scan, odd, column):
             found = "null" if first.found < 0 else f"{first.found:.0f}"
@@ -53,15 +59,15 @@ def check_numbers(context: VerificationContext, file: DataFile, scan: RowScan) -
 
 
 def check_timestamps(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
-    """Yield ROW017 for episodes whose rows are contiguous; ROW015 reports the others."""
+    """Yield ROW017 for episodes with wrong timestamps. Episodes that are not one run are skipped, since ROW015 reports them."""
     has_videos = bool(context.info.video_keys)
     for run, where, first in _of_whole_episodes(file, scan, scan.odd_timestamp, lerobot.TIMESTAMP):
         meaning = scan.odd_times[run]
         found = f"{first.found:.6f} s" if np.isfinite(first.found) else "null or NaN"
         if meaning.follows_frame_index:
-            about, remedy = "the time of its frame_index, not of its place", TIMES_OF_OTHER_ROWS_REMEDY
+            about, remedy = "the timestamp fits the frame_index, but not the row", TIMES_OF_OTHER_ROWS_REMEDY
         elif not np.isfinite(first.largest):
-            about, remedy = "a null or NaN in this episode is no time", TIMES_REMEDY
+            about, remedy = "this episode has a null or NaN as timestamp", TIMES_REMEDY
         elif has_videos and meaning.neighbour_count:
             wrong = f"{meaning.neighbour_count} of {counted(int(scan.row_count[run]), 'row')}"
             about = f"{_loading(meaning.loading_seconds)}, and gives {wrong} the picture of another frame"
@@ -81,7 +87,7 @@ def check_timestamps(context: VerificationContext, file: DataFile, scan: RowScan
 
 
 def _loading(seconds: float) -> str:
-    """Return a clause with the smallest tolerance_s with which LeRobot loads the episode, rounded up to three digits."""
+    """Return a clause that says which tolerance_s LeRobot needs to load the episode, rounded up to three digits."""
     if seconds < TIMESTAMP_TOLERANCE_SECONDS:
         return f"LeRobot loads this episode with tolerance_s = {TIMESTAMP_TOLERANCE_SECONDS:g}"
     digits = 2 - math.floor(math.log10(seconds))
@@ -97,7 +103,10 @@ def is_per_episode(scan: RowScan) -> bool:
 
 
 def check_row_groups(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
-    """Yield ROW018 in a dataset that promises one row group an episode, and ROW018W in another dataset with sidecars."""
+    """Yield one finding for the row groups that are not exactly one episode.
+
+    It is ROW018 in a dataset that promises one row group per episode, and ROW018W in another dataset with sidecars.
+    """
     if not (context.has_promised_row_groups or context.has_sidecars) or not len(scan.first_row) or is_per_episode(scan):
         return
     groups, runs = scan.row_group_starts, scan.first_row
@@ -107,21 +116,21 @@ def check_row_groups(context: VerificationContext, file: DataFile, scan: RowScan
     is_wrong = (first_run != last_run) | (runs[first_run] != groups) | (first_run != np.arange(len(groups)))
     is_wrong[1:] |= scan.episode_index[first_run[1:]] <= scan.episode_index[first_run[:-1]]
     wrong = np.flatnonzero(is_wrong)
-    # Cannot happen: a run that is split over row groups shows in the next group.
+    # This return is never reached: if a run is split over row groups, the row group with its second part is wrong.
     if not len(wrong):
         return
     group = int(wrong[0])
     episodes = np.unique(scan.episode_index[first_run[group] : last_run[group] + 1])
     held = f"episode {episodes[0]}" if len(episodes) == 1 else f"episodes {episodes[0]} to {episodes[-1]}"
     in_order = np.unique(scan.episode_index)
-    expected = f"episode {in_order[group]} alone" if group < len(in_order) else "no such row group"
+    expected = f"episode {in_order[group]} alone" if group < len(in_order) else "no further row group"
     where = Location(file=file.path, row=int(groups[group]))
     rule = ROW_GROUPS if context.has_promised_row_groups else ROW_GROUPS_OF_INDEXED
     yield finding(rule, f"row group {group} of {len(groups)} holds {held}", expected, where, more=len(wrong) - 1)
 
 
 RUN_RULES = (check_episode_rows, check_row_groups)
-"""The rules for files in which the episode of every row is known, from the rows or from the footer."""
+"""The rules for files in which the rows, or the footer, assign every row to its episode."""
 
 ROW_RULES = (check_numbers, check_timestamps)
 """The rules for files whose rows were read."""
@@ -130,7 +139,7 @@ ROW_RULES = (check_numbers, check_timestamps)
 def _of_whole_episodes(
     file: DataFile, scan: RowScan, odd: dict[int, Oddity], column: str
 ) -> Iterator[tuple[int, Location, Oddity]]:
-    """Yield the runs that hold a whole episode and have rows that break a rule, with the place and values of the first such row."""
+    """Yield (number of the run, location of its first odd row, `Oddity`) for each run in `odd` that is its episode's only run."""
     if not odd:
         return
     _, inverse, run_counts = np.unique(scan.episode_index, return_inverse=True, return_counts=True)
@@ -142,7 +151,7 @@ def _of_whole_episodes(
 
 
 def row_observations(file: DataFile, scan: RowScan) -> Observations:
-    """Return the declared episodes that are missing from the file, and the rows of episodes that belong to other files."""
+    """Return the observations in the rows of a file: missing episodes, rows of undeclared episodes, and wrong timestamps."""
     expected = file.episode_index
     absent = np.setdiff1d(expected, scan.episode_index)
     found, first_run, inverse = np.unique(scan.episode_index, return_index=True, return_inverse=True)

@@ -1,6 +1,6 @@
-"""Scan the row numbers and timestamps of a data file once, and find its runs (consecutive rows of one episode) and their defects.
+"""Scan the row numbers and timestamps of a data file: find its runs (consecutive rows of one episode) and their defects.
 
-Memory is limited to a batch, and a few numbers for each run.
+Memory is limited to one batch of rows, a few numbers per run, and the timestamps of runs with wrong timestamps.
 """
 
 from collections.abc import Callable
@@ -19,14 +19,14 @@ SCANNED_COLUMNS = (lerobot.EPISODE_INDEX, lerobot.FRAME_INDEX, lerobot.INDEX, le
 HALF_FRAME = 0.5
 """A timestamp that is off by more than this many frames is nearer to the time of another frame."""
 _MOST_KEPT_ROWS = 1 << 21
-"""Greatest number of timestamps of a file that are kept for the comparison with the times of frames."""
+"""After this many timestamps of a file, no further runs are kept for the comparison with the times of frames."""
 NULL_NUMBER = -1
-"""The number in place of a null in a column of row numbers."""
+"""The number that replaces a null in a column of row numbers."""
 
 
 @dataclass(slots=True)
 class Oddity:
-    """Rows of one run that break a rule: the first row, its value, the expected value, and the number of rows."""
+    """Rows of one run that break a rule: the first such row, its value, the expected value, and the number of such rows."""
 
     row: int
     found: float
@@ -38,19 +38,19 @@ class Oddity:
 
 @dataclass(slots=True)
 class OddTimes:
-    """The timestamps of a run that are not frame_index / fps, and what LeRobot would show for them."""
+    """The wrong timestamps of one run, and what LeRobot would do with them."""
 
     neighbour_count: int = 0
     """Number of rows whose timestamp is nearer to the time of another frame than to the time of their own."""
     loading_seconds: float = 0.0
     """Largest distance, in seconds, of a timestamp from the nearest frame. With a smaller tolerance, LeRobot raises an error."""
     follows_frame_index: bool = True
-    """Whether every timestamp fits its own frame_index. Then the frame_index is wrong, or rows are missing."""
+    """Whether every wrong timestamp fits the frame_index of its row. If so, the frame_index is wrong, too, or rows are missing."""
 
 
 @dataclass(slots=True)
 class RowScan:
-    """The runs of a file, in order. Arrays of runs have shape [runs]; dictionaries have the number of the run as key."""
+    """The runs of a file, in order. Arrays have shape [runs]; the keys of dictionaries are the numbers of runs, from 0."""
 
     episode_index: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
     first_row: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -59,25 +59,23 @@ class RowScan:
     odd_index: dict[int, Oddity] = field(default_factory=dict)
     odd_timestamp: dict[int, Oddity] = field(default_factory=dict)
     odd_times: dict[int, OddTimes] = field(default_factory=dict)
-    """The meaning of the wrong timestamps, for each run in `odd_timestamp`."""
+    """What LeRobot would do with the wrong timestamps, for each run in `odd_timestamp`."""
     times: dict[int, Float64Array] = field(default_factory=dict)
-    """All timestamps of each run in `odd_timestamp`, unless they are too many to keep."""
+    """All timestamps of each run in `odd_timestamp`, unless the file has too many such runs to keep them."""
     timestamp_tolerance_seconds: float = 0.0
-    """The smallest tolerance, in seconds, that every timestamp passes, apart from rounding to the column's type; infinite with a
-    null.
-    """
+    """Largest error of a timestamp, in seconds, beyond the rounding to the column's type; infinite if a timestamp is null."""
     row_group_starts: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
-    """First row of each row group."""
+    """First row of each row group; shape [row groups]."""
 
 
 class RowScanner:
-    """Scans a file, in which all `SCANNED_COLUMNS` hold numbers, batch by batch from the first row on.
+    """Scans a file whose `SCANNED_COLUMNS` contain numbers, batch by batch from the first row on.
 
     Args:
-        fps: Frames per second; timestamps should be frame_index / fps.
-        tolerance_seconds: Timestamps may be off by this much.
+        fps: Frames per second. Row n of an episode, counted from 0, should have the timestamp n / fps.
+        tolerance_seconds: Largest error that a right timestamp may have.
         first_index: A function that returns the `index` of the first row of each given episode, or -1 if it is unknown. None if the
-            metadata cannot be trusted: then `index` only has to rise by one.
+            metadata cannot be trusted: then `index` only has to rise by one from row to row.
     """
 
     columns = SCANNED_COLUMNS
@@ -143,10 +141,10 @@ class RowScanner:
     def _note_times(
         self, run: Int64Array, timestamp: Float64Array, position: Int64Array, frame_index: Int64Array
     ) -> None:
-        """Record what the wrong timestamps mean for LeRobot."""
+        """Record what LeRobot would do with wrong timestamps; each array has one value per wrong timestamp."""
         if not len(run):
             return
-        # NaN is no neighbour's time
+        # A comparison with NaN is False, so NaN does not count as the time of another frame.
         frames = timestamp * self._fps
         is_neighbour = np.abs(frames - position) > HALF_FRAME
         distance = np.abs(frames - np.round(frames)) / self._fps
@@ -166,7 +164,7 @@ class RowScanner:
             noted.follows_frame_index &= all_follow
 
     def _keep_times(self, run: Int64Array, starts: Int64Array, timestamp: Float64Array) -> None:
-        """Keep the timestamps of runs with wrong ones, and of the last run, which may continue in the next batch."""
+        """Keep the timestamps of each run with a wrong timestamp, and of the last run, which may continue in the next batch."""
         for start, piece in zip(starts.tolist(), np.split(timestamp, starts[1:]), strict=True):
             self._pieces.setdefault(int(run[start]), []).append(piece)
         self._finish_times(except_run=int(run[-1]))
@@ -195,9 +193,7 @@ def integers(column: pa.Array) -> Int64Array:
 
 
 def _seconds(batch: pa.RecordBatch) -> tuple[npt.NDArray[np.float64], Callable[[npt.NDArray[np.float64]], Any]]:
-    """Return the timestamps, with NaN for nulls, and a function that returns the rounding error of the column's type at given
-    values.
-    """
+    """Return the timestamps, with NaN for nulls, and a function from values to their rounding errors in the column's type."""
     column = batch.column(lerobot.TIMESTAMP)
     if pa.types.is_float32(column.type):
         return floats(column), lambda expected: np.spacing(expected.astype(np.float32)).astype(np.float64)

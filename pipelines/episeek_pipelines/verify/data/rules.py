@@ -1,4 +1,4 @@
-"""Check data files, each opened once: the schema, the footer, the rows at level `rows`, and the comparison with a source's rows."""
+"""Check data files: their schemas and footers, their rows at the level `rows`, and the rows of a rewrite against its source."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -51,25 +51,25 @@ LEROBOT_COLUMNS = (*SCANNED_COLUMNS, lerobot.TASK_INDEX)
 
 
 class Scanner(Protocol):
-    """Scans some columns of a file, batch by batch."""
+    """An object that scans some columns of a data file, batch by batch."""
 
     @property
     def columns(self) -> Sequence[str]:
-        """Names of the columns that it scans."""
+        """Names of the columns that `add` scans."""
 
     def add(self, batch: pa.RecordBatch, first_row: int) -> None:
-        """Scan the next rows; `first_row` is the number of the first of them in the file."""
+        """Scan the next rows, which begin at row `first_row` of the file."""
 
 
 class RowRules(Scanner, Protocol):
-    """Scans columns for defects."""
+    """A scanner that returns the defects that it found as findings."""
 
     def findings(self) -> Iterable[Finding]:
-        """Return the defects. Call it after all rows were scanned."""
+        """Return the findings, after all rows were scanned."""
 
 
 def check_data_group(context: VerificationContext, group: DataGroup) -> CheckResult:
-    """Check some data files. Damaged contents never raise: they become findings."""
+    """Check the data files of a group, each of which is opened once. Damaged contents never raise: they become findings."""
     findings: list[Finding] = []
     observations: list[Observations] = []
     bytes_read = 0
@@ -151,12 +151,15 @@ class _Rows:
     bytes_read: int = 0
 
     def observed(self, observations: Observations) -> Observations:
-        """Return the observations of a file together with those of its rows."""
+        """Return the observations of a file with the ranges, totals, prints and lags of its rows added."""
         return replace(observations, ranges=self.ranges, totals=self.totals, row_prints=self.prints, lags=self.lags)
 
 
 def _read_rows(context: VerificationContext, file: DataFile, parquet: pq.ParquetFile) -> _Rows:
-    """Read the columns that the rules need once. A scanner that fails does not stop the others."""
+    """Scan the rows of a file in one pass, which reads only the columns that rules need.
+
+    A scanner that fails stops no other one.
+    """
     where = Location(file=file.path)
     rows = _Rows()
     schema = parquet.schema_arrow
@@ -229,7 +232,7 @@ def _read_rows(context: VerificationContext, file: DataFile, parquet: pq.Parquet
 
 
 class _TaskRows:
-    """Passes the tasks of rows to a `TaskScan` (TSK014)."""
+    """A scanner that passes the tasks of rows to a `TaskScan` (TSK014)."""
 
     columns = (lerobot.EPISODE_INDEX, lerobot.TASK_INDEX)
 
@@ -255,7 +258,7 @@ def check_columns(context: VerificationContext, file: DataFile, parquet: pq.Parq
     """Yield INF003 for missing, repeated and undeclared columns, and for LeRobot's own columns without numbers."""
     schema = parquet.schema_arrow
     found, expected = set(schema.names), {*context.columns, *LEROBOT_COLUMNS}
-    # INF001 reports them; where their values are is not known.
+    # INF001 reports features of unknown dtype. They may or may not have a column.
     unknown = {key for key in context.columns if not is_known_dtype(declared_dtype(context.features[key]) or "")}
     forms = {column: form for column in expected - found if (form := in_other_form(column, found)) is not None}
     for column, form in sorted(forms.items()):

@@ -1,10 +1,15 @@
 """INF003 and INF003W: compare the Arrow schema of a data file with `features`.
 
-LeRobot writes shape [1] as a scalar; `datasets` cannot cast a list of one value to it. It writes a fixed-size list for one
-dimension (a plain list if its size is 0), nested lists for two to five dimensions (`datasets.Array2D` to `Array5D`), a struct of
-bytes and path for an image, and a list of structs for its two language columns. Merging and the converter from v2.1 use pandas,
-which writes lists and wider numbers and drops the schema metadata: these differences are INF003W. Unknown dtypes are not
-reported. `rules.check_columns` reports missing and undeclared columns.
+LeRobot writes these types:
+
+- a scalar for the shape [1], to which `datasets` cannot cast a list of one value;
+- a fixed-size list for one dimension, or a plain list if its size is 0;
+- nested lists for two to five dimensions (`datasets.Array2D` to `Array5D`);
+- a struct of bytes and path for an image;
+- a list of structs for each of its two language columns.
+
+LeRobot's merging and its converter from v2.1 use pandas, which writes plain lists and wider numbers and drops the schema metadata.
+Such differences are INF003W. Features of unknown dtype are skipped. `rules.check_columns` reports missing and undeclared columns.
 """
 
 import json
@@ -22,13 +27,13 @@ from episeek_schemas import lerobot
 from episeek_schemas.features import SCALARS, declared_dtype, declared_shape
 
 Problem = tuple[str, bool]
-"""The expected type, and whether the difference only concerns the form, so that LeRobot reads the values all the same."""
+"""The expected type, and whether LeRobot can read values of the type that was found."""
 
 
 SCALAR_REMEDY: Final = (
-    "run `episeek repair SRC DST`, or write the numbers themselves in place of lists of one, in the rows and "
+    "run `episeek repair SRC DST`, or replace each list of one number by the number, in the rows and "
     "in the `huggingface` metadata, as LeRobot does for "
-    "shape [1]; where lists are longer, decide whether the shape or the rows are wrong"
+    "shape [1]; if the lists are longer, decide whether the shape or the rows are wrong"
 )
 
 _SHOWN_COLUMNS = 4
@@ -38,8 +43,8 @@ _IMAGE = "struct<bytes: binary, path: string>"
 def language_problem(column: str, arrow_type: pa.DataType) -> str | None:
     """Return the type that a language column should have, or None if LeRobot can read the column.
 
-    LeRobot lets pyarrow infer the type from the annotations. A file without annotations therefore has lists of nulls, and an unused
-    field has the type null. Fields that LeRobot does not read may be missing, and further fields may be present.
+    LeRobot lets PyArrow infer the type from the annotations. Therefore a file without annotations may have lists of nulls, and a
+    field without values may have the type null. Fields that LeRobot does not read may be missing or added.
     """
     timestamped = column == lerobot.LANGUAGE_PERSISTENT
     expected = f"list<struct<role, content, style{', timestamp' if timestamped else ''}>>"
@@ -62,7 +67,7 @@ def language_problem(column: str, arrow_type: pa.DataType) -> str | None:
 
 
 def check_feature_types(path: str, schema: pa.Schema, features: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield INF003 or INF003W for each column whose type is not that of its feature, and INF003W for the schema metadata.
+    """Yield INF003 or INF003W for each column with another type than its feature declares, and INF003W for wrong schema metadata.
 
     Args:
         path: The data file.
@@ -78,7 +83,7 @@ def check_feature_types(path: str, schema: pa.Schema, features: Mapping[str, Any
         if key in SCANNED_COLUMNS and not (
             pa.types.is_integer(found) or (key == lerobot.TIMESTAMP and is_number(found))
         ):
-            # `check_columns` reports it.
+            # `check_columns` reports such a column.
             continue
         problem = _problem(key, found, dtype, spec)
         if problem is not None:
@@ -133,7 +138,7 @@ def _leaf_problem(leaf: pa.DataType, dtype: str, expected: str) -> Problem | Non
 
 
 def _image_problem(found: pa.DataType) -> Problem | None:
-    # Bytes alone, which `datasets.Image` reads too. A path alone is that of a file on another machine.
+    # `datasets.Image` also reads a column of bytes. A column of paths is useless, since the files are on another machine.
     if is_binary(found):
         return _IMAGE, True
     if is_text(found):
@@ -191,7 +196,10 @@ def _check_schema_metadata(path: str, schema: pa.Schema) -> Iterator[Finding]:
     text = (schema.metadata or {}).get(lerobot.DATA_FEATURES_KEY.encode())
     if text is None:
         yield finding(
-            COLUMN_STYLE, f"no {key} in the schema metadata", "the features of the columns, for `datasets`", where
+            COLUMN_STYLE,
+            f"no {key} in the schema metadata",
+            "the features of the columns, which `datasets` reads",
+            where,
         )
         return
     try:

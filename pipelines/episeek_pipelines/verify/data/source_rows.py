@@ -30,16 +30,16 @@ def compare_data_file(
     """Find the episodes of one source file whose rows differ in the rewritten dataset (ROW021).
 
     Args:
-        against: The source.
-        file: A data file of the source, and the rewritten files that hold its episodes now.
-        rewritten: Open rewritten files by path. Files that could not be opened are missing; their own checks report them.
+        against: The source dataset.
+        file: A data file of the source, and the rewritten files that contain its episodes.
+        rewritten: Open rewritten files by path. Files that could not be opened have no entry, since their own checks report them.
 
     Returns:
         The findings, and the number of bytes read.
     """
     findings: list[Finding] = []
     bytes_read = 0
-    # files of version 2.x are merged
+    # Several files of a source of version 2.x are merged into one.
     is_alone = not isinstance(against, V2Root)
     episodes_of = {
         path: file.episode_index[file.rewritten_file == number].tolist()
@@ -54,7 +54,7 @@ def compare_data_file(
             misplaced = episodes_of
         except ParquetError as error:
             where = Location(file=against.join(file.path))
-            return [finding(UNREADABLE, f"{error.found} in the source", "the rows to compare with", where)], 0
+            return [finding(UNREADABLE, f"{error.found} in the source", "readable rows to compare with", where)], 0
         else:
             with source:
                 original, rows = RowCursor(source), _episode_rows(source)
@@ -94,13 +94,13 @@ def _compare_episodes(
         rows: (first row, number of rows) of each episode in the source file.
         output: The rewritten file.
         path: Path of the rewritten file.
-        episodes: The episodes that the rewritten file should hold.
+        episodes: The episodes that the rewritten file should contain.
         is_alone: Whether all rows of the rewritten file come from this source file, so that both must have the same schema.
 
     Returns:
         The findings, and the number of bytes read of the rewritten file.
     """
-    # In the order of the source's rows, so that both files are read once from start to end.
+    # Episodes are compared in the order of the source's rows, so that both files are read once, from start to end.
     held = sorted(rows.keys() & {*episodes}, key=lambda episode: rows[episode])
     if not held:
         return [], 0
@@ -116,7 +116,7 @@ def _compare_episodes(
 def _as_merged(source: pa.Schema, output: pa.Schema) -> pa.Schema:
     """Return `source`, the schema of one source file, changed as merging several files into `output` may have changed it.
 
-    The first of the sources decides the order of the columns, their kinds of lists and the metadata.
+    The first of the merged files decides the order of the columns, their kinds of lists, and the metadata.
     """
     if sorted(source.names) != sorted(output.names):
         return source
@@ -133,8 +133,8 @@ def _compare_misplaced(
     """Compare episodes that are in another file of the source than its metadata says (lerobot#2401).
 
     Args:
-        against: The source.
-        declared: The source's file in which the episodes should be according to the metadata, and are not.
+        against: The source dataset.
+        declared: The file that should contain the episodes according to the source's metadata, but does not.
         output: The rewritten file.
         path: Path of the rewritten file.
         episodes: The episodes.
@@ -163,8 +163,9 @@ def _compare_misplaced(
 
 
 def _files_by_likelihood(against: Root, declared: str, path: str) -> list[str]:
-    """Return the other data files of a source, the likeliest first: the file with the rewritten name, then neighbours of
-    `declared`.
+    """Return the paths of all data files of the source except `declared`, the likeliest first.
+
+    The first is `path`, if the source has it, and the others are sorted by their distance from `declared` in the listing.
     """
     folder = declared.partition("/")[0]
     paths = against.list(folder, suffix=".parquet")
@@ -197,7 +198,7 @@ def _compare_episode(
 
 
 def _episode_rows(file: pq.ParquetFile) -> dict[int, tuple[int, int]]:
-    """Return (first row, number of rows) of the first run of each episode. In a correct file every episode is one run."""
+    """Return (first row, number of rows) of each episode's first run. In a correct file every episode is one run."""
     if lerobot.EPISODE_INDEX not in file.schema_arrow.names:
         return {}
     parts = [

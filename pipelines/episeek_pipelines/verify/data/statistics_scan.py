@@ -1,6 +1,6 @@
 """STA029: compare the statistics of each episode with its rows, and compute the statistics of all rows for `meta/stats.json`.
 
-The statistics of `action` may describe relative actions, whose count is not the number of rows; they are not compared then.
+If the count of `action` is not the number of rows, its statistics may describe relative actions, and they are not compared.
 """
 
 from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ EPISODE_REMEDY: Final = (
 
 @dataclass(slots=True)
 class _Difference:
-    """The first statistic of a feature that differs from the rows, and the number of episodes with such a statistic."""
+    """The first statistic of a feature that differs from the rows, and the number of episodes in which the feature has one."""
 
     statistic: str
     episode: int
@@ -47,13 +47,13 @@ class _Difference:
 
 @dataclass(slots=True)
 class StatisticsScan:
-    """Scans one data file, batch by batch.
+    """Compares the rows of one data file, batch by batch, with the statistics that are recorded for its episodes.
 
     Args:
         features: `features` of meta/info.json.
-        columns_present: Columns of the file.
+        columns_present: Names of the columns of the file.
         episode_index: The episodes of the file, sorted; shape [episodes].
-        length: The lengths of these episodes. Episodes with another number of rows are not compared: ROW015 reports them.
+        length: The lengths of these episodes. Episodes with another number of rows are not compared, since ROW015 reports them.
         recorded: The recorded statistics of these episodes by feature, in the same order.
         quantiles: Quantiles of meta/stats.json by feature, shape [quantiles, dimensions].
     """
@@ -112,7 +112,7 @@ class StatisticsScan:
             yield finding(STATISTICS, found + others, expected, where, more=more, remedy=EPISODE_REMEDY)
 
     def totals(self) -> tuple[FeatureTotals, ...]:
-        """Return the statistics of all rows, an empty tuple without rows. Call `findings` first."""
+        """Return a tuple with the statistics of all rows, or an empty one for a file without rows. Call `findings` first."""
         whole = EpisodeStatistics.joined(self._parts)
         if not len(whole.episode_index):
             return ()
@@ -169,13 +169,16 @@ class StatisticsScan:
         )
 
     def _count(self, name: str, numbers: npt.NDArray[Any] | Unusable, limits: Float64Array) -> None:
-        """Count, for each recorded quantile, the rows below it and the rows not above it, within its rounding."""
+        """Count, for each quantile in `limits`, the rows below it and the rows not above it.
+
+        A value that differs from the quantile by no more than rounding counts as equal.
+        """
         if isinstance(numbers, Unusable) or numbers.shape[1:] != (1, limits.shape[1]):
             return
         columns = np.ascontiguousarray(numbers[:, 0, :].T)
         below, until = (self._at(kept, name, limits.shape) for kept in (self._below, self._until))
         slack = 1e-6 * np.abs(limits) + 1e-9
-        # plain floats are compared in the type of the column
+        # NumPy compares plain floats in the type of the column, so the limits are not arrays.
         lower, upper = (limits - slack).tolist(), (limits + slack).tolist()
         with np.errstate(over="ignore"):
             for number, dimension in np.ndindex(limits.shape):

@@ -23,7 +23,7 @@ SUBTASK_REMEDY: Final = (
 
 
 class SubtaskScan:
-    """Scans the subtasks of one data file, batch by batch.
+    """Scans the column `subtask_index` of one data file, batch by batch.
 
     Args:
         path: The data file.

@@ -17,16 +17,16 @@ _OTHER_TASK_COLUMNS: Final = ("annotation.", "language_")
 
 
 def has_other_task_columns(features: Mapping[str, object]) -> bool:
-    """Return whether columns other than task_index hold tasks.
+    """Return whether columns other than task_index contain tasks.
 
-    Then an episode may declare tasks that its rows' task_index never has.
+    If so, an episode may declare tasks that the task_index of no row refers to.
     """
     return any(key.startswith(_OTHER_TASK_COLUMNS) for key in features)
 
 
 @dataclass(slots=True)
 class _UnknownTask:
-    """Rows whose task is not in the table of tasks: the first row, and the number of rows."""
+    """Rows whose task is not in the table of tasks: the first such row, and the number of such rows."""
 
     row: int
     episode_index: int
@@ -45,11 +45,11 @@ class TaskScan:
     task_text: Mapping[int, str]
     """Texts by task_index, from meta/tasks.parquet. Empty if that file cannot be used; then no row is compared."""
     episode_tasks: Mapping[int, Collection[str]]
-    """Declared tasks by episode_index, from meta/episodes. Episodes without an entry, or with an empty one, are not compared."""
+    """Declared tasks by episode_index, from meta/episodes. Episodes without an entry, or with no tasks in it, are not compared."""
     expects_every_task: bool = True
     """Whether every declared task must have rows.
 
-    False with `has_other_task_columns`, or if other files hold rows of the episode.
+    It has to be False if `has_other_task_columns` is true for the dataset.
     """
     _row_count: int = field(default=0, init=False)
     _used: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict, init=False)
@@ -65,7 +65,7 @@ class TaskScan:
         Args:
             episode_index: Shape [rows].
             task_index: Shape [rows].
-            is_null: Whether task_index is null, shape [rows]; values of `task_index` are ignored there.
+            is_null: Whether task_index is null, shape [rows]. `task_index` is ignored in these rows. None if no row is null.
         """
         first_row, self._row_count = self._row_count, self._row_count + len(episode_index)
         if not self.task_text:
@@ -102,7 +102,7 @@ class TaskScan:
         unknown.count += len(rows)
 
     def findings(self) -> Iterator[Finding]:
-        """Yield one finding for each kind of defect, at its first row. Call it after the last row was scanned."""
+        """Yield one finding for each kind of defect, at its first row, after all rows were scanned."""
         for unknown in sorted(self._unknown, key=lambda kind: kind.row):
             found = f"{lerobot.TASK_INDEX} {quoted(unknown.task_index)}"
             where = Location(self.path, unknown.episode_index, row=unknown.row, column=lerobot.TASK_INDEX)
@@ -112,7 +112,7 @@ class TaskScan:
         undeclared: list[tuple[int, int, int, int]] = []
         for (episode, number), (row, count) in self._used.items():
             declared = self.episode_tasks.get(episode)
-            # Unlisted tasks are reported in meta/episodes.
+            # If an episode declares a task that is not in the table, `check_episode_tasks` reports this.
             if not declared or not texts.issuperset(declared):
                 continue
             used.setdefault(episode, set()).add(self.task_text[number])

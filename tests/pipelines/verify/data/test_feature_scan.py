@@ -196,7 +196,7 @@ def test_one_bad_value_in_lerobots_file(bad):
 def test_lists_of_another_length():
     scan = one([[1.0, 2.0], [1.0], None, [], [1.0, math.nan]], pa.list_(pa.float32()), "float32", [2])
     assert seen(scan) == [
-        ("INF003", "a list of 1; expected 2, as declared in features (dtype float32, shape [2])", "x", 1, 1),
+        ("INF003", "a list of length 1; expected 2, as declared in features (dtype float32, shape [2])", "x", 1, 1),
         ("ROW020", "NaN in dimension 1; expected finite numbers", "x", 4, 0),
         ("ROW020", "null; expected finite numbers", "x", 2, 0),
     ]

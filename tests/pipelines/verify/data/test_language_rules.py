@@ -151,7 +151,7 @@ def test_nan_and_null_lists_are_equal():
     rows = [[held("a", math.nan)], [held("a", math.nan)], None, [], None]
     table = table_of([0, 0, 1, 1, 1], rows, None)
     assert words(scan_of(table, (1, 3))) == [
-        "timestamp nan of an annotation (style subtask); expected the second from which on the annotation holds"
+        "timestamp nan of an annotation (style subtask); expected the time in seconds from which on the annotation applies"
     ]
 
 
@@ -259,7 +259,7 @@ def keyed(scan: LanguageScan) -> dict[tuple[Any, ...], tuple[int | None, int]]:
     found: dict[tuple[Any, ...], tuple[int | None, int]] = {}
     for each in scan.findings():
         kind = each.found.split()[0]  # timestamp, several
-        if each.expected.startswith("this style in"):
+        if each.expected.startswith("such annotations in"):
             style = each.found.removeprefix("an annotation of ").removeprefix("style ")
             kind = "None" if style == "no style" else style
         elif "that differ" in each.found:

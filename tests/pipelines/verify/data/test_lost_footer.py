@@ -34,8 +34,8 @@ def stops_of(dataset):
 @pytest.mark.parametrize(
     ("group_count", "spare", "said"),
     [
-        (0, 0, "no footer at its end, and no complete episode before it"),
-        (1, 40, "no footer at its end, after the complete episode 3; 40 bytes after them are not complete"),
+        (0, 0, "no footer at its end, and no complete episode in the file"),
+        (1, 40, "no footer at its end, after the complete episode 3; no complete episode in the last 40 bytes"),
         (3, 0, "no footer at its end, after 3 complete episodes, 3 to 5"),
     ],
 )
