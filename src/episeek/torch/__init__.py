@@ -1,4 +1,4 @@
-"""Training from a prepared dataset: LeRobot's items, in any order, resumable anywhere."""
+"""Train from a prepared dataset: the items of LeRobot, in several orders, with a sampler that resumes after any batch."""
 
 from episeek.torch.collate import collate
 from episeek.torch.dataset import EpisodeDataset

@@ -1,7 +1,7 @@
 """Choose the order of an epoch from the cost of fetching its frames: `EpisodeSampler(order="auto")`.
 
-All ranks of a job have to choose the same order. Therefore nothing is measured, and nothing depends on the machine: the choice is a
-function of the index and of the dataset's options.
+All ranks of a job have to choose the same order. Therefore the choice depends only on the index and on the options of the dataset.
+Nothing is measured, and the machine makes no difference.
 """
 
 import math
@@ -20,44 +20,47 @@ from episeek.torch.fetch_units import MAX_UNIT_BYTES, UNIT_OF_ORDER, UnitKind
 MixingOrder = Literal["global", "clump", "episode"]
 
 REQUEST_BYTES: Final = DEFAULT_GAP_BYTES
-"""A request costs as much as this many bytes: ranges with smaller gaps between them are fetched in one request."""
+"""The cost of a request, expressed in bytes. It equals the largest gap across which two ranges are fetched in one request."""
 
 UNLIMITED_BYTES: Final = 64 << 30
-"""The assumed size in bytes of a cache directory without a limit, since the real one differs from machine to machine."""
+"""The size in bytes that is assumed for a cache directory without a limit. The free disk space differs from machine to machine."""
 
 _TOLERANCE: Final = 1.5
-"""An order that mixes more is chosen if it costs at most this many times as much as the cheapest one."""
+"""The chosen order costs at most this many times as much as the cheapest order."""
 
 _ORDERS: Final[tuple[MixingOrder, ...]] = get_args(MixingOrder)
-"""The orders, from the one that mixes most."""
+"""The orders, sorted from the order that mixes frames most to the order that mixes them least."""
 
 _TEXT_BYTES: Final = 64
-"""The assumed bytes of a text in a row."""
+"""The size in bytes that is assumed for a text in a row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchCosts:
-    """Properties of a dataset and its store that decide how much an order fetches. Sizes are means over the episodes in use."""
+    """Properties of a dataset and its store from which the cost of fetching an epoch is estimated.
+
+    Sizes are means over the episodes in use.
+    """
 
     is_local: bool
-    """Whether the videos are on this machine, so that they are read without a cache."""
+    """Whether the videos are read from this machine, without a cache directory."""
     cache_bytes: int
-    """Limit of the cache directory in bytes; 0 without a cache directory."""
+    """Largest size of the cache directory, in bytes: `UNLIMITED_BYTES` if it has no limit, and 0 without a cache directory."""
     rows_memory_bytes: int
-    """Limit, in bytes, of the rows that a process keeps in memory."""
+    """Largest size, in bytes, of the rows that a process keeps in memory."""
     fetch: Literal["auto"] | UnitKind
     """The dataset's option `fetch`."""
     episode_count: int
     frame_count: int
-    """Number of frames of all episodes, of one camera."""
+    """Number of frames of all episodes in use, counted for one camera."""
     camera_count: int
     """Number of cameras whose pictures are in videos."""
     frame_bytes: float
-    """Mean bytes of a frame, summed over the videos of all cameras."""
+    """Mean encoded size of a frame, in bytes, summed over the videos of all cameras."""
     keyframe_distance: float
     """Mean number of frames from one keyframe to the next."""
     row_bytes: float
-    """Bytes of the values of a frame in its row, before compression."""
+    """Size, in bytes, of all values of a row, before compression."""
 
     @property
     def episode_frames(self) -> float:
@@ -67,7 +70,7 @@ class FetchCosts:
 
 @dataclass(frozen=True, slots=True)
 class Fetching:
-    """An estimate of the requests and bytes of an epoch on one machine."""
+    """An estimate of the requests and bytes that one machine needs to fetch an epoch."""
 
     requests: float
     byte_count: float
@@ -90,29 +93,32 @@ class OrderChoice:
 
 
 def choose_order(costs: FetchCosts, *, clump_frames: int) -> OrderChoice:
-    """Return the order that mixes most among those that cost little more than the cheapest one.
+    """Return the order that mixes frames most, among the orders that cost little more than the cheapest order.
 
     Args:
         costs: The properties of the dataset and its store.
         clump_frames: Number of frames of a clump.
     """
     if costs.is_local:
-        return OrderChoice("global", "The videos are on this machine, where no order saves a request.")
+        return OrderChoice("global", "The videos are on this machine, so global order costs no more than other orders.")
     fetching = {order: fetching_of(costs, order, clump_frames=clump_frames) for order in _ORDERS}
     cheapest = min(found.cost for found in fetching.values())
     chosen = next(order for order, found in fetching.items() if found.cost <= cheapest * _TOLERANCE)
-    described = "; ".join(f"in {order} order {found}" for order, found in fetching.items())
+    described = "; ".join(f"{found} in {order} order" for order, found in fetching.items())
     cache = f"a cache of {costs.cache_bytes / 1e9:,.1f} GB" if costs.cache_bytes else "no cache_dir"
     return OrderChoice(
-        chosen, f"With {cache}, an epoch takes about, {described}: {chosen} order mixes most for what it costs."
+        chosen,
+        f"With {cache}, an epoch takes about {described}. "
+        f"Among the orders that cost little more than the cheapest, {chosen} order mixes frames most.",
     )
 
 
 def fetching_of(costs: FetchCosts, order: MixingOrder, *, clump_frames: int) -> Fetching:
-    """Return an estimate of the requests and bytes of an epoch in an order.
+    """Return an estimate of the requests and bytes that fetching an epoch in an order takes.
 
-    A fetch unit is fetched once if the cache can hold the units of all frames that are mixed with each other, and otherwise once
-    for each frame. The rows of an episode are a unit as well, which each process keeps in memory.
+    Each fetch unit (see `episeek.torch.fetch_units`) is fetched once if the cache has space for the units of all frames that the
+    order mixes with each other. Otherwise the unit is fetched again for each frame. The rows of an episode are fetched once if
+    either the memory of a process or the cache has space for the rows of all episodes that the order mixes.
 
     Args:
         costs: The properties of the dataset and its store.
@@ -127,7 +133,7 @@ def fetching_of(costs: FetchCosts, order: MixingOrder, *, clump_frames: int) -> 
     if unit == "episode":
         is_kept = pool_episodes * length * costs.frame_bytes <= costs.cache_bytes
     unit_frames = {"window": 1.0, "clump": clump, "episode": length}[unit]
-    # a range begins at a keyframe: half of the frames between two of them come before it on average
+    # A range begins at a keyframe. On average, half of the frames between two keyframes come before the wanted frames.
     lead_in = 0.0 if unit == "episode" else min(costs.keyframe_distance - 1, length) / 2
     unit_bytes = (unit_frames + lead_in) * costs.frame_bytes
     times = costs.frame_count / unit_frames if is_kept else costs.frame_count
@@ -150,7 +156,7 @@ def costs_of(
     rows_memory_bytes: int,
     fetch: Literal["auto"] | UnitKind,
 ) -> FetchCosts:
-    """Return the properties by which an order is chosen. Nothing is fetched: the sidecar `episodes` holds all of them.
+    """Return the properties from which an order is chosen. Nothing is fetched: the sizes come from the opened sidecar `episodes`.
 
     Args:
         index: The index.
@@ -184,7 +190,7 @@ def costs_of(
 
 
 def _row_bytes(feature: Mapping[str, Any]) -> int:
-    """Return the bytes of a feature's value in a row, before compression; a picture counts by its pixels."""
+    """Return the size in bytes of a feature's value in a row, before compression. A picture has the size of its decoded pixels."""
     dtype = feature["dtype"]
     if dtype in ("video", "string"):
         return 0 if dtype == "video" else _TEXT_BYTES
@@ -196,7 +202,7 @@ def _row_bytes(feature: Mapping[str, Any]) -> int:
 
 
 def _pool(costs: FetchCosts, order: MixingOrder, clump: float) -> tuple[float, float]:
-    """Return how many episodes, and how many frames, an order mixes with each other."""
+    """Return the number of episodes, and the number of frames, that an order mixes with each other."""
     if order == "episode":
         episodes = min(POOL_EPISODES, costs.episode_count)
         return episodes, episodes * costs.episode_frames

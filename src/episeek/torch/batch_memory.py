@@ -1,8 +1,8 @@
 """Choose the memory for the pictures of a batch, so that each picture is written only once.
 
-A worker of a `DataLoader` passes its batches to the training process in shared memory. If `collate` makes the batches, pictures are
-decoded directly into the shared memory of earlier batches that no process uses any more. Another collate function makes tensors of
-its own; then pictures are decoded into ordinary memory.
+A worker of a `DataLoader` passes its batches to the training process in shared memory. If `episeek.torch.collate` makes the
+batches, pictures are decoded directly into the shared memory of earlier batches that no process uses any more. Any other collate
+function copies the pictures into new tensors, so pictures are then decoded into ordinary memory.
 """
 
 import sys
@@ -15,13 +15,13 @@ import torch
 from torch.utils.data import get_worker_info
 
 _SMALL_BYTES: Final = 1 << 18
-"""A smaller stack, in bytes, is sent as torch sends it: it costs less than a message about a shared block."""
+"""Size in bytes below which torch sends a stack in its own way. For so few bytes, this costs less than sending a shared block."""
 _ARRAY_TYPES: Final = frozenset(
     {torch.uint8, torch.uint16, torch.int16, torch.int32, torch.int64, torch.float16, torch.float32, torch.float64}
 )
 
 _passes_on = False
-"""Whether this process is a worker whose batches are made of the memory of their items. A worker belongs to one loader."""
+"""Whether this process is a worker of a `DataLoader` with `episeek.torch.collate`, whose batches use the memory of their items."""
 
 if sys.platform == "linux":
     from episeek.torch.shared_blocks import SharedBlocks
@@ -30,17 +30,17 @@ if sys.platform == "linux":
 
 
 def note_batches_passed_on() -> None:
-    """Record, in a worker process, that batches are made of the memory of their items."""
+    """Record that the batches of this process use the memory of their items. Outside of worker processes, do nothing."""
     global _passes_on
     if not _passes_on:
         _passes_on = get_worker_info() is not None
 
 
 def stacked(values: Sequence[Any]) -> torch.Tensor | None:
-    """Return a stack of tensors of one shape and type in a worker's reused shared memory, or None if it is not used for them.
+    """Return a stack of the values in reused shared memory, or None if such memory is not used for them.
 
-    It is not used outside of worker processes, for small tensors, for values that are not such tensors, and on systems other than
-    Linux.
+    Reused shared memory is used only on Linux, in a worker process with `episeek.torch.collate`, and for CPU tensors of one shape
+    and type that are not small.
     """
     if not _passes_on or sys.platform != "linux" or not all(map(_has_array, values)):
         return None
@@ -54,7 +54,10 @@ def stacked(values: Sequence[Any]) -> torch.Tensor | None:
 
 
 def is_shared_again(tensor: torch.Tensor) -> bool:
-    """Return whether a tensor needs no copy: it is in reused shared memory, or this process is not a worker."""
+    """Return whether a batch can use a tensor without a copy.
+
+    A tensor needs a copy only in a worker process on Linux, if it is not in reused shared memory yet.
+    """
     return not _passes_on or sys.platform != "linux" or _blocks.holds(tensor)
 
 
@@ -66,7 +69,7 @@ def empty(
     Args:
         shape: The shape of both.
         dtype: The type of both.
-        is_final: Whether the values go into the batch unchanged; False if other tensors are made from them first.
+        is_final: Whether the tensor goes into the batch unchanged; False if other tensors are computed from it first.
     """
     if _passes_on and is_final and sys.platform == "linux":
         shared = _blocks.tensor(shape, dtype)
@@ -76,14 +79,14 @@ def empty(
         array = np.empty(shape, dtype)
         return array, torch.from_numpy(array)
     kind = torch.from_numpy(np.empty(0, dtype)).dtype
-    # as torch's default_collate does in workers
+    # In workers, torch's default_collate allocates new shared memory in the same way.
     storage = torch.UntypedStorage._new_shared(int(np.prod(shape)) * kind.itemsize)  # type: ignore[no-untyped-call]  # torch's
     tensor = torch.empty(0, dtype=kind).set_(storage).view(shape)
     return tensor.numpy(), tensor
 
 
 def _has_array(value: Any) -> bool:
-    """Return whether a value is a plain tensor whose memory numpy can use."""
+    """Return whether a value is a plain CPU tensor whose memory NumPy can use."""
     if type(value) is not torch.Tensor or value.dtype not in _ARRAY_TYPES or value.requires_grad or not value.ndim:
         return False
     return value.layout == torch.strided and value.device.type == "cpu"

@@ -12,8 +12,8 @@ from episeek.torch.batch_memory import is_shared_again, note_batches_passed_on, 
 def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the same batch as torch's `default_collate`. Use it as `DataLoader(..., collate_fn=collate)`.
 
-    An `EpisodeDataset` puts the pictures of a batch one after another in memory, in a worker process into memory that it shares
-    with the training process. `collate` returns a view of them, without another copy.
+    An `EpisodeDataset` writes the pictures of a batch one after another into memory. A worker process shares this memory with the
+    training process. `collate` returns a view of the pictures instead of a copy.
 
     Args:
         items: Items with the same keys.
@@ -24,7 +24,7 @@ def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
         values = [item[key] for item in items]
         together = _side_by_side(values)
         if together is None or not is_shared_again(together):
-            # without such memory, what lies together needs no copy either
+            # If no shared memory can be reused, tensors that follow each other in memory still need no copy.
             stack = stacked(values)
             together = together if stack is None else stack
         batch[key] = default_collate(values) if together is None else together
@@ -32,7 +32,7 @@ def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _side_by_side(values: Sequence[Any]) -> torch.Tensor | None:
-    """Return one view of tensors that follow each other in the same memory, or None for any other values."""
+    """Return a stack of tensors without a copy if they follow each other in the same memory, or None for any other values."""
     first = values[0]
     if not isinstance(first, torch.Tensor) or first.storage_offset() or not first.is_contiguous():
         return None

@@ -16,8 +16,9 @@ from episeek.errors import BackendUnavailableError, MetadataError, install_hint
 
 
 def column_values(column: pa.ChunkedArray) -> Any:
-    """Return the values of a column, one for each row, as LeRobot's items have them; pictures stay encoded, for `picture` to
-    decode.
+    """Return the values of a column, one for each row, with the types that LeRobot's items have.
+
+    Pictures stay encoded; `picture` decodes them.
 
     Returns:
         A tensor [rows, ...] if all values are numbers of one shape; otherwise a list with one value for each row.
@@ -38,11 +39,11 @@ def picture(value: Any, *, where: str) -> npt.NDArray[Any]:
 
     Args:
         value: The struct of the row, with the encoded picture in `bytes`.
-        where: The row, for messages.
+        where: The name of the row, for error messages.
 
     Raises:
         BackendUnavailableError: Pillow is not installed.
-        MetadataError: The row has no bytes, or they do not hold a picture of 8 bits, or of one channel and 16 bits.
+        MetadataError: The row has no encoded picture, or its values have neither 8 bits nor, in one channel, 16 bits.
     """
     try:
         from PIL import Image, UnidentifiedImageError
@@ -59,10 +60,12 @@ def picture(value: Any, *, where: str) -> npt.NDArray[Any]:
     except (UnidentifiedImageError, OSError, ValueError) as error:
         raise MetadataError(where, str(error), "an encoded picture") from error
     if pixels.dtype == np.int32 and pixels.size and pixels.min() >= 0 and pixels.max() < 1 << 16:
-        # releases of Pillow differ in the type of pictures of 16 bits
+        # Some releases of Pillow return pictures of 16 bits as int32.
         pixels = pixels.astype(np.uint16)
     if pixels.dtype not in (np.uint8, np.uint16):
-        raise MetadataError(where, f"a picture of {pixels.dtype}", "values of 8 bits, or of 16 bits in one channel")
+        raise MetadataError(
+            where, f"a picture of {pixels.dtype} values", "values of 8 bits, or of 16 bits in one channel"
+        )
     return pixels if pixels.ndim == 3 else pixels[:, :, None]
 
 

@@ -46,32 +46,33 @@ class EpisodeDataset(Dataset[Item]):
     `torch.utils.data.DataLoader` asks for a whole batch at once. The frames of a batch are planned together: ranges close to each
     other share a request, several requests run at the same time, and nearby frames are decoded in one pass.
 
-    A frame of a video is found by its number in the episode, not by its time. Its time is compared with the time of its row: if
-    they differ by `tolerance_s` or more, the item is refused, as in LeRobot.
+    A frame of a video is found by its number within the episode, not by its time. If the time of a frame differs from the time of
+    its row by `tolerance_s` or more, reading the item raises TimestampToleranceError. LeRobot applies the same tolerance.
 
     Args:
         index: An index from `episeek.open`, or the root of a prepared dataset, which is opened with `episeek.open`.
         data_root: As for `episeek.open`.
-        episodes: The episodes to use; None for all. The items are in the order of the dataset, as LeRobot's are.
+        episodes: The episodes to use; None for all. As in LeRobot, the items are in the order of the dataset, not of this list.
         delta_timestamps: For each feature, seconds relative to the item's frame. The item has the stack of the feature's values at
-            these times. Times outside the episode are clamped to its ends, and `<feature>_is_pad` marks them.
-        image_transforms: Called with the picture or pictures of each camera.
-        return_uint8: Whether pictures are uint8 from 0 to 255; if False, they are float32 from 0 to 1. Depth (one channel of more
-            than 8 bits) is not scaled: it is uint16 [1, height, width] with every bit kept.
-        tolerance_s: Largest difference between the times of a row and of its frame, seconds.
+            these times. A time outside of the episode gets the value of the first or last frame, and `<feature>_is_pad` marks it.
+        image_transforms: A function that is called with the tensor of pictures of each camera in each item.
+        return_uint8: Whether pictures are uint8 from 0 to 255; if False, they are float32 from 0 to 1. Depth pictures (one channel
+            of more than 8 bits) are uint16 [1, height, width] in both cases, with unchanged values.
+        tolerance_s: The difference in seconds between the time of a row and the time of its frame must be less than this number.
         storage_options: As for `episeek.open`.
         max_in_flight: Largest number of requests at the same time.
-        max_rows_bytes: Limit of the bytes of rows that each process keeps in memory.
-        cache_dir: A directory of this machine that keeps fetched bytes for all workers, ranks and jobs that use it; None to keep
-            nothing. It may be removed at any time.
-        cache_bytes: Limit of the size of `cache_dir`; None leaves a tenth of the disk free.
-        cache_local: Whether bytes of files outside of stores are kept there, too; useful for a network drive.
-        fetch: The bytes that are fetched, and kept, for a frame: the "window" of samples that it needs, the "clump" of frames
-            around it, or the whole "episode". "auto" chooses by the sampler's order. It chooses "window" without a `cache_dir`, and
-            where the frames that the order mixes with each other do not fit into the cache.
+        max_rows_bytes: Largest size, in bytes, of the rows that each process keeps in memory.
+        cache_dir: A directory on this machine that keeps fetched bytes for all workers, ranks and jobs that use the directory; None
+            to keep nothing. The directory may be removed at any time.
+        cache_bytes: Largest size of `cache_dir`, in bytes; None leaves a tenth of the disk free.
+        cache_local: Whether `cache_dir` also keeps bytes of files with a local path, which is useful for a network drive.
+        fetch: The bytes that are fetched, and kept in `cache_dir`, for a frame: "window" for the samples that decoding the frame
+            needs, "clump" for about one second of frames around it, or "episode" for the whole episode. "auto" chooses by the order
+            of the sampler. Without a `cache_dir`, or if the frames that the order mixes with each other do not fit into the cache,
+            "auto" chooses "window".
 
     Raises:
-        EpiseekError: As for `episeek.open`, or the dataset's metadata is missing or contradicts itself.
+        EpiseekError: `episeek.open` raised this error, or the metadata of the dataset is missing or contradicts itself.
         EpisodeNotFoundError: `episodes` lists an episode that does not exist.
         ValueError: A time in `delta_timestamps` is not a multiple of the frame interval, or its feature does not exist.
     """
@@ -115,7 +116,7 @@ class EpisodeDataset(Dataset[Item]):
             self._rows = self._rows.through(lambda source: KeptSource(source, directory, wait_seconds))
         self.meta = Metadata(self._rows)
         """The dataset's metadata under the names that LeRobot uses."""
-        # files of this machine are read faster than threads are started
+        # Reading a local file takes less time than starting a thread.
         self._max_in_flight = 1 if is_local(self.index.videos.root) else max_in_flight
         rows_in_flight = 1 if is_local(self._rows.root) else max_in_flight
         self._max_rows_bytes = max_rows_bytes
@@ -142,17 +143,17 @@ class EpisodeDataset(Dataset[Item]):
 
     @property
     def fps(self) -> Any:
-        """Frames per second, as `meta/info.json` has it."""
+        """The value `fps` of `meta/info.json`, in frames per second."""
         return self.meta.fps
 
     @property
     def features(self) -> dict[str, dict[str, Any]]:
-        """The features by their keys."""
+        """The features of `meta/info.json` by key, with their shapes as tuples."""
         return self.meta.features
 
     @property
     def num_frames(self) -> int:
-        """Number of items."""
+        """Number of items, which is the number of frames of all episodes in use."""
         return len(self)
 
     @property
@@ -167,18 +168,19 @@ class EpisodeDataset(Dataset[Item]):
 
     @property
     def delta_indices(self) -> dict[str, list[int]] | None:
-        """`delta_timestamps` in frames relative to the item's frame, for each feature; None without `delta_timestamps`."""
+        """For each feature in `delta_timestamps`, its times in frames relative to the item's frame; None without such a feature."""
         return self._deltas.indices
 
     def use_order(self, order: str, *, clump_frames: int | None = None, pool_frames: int | None = None) -> None:
-        """Set the order in which items will be read, by which `fetch="auto"` chooses. `EpisodeSampler` calls this when it is
-        created.
+        """Set the order in which items will be read. With `fetch="auto"`, the order decides which bytes are fetched for a frame.
+
+        `EpisodeSampler` calls this method when it is created.
 
         Args:
             order: "global", "clump", "episode" or "sequential".
             clump_frames: Number of frames of a clump; None for about one second.
-            pool_frames: Number of frames that the order mixes with each other. Bytes fetched for one of them stay useful until all
-                of them were read. None for all frames.
+            pool_frames: Number of frames that the order mixes with each other; None for all frames. Fetched bytes of these frames
+                stay useful until all of the frames have been read.
         """
         clump = clump_frames or max(round(float(self.fps)), 1)
         if self.fetch != "auto":
@@ -186,14 +188,14 @@ class EpisodeDataset(Dataset[Item]):
             return
         self.fetch_units = FetchUnits("window", clump)
         if self._kept_ranges is None:
-            # what is fetched for later batches would be dropped
+            # Without a cache, bytes that are fetched for later batches would be dropped.
             return
         pool_bytes = round((len(self) if pool_frames is None else pool_frames) * self.fetch_costs.frame_bytes)
         limit_bytes = self._kept_ranges.directory.limit_bytes()
         if pool_bytes > limit_bytes:
             _LOGGER.info(
-                "frames are fetched one by one: %s order mixes frames of %d bytes with each other, "
-                "and the cache may have %d bytes",
+                "frames are fetched one by one: the frames that %s order mixes with each other have %d bytes, "
+                "and the cache may have at most %d bytes",
                 order,
                 pool_bytes,
                 limit_bytes,
@@ -203,7 +205,7 @@ class EpisodeDataset(Dataset[Item]):
 
     @cached_property
     def fetch_costs(self) -> FetchCosts:
-        """The properties that decide the cost of fetching, for the choice of an order. They are the same on all ranks."""
+        """The properties from which `EpisodeSampler(order="auto")` estimates costs. They are the same on all ranks."""
         cache_bytes = 0
         if self._kept_ranges is not None:
             limit = self._kept_ranges.directory.max_bytes
@@ -220,9 +222,9 @@ class EpisodeDataset(Dataset[Item]):
         )
 
     def work(self) -> Work:
-        """Return the time, transfers and decoded frames of the items that this process has read.
+        """Return the time, the transfers and the number of decoded frames of all items that this process has read.
 
-        Each worker process counts its own.
+        Items that a worker process reads are counted only in the worker process.
         """
         sources = {id(source): source for source in (self.index.sidecars, self.index.videos, self._rows.source)}
         return self._work.snapshot(sum((source.transfers() for source in sources.values()), Transfers()))
@@ -231,12 +233,12 @@ class EpisodeDataset(Dataset[Item]):
         return self.__getitems__([item])[0]
 
     def __getitems__(self, items: Sequence[int]) -> list[Item]:
-        """Return the items of a batch, in order.
+        """Return the items of a batch, in the order of their numbers in `items`.
 
-        The values of a feature share the memory of the batch, so an item that is kept keeps the memory of the whole batch.
+        All items of a batch share memory, so a reference to one item keeps the memory of the whole batch allocated.
 
         Raises:
-            IndexError: An item does not exist.
+            IndexError: The dataset has no item with one of the numbers.
             TimestampToleranceError: The time of a row differs from that of its frame by `tolerance_s` or more.
             EpiseekError: Bytes cannot be fetched or decoded; the message names the file, the episode and the camera.
         """
@@ -267,7 +269,7 @@ class EpisodeDataset(Dataset[Item]):
             frames,
             as_uint8=self.return_uint8,
             is_final=self.image_transforms is None,
-            # LeRobot makes no stack of one frame of a video, and one of a picture in the rows
+            # For a single time, LeRobot returns a video frame without a stack, but a picture of the rows as a stack of one.
             is_stack=camera in self.meta.image_keys and self._deltas.has(camera),
         )
 
@@ -298,7 +300,10 @@ class EpisodeDataset(Dataset[Item]):
                     pictures[key].put((episode, row), picture(columns[episode][key][row], where=where))
 
     def _check_times(self, timestamps: torch.Tensor, frames: Sequence[int], clip: Clip) -> None:
-        """Raise TimestampToleranceError if a row and its frame have different times, both counted from the start of the episode."""
+        """Raise TimestampToleranceError if the time of a row differs from the time of its frame by `tolerance_s` or more.
+
+        Both times count from the start of the episode.
+        """
         by_row = timestamps.numpy()[list(frames)].astype(np.float64)
         ticks = clip.frame_ticks[np.asarray(frames) - clip.start]
         by_frame = ticks / clip.timescale
@@ -315,7 +320,10 @@ class EpisodeDataset(Dataset[Item]):
     def _row_values(
         self, places: Sequence[tuple[int, int]], columns: Mapping[int, Columns]
     ) -> dict[str, Sequence[Any]]:
-        """Return the values of all items by feature, in the order of LeRobot's items; none for pictures."""
+        """Return the values of all items for each feature, with the features in the order of LeRobot's items.
+
+        A feature with pictures has an empty sequence, which only keeps its place in the order.
+        """
         values: dict[str, Sequence[Any]] = {}
         for key in columns[places[0][0]]:
             if key in self.meta.image_keys:
@@ -334,9 +342,9 @@ class EpisodeDataset(Dataset[Item]):
         return self._deltas.frames(key, row, int(self._rows.episode_lengths[episode]))
 
     def _place(self, item: int) -> tuple[int, int]:
-        """Return the episode of an item and its frame there."""
+        """Return the episode_index of an item, and the frame number of the item within the episode."""
         if not -len(self) <= item < len(self):
-            raise IndexError(f"item {item} of {len(self)}")
+            raise IndexError(f"no item {item}: the dataset has {len(self)} items")
         item %= len(self)
         position = int(np.searchsorted(self._starts, item, side="right")) - 1
         return int(self._chosen[position]), item - int(self._starts[position])

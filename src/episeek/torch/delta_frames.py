@@ -1,4 +1,4 @@
-"""Find the frames of each feature that belong to an item: those at `delta_timestamps` from its own frame, within its episode."""
+"""Find the frames of a feature that belong to an item: the frames at its `delta_timestamps`, or else the item's own frame."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,16 +8,18 @@ import numpy.typing as npt
 
 
 class DeltaFrames:
-    """Gives the frames of each feature that belong to an item; the item's own frame for features without `delta_timestamps`.
+    """Finds the frames of a feature that belong to an item.
+
+    A feature in `delta_timestamps` has one frame for each of its times. Every other feature has only the item's own frame.
 
     Args:
         delta_timestamps: For each feature, seconds relative to the item's frame; None if no feature has any.
         features: The features of the dataset.
         fps: Frames per second.
-        tolerance_s: Largest distance, in seconds, of a time from a multiple of the frame interval 1/fps.
+        tolerance_s: Largest difference, in seconds, between a time and a multiple of the frame interval 1/fps.
 
     Raises:
-        ValueError: A time is not such a multiple, or a feature is unknown or has no times.
+        ValueError: A time is not a multiple of the frame interval, or a feature is unknown or has no times.
     """
 
     def __init__(
@@ -29,7 +31,7 @@ class DeltaFrames:
         tolerance_s: float,
     ) -> None:
         self.indices: dict[str, list[int]] | None = None
-        """`delta_timestamps` in frames relative to the item's frame, for each feature; None without `delta_timestamps`."""
+        """For each feature in `delta_timestamps`, its times in frames relative to the item's frame; None without such a feature."""
         if delta_timestamps is None:
             return
         self.indices = {}
@@ -43,16 +45,18 @@ class DeltaFrames:
             if off:
                 raise ValueError(
                     f"delta_timestamps of {key!r}: found {off[0]} s; expected multiples of 1/{fps:g} s, "
-                    f"to {tolerance_s:g} s"
+                    f"with a tolerance of {tolerance_s:g} s"
                 )
             self.indices[key] = frames
 
     def has(self, key: str) -> bool:
-        """Return whether items have a stack of values of a feature instead of a single value."""
+        """Return whether an item has a stack of values for a feature instead of a single value."""
         return self.indices is not None and key in self.indices
 
     def frames(self, key: str, row: int, length: int) -> list[int]:
-        """Return the frames of a feature that belong to an item, as frame numbers in the episode, clamped to its ends.
+        """Return the numbers, within the episode, of the frames of a feature that belong to an item.
+
+        A number outside of the episode is replaced by the number of the first or last frame.
 
         Args:
             key: The feature.
@@ -66,7 +70,9 @@ class DeltaFrames:
     def is_outside(
         self, key: str, rows: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.bool_]:
-        """Return whether each frame of each item lies outside its episode, shape [items, frames of an item].
+        """Return whether each frame at the `delta_timestamps` of a feature is outside of the item's episode.
+
+        The result has the shape [items, frames of an item].
 
         Args:
             key: A feature with `delta_timestamps`.

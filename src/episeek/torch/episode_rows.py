@@ -14,18 +14,18 @@ from episeek.stores.processes.workers import map_in_threads
 from episeek.torch.columns import column_values
 
 Columns = dict[str, Any]
-"""The values of an episode, by column. Pictures stay encoded."""
+"""The columns of an episode by name, each with one value per row. Pictures stay encoded."""
 
 _OVERHEAD_BYTES = 4096
 """Bytes that the tensors of an episode take in addition to their values."""
 
 
 class EpisodeRows:
-    """Fetches the rows of several episodes at the same time, and keeps them in the process up to a number of bytes.
+    """Fetches the rows of several episodes at the same time, and keeps the rows of the most recently used episodes in memory.
 
     Args:
         rows: The rows of the dataset.
-        max_bytes: Limit of the bytes that are kept. One call of `load` may return more.
+        max_bytes: Largest number of bytes that are kept. One call of `load` may return more bytes than this limit.
         max_in_flight: Largest number of episodes that are fetched at the same time.
     """
 
@@ -36,10 +36,10 @@ class EpisodeRows:
         self._kept: PerProcess[_Kept] = PerProcess(_Kept)
 
     def load(self, episodes: Iterable[int]) -> dict[int, Columns]:
-        """Return the columns of episodes.
+        """Return the columns of each episode, by its episode_index. Episodes that are not kept in memory are fetched.
 
         Raises:
-            EpiseekError: As for `DatasetRows.read`; the message names the episode, too.
+            EpiseekError: `DatasetRows.read` raised this error. The message also names the episode.
         """
         kept = self._kept.get()
         wanted = list(dict.fromkeys(episodes))
@@ -60,7 +60,7 @@ class EpisodeRows:
 
 
 class _Kept:
-    """The columns of episodes, from the least to the most recently used. Thread-safe."""
+    """A thread-safe cache of the columns of episodes, in the order in which they were last used."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

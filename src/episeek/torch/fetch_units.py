@@ -1,7 +1,8 @@
-"""Fetch units: byte ranges that are fetched and kept as a whole, because the job will soon need the other frames in them, too.
+"""Divide videos into fetch units: byte ranges that are fetched and cached as a whole, because other frames in them are needed soon.
 
-The right unit depends on the order of the epoch. In episode order, all frames of an episode are needed within a short part of the
-epoch; in clump order, all frames of a clump. In global order, the neighbours of a frame are not needed soon.
+The best unit depends on the order of the epoch. In episode order, all frames of an episode are needed within a short part of the
+epoch. In clump order, this is true of the frames of a clump, which is about one second of consecutive frames. In global order, the
+frames next to a frame may be needed at any later time.
 """
 
 from dataclasses import dataclass
@@ -16,21 +17,27 @@ UnitKind = Literal["window", "clump", "episode"]
 UNIT_KINDS: Final[tuple[UnitKind, ...]] = get_args(UnitKind)
 
 UNIT_OF_ORDER: Final[dict[str, UnitKind]] = {
-    # single frames would be many small entries, which hold most bytes several times
+    # Units for single frames would make many small cache entries, which contain most bytes several times.
     "global": "clump",
     "clump": "clump",
     "episode": "episode",
     "sequential": "episode",
 }
-"""The kind of unit for each order, if the cache can hold all frames that the order mixes with each other."""
+"""The kind of fetch unit for each order, if the cache has space for all frames that the order mixes with each other."""
 
 MAX_UNIT_BYTES: Final = 1 << 23
-"""Greatest size of a unit, in bytes. A longer episode is split, so that several requests fetch it and none needs much memory."""
+"""Largest size, in bytes, of a unit of the kind "episode". A larger episode is split into several units, which are fetched in
+parallel and need less memory each.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class FetchUnits:
-    """How clips are divided into fetch units: "window" (only the range that the wanted frames need), "clump" or "episode"."""
+    """A way to divide clips into fetch units.
+
+    The kind "window" fetches only the byte range that the wanted frames need. The kind "clump" fetches the whole clumps around the
+    wanted frames, and the kind "episode" fetches the episode in parts.
+    """
 
     kind: UnitKind
     clump_frames: int = 1
@@ -39,11 +46,11 @@ class FetchUnits:
     @property
     def max_gap_bytes(self) -> int:
         """Largest gap, in bytes, between two units of a file that share a request."""
-        # what lies between larger units is a unit too, which is fetched for itself
+        # The bytes between two clumps or parts of an episode belong to other units, which are fetched separately.
         return DEFAULT_GAP_BYTES if self.kind == "window" else 0
 
     def of(self, samples: EpisodeSamples, clip: Clip) -> tuple[ByteRange, ...]:
-        """Return the byte ranges of the units that together hold all bytes of a clip.
+        """Return the byte ranges of the units that together contain all bytes of a clip.
 
         Args:
             samples: The samples of the clip's episode.
@@ -71,7 +78,7 @@ WINDOWS: Final = FetchUnits("window")
 
 
 def _hold(units: tuple[ByteRange, ...], wanted: ByteRange) -> bool:
-    """Return whether the ranges `units` together hold all bytes of the range `wanted`."""
+    """Return whether the byte ranges `units` together contain all bytes of the byte range `wanted`."""
     position, stop = wanted
     for unit_start, unit_stop in sorted(units):
         if unit_start > position:

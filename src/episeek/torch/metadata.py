@@ -19,25 +19,25 @@ class Metadata:
     def __init__(self, rows: DatasetRows) -> None:
         self._rows = rows
         self.info: Mapping[str, Any] = rows.info.document
-        """The document `meta/info.json`."""
+        """The contents of `meta/info.json`."""
         self.fps = self.info["fps"]
-        """Frames per second, as the document has it."""
+        """The value `fps` of `meta/info.json`, in frames per second."""
         self.features = {key: _with_tuple_shape(feature) for key, feature in rows.info.features.items()}
-        """The features by their keys."""
+        """The features of `meta/info.json` by key, with their shapes as tuples."""
         self.video_keys = list(rows.info.info.video_keys)
-        """Cameras whose pictures are in videos."""
+        """Keys of the cameras whose pictures are in videos."""
         self.image_keys = list(rows.info.info.image_keys)
-        """Cameras whose pictures are in the rows."""
+        """Keys of the cameras whose pictures are in the rows."""
         cameras = {*self.video_keys, *self.image_keys}
         self.camera_keys = [key for key in self.features if key in cameras]
-        """All cameras, in the order of the features."""
+        """Keys of all cameras, in the order of `features`."""
         self.robot_type = self.info.get("robot_type")
         self.total_episodes = rows.info.info.total_episodes
         self.total_frames = rows.info.info.total_frames
 
     @property
     def names(self) -> dict[str, Any]:
-        """Names of the dimensions of each feature."""
+        """Names of the dimensions of each feature; None for a feature without names."""
         return {key: feature.get("names") for key, feature in self.features.items()}
 
     @property
@@ -47,7 +47,7 @@ class Metadata:
 
     @property
     def stats(self) -> Mapping[str, Mapping[str, npt.NDArray[Any]]]:
-        """Statistics of each feature."""
+        """Statistics of each feature by name, such as "mean"; empty if the dataset has no statistics."""
         return self._rows.stats
 
     @property
@@ -57,7 +57,7 @@ class Metadata:
 
     @property
     def episodes(self) -> dict[str, Sequence[int]]:
-        """Columns with a value for each episode: episode_index, length, dataset_from_index, dataset_to_index."""
+        """The columns episode_index, length, dataset_from_index and dataset_to_index, each with one value per episode."""
         length = self._rows.places.length
         stop = np.cumsum(length)
         return {

@@ -1,6 +1,6 @@
 """Write the decoded pictures of a batch directly one after another into the memory of the batch.
 
-Separate memory for each picture, which is stacked later, would be zeroed, written and read several times.
+If each picture had separate memory and were stacked later, its bytes would be written and read several times.
 """
 
 from collections import defaultdict
@@ -14,7 +14,7 @@ import torch
 from episeek.torch.batch_memory import empty
 
 EpisodeFrame = tuple[int, int]
-"""An episode index, and a frame number in the episode."""
+"""The episode_index of an episode, and a frame number within the episode."""
 
 
 class PictureBatch:
@@ -23,7 +23,7 @@ class PictureBatch:
     A frame that several items share is decoded once and copied. The pictures of all items are views of one tensor.
 
     Args:
-        frames: The frames of each item; the same number for all items.
+        frames: The frames of each item. All items have the same number of frames.
         as_uint8: Whether pictures of 8 bits stay uint8; if False, they become float32 from 0 to 1.
         is_final: Whether the pictures go into the batch unchanged; False if they are transformed first.
         is_stack: Whether an item with one frame has a stack of one picture instead of the picture itself.
@@ -52,11 +52,14 @@ class PictureBatch:
 
     @property
     def wanted(self) -> Iterable[EpisodeFrame]:
-        """The frames of all items, each of them once."""
+        """The distinct frames of all items."""
         return self._places
 
     def put(self, frame: EpisodeFrame, picture: npt.NDArray[Any]) -> None:
-        """Write a picture [height, width, channels] for all items that need it, as [channels, height, width]."""
+        """Write the picture of a frame into the batch, for every item that contains the frame.
+
+        The picture has the shape [height, width, channels]; the batch stores it as [channels, height, width].
+        """
         planes = picture.transpose(2, 0, 1)
         is_scaled = picture.dtype == np.uint8 and not self._as_uint8
         dtype = np.dtype(np.float32) if is_scaled else picture.dtype
@@ -72,7 +75,7 @@ class PictureBatch:
             self._odd.update(dict.fromkeys(self._places[frame], torch.from_numpy(target)))
             others = []
         if is_scaled:
-            # by numpy, whose division is torch's to the last bit: threads for a single picture cost more than they save
+            # NumPy divides like torch, to the last bit. Torch's threads cost more than they save for a single picture.
             np.divide(planes, np.float32(255), out=target, dtype=np.float32)
         else:
             target[...] = planes
@@ -80,8 +83,9 @@ class PictureBatch:
             self._pictures[other] = target
 
     def of_item(self, number: int) -> torch.Tensor:
-        """Return the pictures of an item: [frames, channels, height, width], or [channels, height, width] for one frame and no
-        stack.
+        """Return the pictures of an item as a tensor [frames, channels, height, width].
+
+        An item with one frame gets [channels, height, width], unless the batch was created with `is_stack`.
         """
         assert self._tensor is not None
         places = range(number * self._per_item, (number + 1) * self._per_item)

@@ -20,13 +20,13 @@ from episeek.torch.fetch_units import WINDOWS, FetchUnits
 from episeek.torch.work import WorkCounter
 
 FrameKey = tuple[int, str, int]
-"""Episode index, camera key, and frame number in the episode."""
+"""The episode_index of an episode, a camera key, and a frame number within the episode."""
 
 PutFrame = Callable[[FrameKey, npt.NDArray[Any]], None]
 """A function that receives a frame and its picture, [height, width, channels]."""
 
 MAX_STRETCH_FRAMES = 256
-"""Greatest number of frames from the first to the last of a stretch, which limits its bytes and pictures in memory."""
+"""Largest number of frames from the first to the last frame of a stretch. It limits the memory that a stretch needs."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,15 +35,15 @@ class Stretch:
 
     clip: Clip
     frames: tuple[int, ...]
-    """Numbers of the wanted frames in the episode, ascending."""
+    """Numbers of the wanted frames within the episode, ascending."""
     units: tuple[ByteRange, ...]
-    """Byte ranges of the file that are fetched for the stretch. Together they hold all bytes that it needs."""
+    """Byte ranges of the file that are fetched for the stretch. Together they contain all bytes that decoding the frames needs."""
 
 
 def plan_stretches(
     index: ByteIndex, wanted: Iterable[FrameKey], units: FetchUnits = WINDOWS, *, work: WorkCounter | None = None
 ) -> list[Stretch]:
-    """Return stretches that hold each wanted frame once.
+    """Return stretches that together contain each wanted frame exactly once.
 
     Args:
         index: The index.
@@ -67,11 +67,13 @@ def plan_stretches(
 
 
 def _runs(samples: EpisodeSamples, frames: list[int]) -> Iterator[list[int]]:
-    """Yield the frames of each stretch. A frame joins a stretch if its decoding would begin no later than where the stretch ends.
+    """Divide wanted frames into stretches, and yield the frame numbers of each stretch.
+
+    A frame joins the current stretch if its own decoding would begin within or directly after the samples of the stretch.
 
     Args:
         samples: The samples of the episode.
-        frames: Wanted frames, ascending; those outside the episode get stretches of their own.
+        frames: Numbers of the wanted frames, ascending. Each frame outside of the episode gets a separate stretch.
     """
     run, stop = frames[:1], 0
     for frame in frames[1:]:
@@ -103,7 +105,7 @@ def decode_stretches(
         index: The index with which the stretches were planned.
         stretches: The stretches.
         put: Called with each frame and its picture: uint8 [height, width, 3], or uint16 [height, width, 1] for depth.
-        kept: The cache that keeps fetched units; None to keep none.
+        kept: The cache that keeps fetched units; None to keep no units.
         max_in_flight: Largest number of requests at the same time.
         max_gap_bytes: Largest gap, in bytes, between units that share a request.
         work: Counts the time for fetching and decoding, and the pictures; None to count nothing.
@@ -119,7 +121,7 @@ def decode_stretches(
         )
 
     groups = list(_groups(stretches, max_in_flight, max_gap_bytes))
-    # the next group is fetched while one is decoded
+    # The next group is fetched while the current group is decoded.
     pool = WorkerPool(1) if len(groups) > 1 else None
     try:
         coming: Future[list[memoryview]] | None = None
@@ -137,9 +139,9 @@ def decode_stretches(
 
 
 def _groups(stretches: Sequence[Stretch], max_requests: int, max_gap_bytes: int) -> Iterator[list[Stretch]]:
-    """Yield the stretches, sorted by file and position, in groups that need at most `max_requests` requests each.
+    """Yield the stretches, sorted by file and byte offset, in groups that need at most `max_requests` requests each.
 
-    Stretches that may share a request or a unit are in the same group. If `max_requests` is 1, all are in one group.
+    Stretches that may share a request or a unit are in the same group. If `max_requests` is 1, all stretches are in one group.
     """
     if max_requests == 1:
         yield list(stretches)

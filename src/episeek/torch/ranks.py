@@ -7,14 +7,14 @@ import sys
 def rank_and_world_size(rank: int | None, world_size: int | None) -> tuple[int, int]:
     """Return the rank of this process and the number of ranks.
 
-    The first of these that exists decides: the arguments, accelerate and torch.distributed if they are initialized, the environment
-    variables RANK and WORLD_SIZE. Otherwise the result is rank 0 of 1.
+    Both numbers come from the first of these sources that has them: the arguments, accelerate, torch.distributed, and the
+    environment variables RANK and WORLD_SIZE. If none of the sources has them, the result is rank 0 of 1.
 
     Raises:
-        ValueError: One of the two is given without the other, or they do not agree.
+        ValueError: Only one of the arguments is given, or the rank is not below the number of ranks.
     """
     if (rank is None) != (world_size is None):
-        raise ValueError(f"found rank {rank}, world_size {world_size}; expected both or neither")
+        raise ValueError(f"found rank {rank}, world_size {world_size}; expected both arguments or neither")
     if rank is None or world_size is None:
         rank, world_size = _of_accelerate() or _of_torch() or _of_environment() or (0, 1)
     if not 0 <= rank < world_size:
@@ -24,7 +24,7 @@ def rank_and_world_size(rank: int | None, world_size: int | None) -> tuple[int, 
 
 def _of_accelerate() -> tuple[int, int] | None:
     state = sys.modules.get("accelerate.state")
-    # the state is shared by all instances, and empty until accelerate is used
+    # All instances of PartialState share this dictionary, which is empty until accelerate is used.
     shared = getattr(getattr(state, "PartialState", None), "_shared_state", None)
     if not shared or "process_index" not in shared:
         return None

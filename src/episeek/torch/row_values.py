@@ -7,11 +7,11 @@ import torch
 
 
 def row_values(columns: Sequence[Any], rows: Sequence[Sequence[int]], *, is_stack: bool) -> list[Any]:
-    """Return the column's value for each item, in memory that belongs to the batch.
+    """Return the value of one column for each item, copied into new memory for the batch.
 
     Args:
-        columns: For each item, the column of its episode from `column_values`.
-        rows: For each item, its rows in the episode; the same number for all items.
+        columns: For each item, the column of its episode, as `column_values` returns it.
+        rows: For each item, the numbers of its rows within the episode. All items have the same number of rows.
         is_stack: Whether the value of an item is the stack of several rows; if False, each item has one row.
     """
     values = [column[row] for column, of_item in zip(columns, rows, strict=True) for row in of_item]

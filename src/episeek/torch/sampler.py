@@ -1,4 +1,4 @@
-"""A batch sampler for map-style datasets: each frame once in an epoch, in a choice of orders, resumable at any world size."""
+"""A batch sampler for map-style datasets, which yields each frame once per epoch and can resume with another number of ranks."""
 
 import hashlib
 import logging
@@ -35,24 +35,25 @@ class HasEpisodes(Protocol):
 
 
 class EpisodeSampler:
-    """Batches of item indices for `torch.utils.data.DataLoader(dataset, batch_sampler=...)`.
+    """Yields batches of item indices for `torch.utils.data.DataLoader(dataset, batch_sampler=...)`.
 
-    The sequence of an epoch is a function of the seed, the epoch, the order and the lengths of the episodes. In each step, all
-    ranks together take the next samples of the sequence. Besides these settings, the state is one number: the samples of the epoch
-    that all ranks have consumed. From it, the same sequence continues on any number of ranks, with any batch size and any number of
-    workers.
+    The sequence of samples in an epoch depends only on the seed, the epoch, the order and the lengths of the episodes. In each
+    step, all ranks together take the next samples of the sequence. Besides these settings, the state contains one number: how many
+    samples of the epoch all ranks together have consumed. A job that loads the state continues the same sequence, even with another
+    number of ranks or workers or another batch size.
 
-    An iteration yields the rest of the current epoch. The next iteration yields the next epoch, unless `set_epoch` sets another.
+    An iteration yields the rest of the current epoch. The next iteration yields the next epoch, unless `set_epoch` selects another.
 
     Args:
         dataset: The dataset; its `episode_lengths` and `fps` are used.
-        batch_size: Number of samples of a batch of this rank.
+        batch_size: Number of samples in a batch of one rank.
         order: "global", "clump", "episode" or "sequential"; or "auto", which chooses the first of "global", "clump" and "episode"
-            that fetches little more than the cheapest of the three. `order_reason` and the log give the reason. The state holds the
-            chosen order, so that a job that continues does not choose again.
+            that costs little more to fetch than the cheapest of the three. `order_reason` and the log give the reason. The state
+            contains the chosen order, so that a job that loads the state does not choose again.
         seed: Any whole number; the same on all ranks.
-        rank: The rank of this process; None finds rank and world size in the process's environment.
-        world_size: The number of ranks.
+        rank: The rank of this process; None takes the rank and the number of ranks from accelerate, torch.distributed, or the
+            environment variables RANK and WORLD_SIZE.
+        world_size: The number of ranks, which is given together with `rank`.
         drop_last: Whether to leave out the samples at the end of an epoch that do not fill a batch on every rank.
         clump_frames: Number of frames of a clump; None for about one second.
     """
@@ -101,7 +102,7 @@ class EpisodeSampler:
         if self._is_over():
             self.set_epoch(self.epoch + 1)
         elif self._is_started:
-            # an iteration that was given up: the epoch begins again where it was entered
+            # The previous iteration was not finished. This iteration starts at the same position of the epoch.
             self._yielded = 0
         self._is_started = True
         windows, order = self._windows, self.order_of(self.epoch)
@@ -123,7 +124,7 @@ class EpisodeSampler:
         self._is_started = False
 
     def order_of(self, epoch: int) -> Order:
-        """Return the order of an epoch."""
+        """Return the order in which an epoch reads the frames of the dataset."""
         if self.order == "sequential":
             return SequentialOrder(self._frame_count)
         if self.order == "global":
@@ -136,9 +137,9 @@ class EpisodeSampler:
         """Return the state after a number of batches, to be stored in a checkpoint.
 
         Args:
-            batches: Number of batches that the training loop has received since the current iteration began. None counts the
-                batches that the sampler has yielded. That is right without worker processes, and where the caller stores the
-                state with each batch, as torchdata's StatefulDataLoader does.
+            batches: Number of batches that the training loop has received since the current iteration began. None takes the number
+                of batches that the sampler has yielded. Use None only without worker processes, or if the caller stores the state
+                with each batch, as torchdata's StatefulDataLoader does.
         """
         steps = self._yielded if batches is None else batches
         if not 0 <= steps <= len(self._windows):
@@ -153,20 +154,20 @@ class EpisodeSampler:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state, which may be of another world size, batch size and number of workers.
+        """Continue from a state. The job that saved it may have had another world size, batch size or number of workers.
 
         Raises:
-            SamplerStateError: The state belongs to another order, seed or dataset, and so to another sequence.
+            SamplerStateError: The state has another version, or its order, seed or dataset differs from that of this sampler.
         """
-        where = "the state of a sampler"
+        where = "the state of an EpisodeSampler"
         if state.get("version") != _STATE_VERSION:
             raise SamplerStateError(where, f"version {state.get('version')!r}", f"version {_STATE_VERSION}")
         if self._chooses_order and state.get("order") in ORDER_NAMES and state["order"] != self.order:
             self._use_order(state["order"])
-            self.order_reason = "The job that is continued had this order."
+            self.order_reason = "The loaded state has this order."
         for name, own in (("order", self.order), ("seed", self.seed), ("sequence", self._sequence())):
             if state.get(name) != own:
-                expected = f"{name} {own!r}: the episodes, seed, order and clumps that it was taken with"
+                expected = f"{name} {own!r}, since a state needs the episodes, seed, order and clump_frames with which it was saved"
                 raise SamplerStateError(where, f"{name} {state.get(name)!r}", expected)
         self.epoch = int(state["epoch"])
         self._windows = self._windows_from(int(state["consumed"]))
@@ -183,7 +184,7 @@ class EpisodeSampler:
     def _choose_order(self) -> OrderName:
         costs = getattr(self._dataset, "fetch_costs", None)
         if costs is None:
-            self.order_reason = "The dataset does not say what fetching costs."
+            self.order_reason = "The dataset does not say what fetching costs: it has no attribute fetch_costs."
             return "global"
         chosen = choose_order(costs, clump_frames=self._clump_frames)
         self.order_reason = chosen.reason
@@ -204,7 +205,7 @@ class EpisodeSampler:
         return Windows(start, self._frame_count, self.batch_size, self.world_size, self.drop_last)
 
     def _sequence(self) -> str:
-        """Return a digest of the settings that decide the sequence of an epoch, apart from the seed and the epoch."""
+        """Return a digest of the order, the clump length and the episode lengths, which determine the sequence for a given seed."""
         clump = self._clump_frames if self.order == "clump" else 0
         digest = hashlib.sha256(f"{self.order} {clump} ".encode() + self._lengths.astype("<i8").tobytes())
         return digest.hexdigest()[:32]

@@ -1,12 +1,13 @@
 """Shared memory of a worker process that is reused from batch to batch.
 
-New memory costs more than decoding: the system zeroes and maps it page by page, which takes 4 ms for a picture of 640x480 in
-float32. Therefore a worker keeps the memory of its batches, and writes into it again when no process uses the old batch any more.
+Allocating new memory costs more than decoding: the system zeroes and maps each page, which takes 4 ms for a picture of 640x480 in
+float32. Therefore a worker keeps the memory of its batches in blocks. It writes into a block again when no process uses the old
+batch any more.
 
-File locks tell whether a batch is still in use. Each message carries an open file description of the memory that holds a shared
-lock (flock(2)), and the receiver's mapping keeps it open. The lock ends when the last copy of the description is closed: when the
-receiver has released the tensor, or when all processes that hold it, forks among them, have ended or crashed. The worker writes
-into a block only after it has obtained the exclusive lock.
+File locks show whether a batch is still in use. Each message to another process carries an open file description of the block with
+a shared lock (flock(2)). The receiver maps the block, and the mapping keeps the file description open. The lock ends when the
+receiver has released the tensor, or when all processes with the mapping, including forks, have ended or crashed. The worker writes
+into a block only if it can obtain the exclusive lock.
 """
 
 import fcntl
@@ -25,24 +26,24 @@ from torch.multiprocessing import get_sharing_strategy
 from torch.multiprocessing.reductions import reduce_tensor
 
 UNUSED_TAKES: Final = 64
-"""A block is freed when this many other blocks were taken since its last use."""
+"""A free block may be dropped when more than this number of tensors were created in other blocks since its last use."""
 
 
 class SharedBlock:
     """A piece of anonymous shared memory.
 
     Args:
-        size: Its size in bytes.
+        size: Size of the memory in bytes.
 
     Raises:
-        OSError: The system provides no such memory, or no locks on it.
+        OSError: The system does not provide anonymous shared memory, or does not support file locks on it.
     """
 
     def __init__(self, size: int) -> None:
         self._file = os.memfd_create("episeek-batch", os.MFD_CLOEXEC)
         weakref.finalize(self, os.close, self._file).atexit = False
         os.ftruncate(self._file, size)
-        # tried at once, so that a system without it is found before anything is written
+        # Try the lock now, so that a system without such locks is detected before anything is written.
         os.close(self._locked_file())
         self.size = size
         self.last_take = 0
@@ -73,9 +74,9 @@ class SharedBlock:
         return array
 
     def handle(self) -> Any:
-        """Return a handle that a message can carry.
+        """Return a handle that a message can carry to another process, which then maps the memory.
 
-        The block is in use as long as the handle, or the file opened from it, exists.
+        The block is in use as long as the handle exists, or a file or mapping that was opened from it.
         """
         file = self._locked_file()
         try:
@@ -84,7 +85,7 @@ class SharedBlock:
             os.close(file)
 
     def _locked_file(self) -> int:
-        # a description of its own: locks of one description are one lock
+        # Open the file again, because all locks on one open file description count as one lock.
         file = os.open(f"/proc/self/fd/{self._file}", os.O_RDWR | os.O_CLOEXEC)
         try:
             fcntl.flock(file, fcntl.LOCK_SH)
@@ -97,8 +98,8 @@ class SharedBlock:
 class SharedBlocks:
     """The blocks of shared memory of a worker process.
 
-    After the first call of `tensor`, tensors in a block are sent to other processes without a copy, and all other tensors as torch
-    sends them.
+    After the first call of `tensor`, tensors in a block are sent to other processes without a copy. All other tensors are still
+    sent by torch's own function.
     """
 
     def __init__(self) -> None:
@@ -108,7 +109,7 @@ class SharedBlocks:
         self._lock = threading.Lock()
 
     def tensor(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> torch.Tensor | None:
-        """Return an uninitialized tensor in shared memory, or None if this system does not support such blocks."""
+        """Return an uninitialized tensor in shared memory, or None for an empty tensor or a system without such memory."""
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         if not size or get_sharing_strategy() != "file_descriptor":  # type: ignore[no-untyped-call]  # torch's
             return None
@@ -120,7 +121,7 @@ class SharedBlocks:
         return torch.from_numpy(array.view(dtype).reshape(shape))
 
     def holds(self, tensor: torch.Tensor) -> bool:
-        """Return whether the memory of a tensor belongs to a block."""
+        """Return whether the memory of a tensor is one of the blocks."""
         return tensor.untyped_storage().data_ptr() in self._blocks
 
     def _take(self, size: int) -> npt.NDArray[np.uint8]:
@@ -165,13 +166,13 @@ def received_tensor(
         handle: The handle of the memory, from `SharedBlock.handle`.
         size: Size of the memory in bytes.
         dtype: Name of the numpy type of the values.
-        offset: Start of the tensor in the memory, in values.
+        offset: Index of the tensor's first value in the memory.
         shape: Shape of the tensor.
-        strides: Strides of the tensor, in values.
+        strides: Strides of the tensor, as numbers of values.
     """
     file = handle.detach()
     try:
-        # the mapping keeps the file open: the memory is held exactly as long as it is mapped
+        # The mapping keeps the file open, so that the block is in use exactly as long as the mapping exists.
         memory = mmap.mmap(file, size)
     finally:
         os.close(file)

@@ -16,14 +16,14 @@ class EpisodeStream(IterableDataset[Any]):
     With n worker processes, worker j reads every n-th batch, beginning with batch j, and the loader returns the batches in the
     order of the sampler. The sequence does not depend on the number of workers.
 
-    Each worker process has a copy of the sampler, which does not advance the epoch in the training process: call `set_epoch` before
-    each epoch. Save and load the state in the training process, with `state_dict(batches=...)` and the number of batches that the
-    training loop has received.
+    Each worker process iterates over its copy of the sampler, so the sampler of the training process does not advance. Therefore
+    call `set_epoch` before each epoch. Save and load the state in the training process, with `state_dict(batches=...)` and the
+    number of batches that the training loop has received.
 
     Args:
         dataset: The dataset.
-        sampler: Yields the item indices of each batch.
-        collate: Makes a batch from a list of items; None for `episeek.torch.collate`.
+        sampler: The sampler that yields the item indices of each batch.
+        collate: A function that makes a batch from a list of items; None for `episeek.torch.collate`.
     """
 
     def __init__(
@@ -55,8 +55,8 @@ class EpisodeStream(IterableDataset[Any]):
         """Return the state after a number of batches, as `EpisodeSampler.state_dict` does.
 
         Args:
-            batches: Number of batches that the training loop has received since the current iteration began. None, which is right
-                only without worker processes, counts the batches that were yielded.
+            batches: Number of batches that the training loop has received since the current iteration began. None takes the number
+                of batches that the sampler has yielded. Use None only without worker processes.
         """
         return self.sampler.state_dict(batches)
 

@@ -12,10 +12,10 @@ from episeek.stores.transfers import Transfers
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Time, transfers and decoded frames of the items that one process has read so far."""
+    """The time, the transfers and the number of decoded frames of all items that one process has read so far."""
 
     fetch_seconds: float = 0.0
-    """Seconds spent waiting for bytes from a store, a cache or another process that fetches them, and reading rows."""
+    """Seconds spent reading rows, and waiting for bytes from a store, a cache or another process that fetches the same bytes."""
     decode_seconds: float = 0.0
     """Seconds spent decoding pictures of videos and of rows."""
     decoded_frames: int = 0
@@ -25,14 +25,14 @@ class Work:
 
 
 class WorkCounter:
-    """The counters of `Work`, to which several threads may add. They start at zero in a forked or spawned process."""
+    """Thread-safe counters for the fields of `Work`. In a forked or spawned process, they start at zero."""
 
     def __init__(self) -> None:
         self._counts: PerProcess[_Counts] = PerProcess(_Counts)
 
     @contextmanager
     def fetching(self) -> Iterator[None]:
-        """Count the time of a `with` block as fetching."""
+        """Add the time of a `with` block to the time of fetching."""
         started = time.perf_counter()
         try:
             yield
@@ -41,7 +41,7 @@ class WorkCounter:
 
     @contextmanager
     def decoding(self, frame_count: int) -> Iterator[None]:
-        """Count the time of a `with` block as decoding of `frame_count` pictures."""
+        """Add the time of a `with` block to the time of decoding, and `frame_count` to the number of decoded pictures."""
         started = time.perf_counter()
         try:
             yield

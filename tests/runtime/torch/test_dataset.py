@@ -130,7 +130,7 @@ def test_wrong_options_are_refused(indexes, options, error, words):
 
 
 def test_an_item_outside(indexes):
-    with pytest.raises(IndexError, match="item 234 of 234"):
+    with pytest.raises(IndexError, match="no item 234: the dataset has 234 items"):
         EpisodeDataset(indexes["h264_bframes"])[234]
 
 
