@@ -152,7 +152,7 @@ def _sample_rows(item: _Item, root: Root) -> Iterator[tuple[int, Statistics]]:
                     contents = (pictures[row].as_py() or {}).get("bytes")
                     place = f"{where}, {item.feature}, episode {episode}, frame {frame}"
                     if not contents:
-                        raise DecodeError(place, "no bytes", "a picture as PNG or JPEG")
+                        raise DecodeError(place, "no bytes", "a PNG or JPEG picture")
                     histograms[episode].append(_histogram(decode_still(contents, place), place))
     for episode, found in histograms.items():
         if len(found) != len(wanted[episode]):

@@ -1,6 +1,6 @@
 """Give a file of a byte source the interface that a demuxer needs: read, seek and tell, with read-ahead.
 
-The most recently used blocks are kept, so that a second reader that follows the first at a short distance reads nothing anew.
+The most recently used blocks are kept, so that a second reader that follows the first at a short distance needs no requests.
 """
 
 import os
@@ -10,7 +10,7 @@ from episeek.errors import EpiseekError
 from episeek.stores.byte_source import ByteSource
 
 BLOCK_BYTES = 1 << 20
-"""Bytes that one request reads."""
+"""Number of bytes that one request reads."""
 
 KEPT_BLOCKS = 16
 """Number of blocks in memory. FFmpeg reads up to 5 MB to find the streams of a file before it returns the first packet."""
@@ -22,7 +22,7 @@ class DemuxerFile:
     Args:
         source: The source that holds the file.
         path: Path relative to the source's root.
-        size: Bytes of the file.
+        size: Size of the file in bytes.
     """
 
     def __init__(self, source: ByteSource, path: str, size: int) -> None:
@@ -32,10 +32,10 @@ class DemuxerFile:
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._position = 0
         self.error: EpiseekError | None = None
-        """The first error of the source during a read of the demuxer, to which it looked like the end of the file."""
+        """The first error of the source during a `read` by the demuxer, which got the end of the file in its place."""
 
     def read_at(self, start: int, stop: int) -> bytes:
-        """Return the bytes `[start, stop)`, or fewer at the end of the file. Raises what the source raises."""
+        """Return the bytes `[start, stop)`, or fewer at the end of the file. Raises the errors of the source."""
         start, stop = min(start, self.size), min(stop, self.size)
         parts = []
         while start < stop:

@@ -27,9 +27,10 @@ def with_boxes(stsd: bytes, payloads: dict[str, bytes], *, where: str) -> bytes:
 
 
 def with_colour_range(stsd: bytes, is_full: bool | None, *, where: str) -> bytes:
-    """Return an stsd box with one entry whose colr box, if it has one, says whether the samples use the full range of values.
+    """Return an stsd box with one entry, whose colr box says whether the samples use the full range of values.
 
-    The colr type `nclx` has a flag for it. QuickTime's type `nclc` has none and is written where `is_full` is None.
+    The colr type `nclx` has a flag for the range. QuickTime's type `nclc` has no such flag, and is written if `is_full` is None.
+    An entry without a colr box is not changed.
     """
     root = parse_box(stsd, 0, len(stsd), where=where)
     entry = parse_box(stsd, root.payload + _ENTRIES_OFFSET, root.end, where=where)

@@ -9,8 +9,8 @@ which are right to a fraction of a frame.
 2. Otherwise all episodes are aligned with the frames at once (`alignment.align`), and the encoder's marks are read as well: frames
    may be missing from an episode or belong to none, and the seconds may be wrong.
 
-An episode for which the evidence allows two places is refused by name. An episode whose frames are not those of its seconds, or
-that has more or fewer frames than its length, is reported (`frame_problems`).
+An episode for which the evidence allows two first frames is refused with a message that names it. An episode whose frames differ
+from the frames that its seconds give, or that has more or fewer frames than its length, is reported (`frame_problems`).
 """
 
 import hashlib
@@ -38,7 +38,7 @@ from episeek_pipelines.video.alignment.encoder_starts import STARTS, UNKNOWN, In
 from episeek_schemas import sidecars
 
 ReadMarks = Callable[[Int64Array], Int8Array]
-"""A function that returns the encoder's mark of each frame. Its argument is the frames whose marks matter most."""
+"""A function that returns the encoder's mark of each frame. Its argument lists the frames whose marks matter most."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +50,7 @@ class DeclaredEpisodes:
 
     episode_index: Int64Array
     length: Int64Array
-    """Frames."""
+    """Number of frames."""
     from_timestamp: Float64Array
     """Start in the file, seconds."""
     to_timestamp: Float64Array
@@ -61,12 +61,12 @@ class DeclaredEpisodes:
 
     @property
     def is_finite(self) -> BoolArray:
-        """Whether both timestamps are finite numbers, for each episode."""
+        """For each episode, whether both timestamps are finite numbers."""
         finite: BoolArray = np.isfinite(self.from_timestamp) & np.isfinite(self.to_timestamp)
         return finite
 
     def digest(self, *, camera_index: int, fps: float) -> str:
-        """Return `files.episodes_sha256`: the SHA-256, hex, of all declarations that assign frames to episodes."""
+        """Return the value of `files.episodes_sha256`: the SHA-256, hex, of all declarations that assign frames to episodes."""
         digest = hashlib.sha256(np.array(camera_index, "<i8").tobytes() + np.array(fps, "<f8").tobytes())
         for name, dtype in sidecars.DECLARED_EPISODES:
             digest.update(np.ascontiguousarray(getattr(self, name), dtype).tobytes())
@@ -76,7 +76,7 @@ class DeclaredEpisodes:
     def sorted(
         cls, episode_index: Int64Array, length: Int64Array, from_timestamp: Float64Array, to_timestamp: Float64Array
     ) -> "DeclaredEpisodes":
-        """Return the episodes of columns whose rows are in any order, sorted."""
+        """Return the episodes in these columns, sorted by from_timestamp. The rows of the columns may be in any order."""
         order = np.lexsort((episode_index, from_timestamp))
         return cls(episode_index[order], length[order], from_timestamp[order], to_timestamp[order])
 
@@ -91,7 +91,7 @@ class FileFrames:
     stop: float
     """Time at which the last frame ends, seconds; 0 without frames."""
     read_marks: ReadMarks | None = None
-    """Reads the encoder's marks. It is called only if counting does not decide; None if the samples cannot be read."""
+    """Reads the encoder's marks. It is called only if the frames cannot be counted off; None if the samples cannot be read."""
 
     def __len__(self) -> int:
         return len(self.seconds)
@@ -111,10 +111,9 @@ class FileFrames:
         return (len(self) - 1) / span if span > 0 else 0.0
 
     def has_other_rate(self, *, fps: float) -> bool:
-        """Return whether the frames come at a steady rate other than `fps`; their times then cannot be compared with k/fps.
+        """Return whether the frames come at a steady rate other than `fps`. Their times then cannot be compared with k/fps.
 
-        A rate is steady when every frame is within half a frame of its time at that rate. Otherwise frames are missing or
-        irregular.
+        A rate is steady if every frame is within half a frame of its time at this rate. Otherwise frames are missing or irregular.
         """
         rate = self.frames_per_second
         if not rate:
@@ -141,21 +140,21 @@ class EpisodeFrames:
 
     first: Int64Array
     count: Int64Array
-    """The episode's length, or fewer if frames are missing from the file; 0 for an episode without a certain place."""
+    """The episode's length, or less if frames are missing from the file; 0 if the episode's first frame is uncertain."""
     other_first: Int64Array
-    """The first frame by a second reading of the evidence; -1 if there is only one reading."""
+    """The first frame in a second reading of the evidence; -1 if there is only one reading."""
     surplus: Int64Array
-    """Number of frames of no episode between this episode and the next one, or the end of the file."""
+    """Number of frames of no episode between this episode and the next one, or between the last episode and the end of the file."""
     tail: Int64Array
     """How many of the `surplus` frames belong to the stream of this episode; the others belong to the stream of the next one."""
     head: int
     """Number of frames of no episode before the first episode."""
     declared: Boundaries
-    """The declared seconds, in frames of the file."""
+    """The declared seconds, converted to frames of the file."""
     is_placed: BoolArray
-    """False where the first frame of the episode is uncertain."""
+    """False for an episode whose first frame is uncertain."""
     is_doubtful: BoolArray
-    """True if the seconds give other frames and drift does not explain it, or if the episode has no certain place."""
+    """True for an episode whose seconds give other frames, by more than drift explains, or whose first frame is uncertain."""
     by_ordinals: bool
     """True if the lengths add up to the file's number of frames and the episodes follow one another."""
 
@@ -190,7 +189,7 @@ def locate_frames(file: FileFrames, episodes: DeclaredEpisodes, *, fps: float) -
 
 
 def is_counted_alone(episodes: DeclaredEpisodes, frame_count: int, *, fps: float) -> bool:
-    """Return whether counting places all episodes, whatever the times of the file's frames are."""
+    """Return whether the frames of all episodes can be counted off, regardless of the times of the file's frames."""
     if not len(episodes) or not episodes.is_finite.all() or frame_count != episodes.length.sum():
         return False
     declared = by_rate(0.0, episodes.from_timestamp, episodes.to_timestamp, fps=fps)
@@ -198,7 +197,7 @@ def is_counted_alone(episodes: DeclaredEpisodes, frame_count: int, *, fps: float
 
 
 def _aligned(file: FileFrames, length: Int64Array, clocks: tuple[Boundaries, ...]) -> EpisodeFrames:
-    """Align the episodes with the frames, using the conversion of seconds to frames that fits better (rule 2)."""
+    """Align the episodes with the frames, once for each conversion of seconds to frames, and use the cheapest alignment."""
     by_file, by_clock = clocks
     if np.abs(np.stack([by_file.begin - by_clock.begin, by_file.end - by_clock.end])).max() <= ROUNDING_FRAMES:
         clocks = (by_file,)
@@ -244,7 +243,7 @@ def _tails(
 ) -> Int64Array:
     """Return, for each episode, how many of the surplus frames after it belong to its own stream.
 
-    Its stream ends at the start of the next stream or, without marks, at the end of its declared seconds.
+    An episode's stream ends at the start of the next stream or, without marks, at the end of the episode's declared seconds.
     """
     tails = surplus.copy()
     for row in np.flatnonzero(surplus > 0).tolist():

@@ -17,12 +17,12 @@ _FOURCCS: Final = {
     "vvc": {"vvc1", "vvi1"},
     "mpeg4": {"mp4v"},
 }
-"""Types of sample entries by FFmpeg's name of the codec. Other codecs are unknown here."""
+"""Types of sample entries, by FFmpeg's name of the codec. Names that are missing here count as unknown."""
 
 _PIXEL_FORMAT = re.compile(
     r"(?:(?P<gray>gray)|yuvj?(?P<chroma>420|422|444)p|gbrp|nv12|nv16|p0)(?P<bits>\d{1,2})?(?:le|be)?"
 )
-"""Names of planar pixel formats; "yuv420p10le" is 4:2:0 with 10 bits a value."""
+"""Pattern of the names of pixel formats. The name "yuv420p10le", for example, means 4:2:0 subsampling and 10 bits per value."""
 
 
 def sample_entries(codec: object) -> set[str] | None:

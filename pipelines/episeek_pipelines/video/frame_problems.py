@@ -18,9 +18,9 @@ from episeek_pipelines.video.episode_frames import (
 from episeek_pipelines.words import counted
 
 FrameProblemKind = Literal["uncertain", "missing", "surplus", "displaced", "duration"]
-"""`uncertain`: the evidence allows two first frames. `missing`: the episode has fewer frames than rows. `surplus`: its seconds end
-with frames that belong to no row. `displaced`: its seconds are those of other frames. `duration`: its frames are complete, but
-its seconds cover another number of frames than its length.
+"""`uncertain`: the evidence allows two first frames for the episode. `missing`: the episode has fewer frames than rows. `surplus`:
+its seconds end with frames that belong to no row. `displaced`: its seconds cover other frames than its own. `duration`: its frames
+are complete, but its seconds cover another number of frames.
 """
 
 _HALF_FRAME = 0.5
@@ -31,7 +31,7 @@ class FrameProblem:
     """A contradiction between the declaration of an episode and the file."""
 
     row: int
-    """Position of the episode in the file."""
+    """Position of the episode among the file's episodes."""
     kind: FrameProblemKind
     found: str
     expected: str
@@ -42,10 +42,10 @@ def frame_problems(
 ) -> Iterator[FrameProblem]:
     """Yield at most one problem for each episode, the most serious one, in the order of the file."""
     held = (episodes.to_timestamp - episodes.from_timestamp) * fps
-    # either clock may be the one that the seconds were taken from
+    # the seconds may follow the dataset's rate or the file's times
     off = np.minimum(np.abs(held - episodes.length), np.abs(frames.declared.span - episodes.length))
     if len(file) and not file.has_steady_rate:
-        # nothing tells how long the last frame is shown
+        # without a steady rate, the duration of the last frame is unknown
         off[(frames.first + frames.count == len(file)) & (episodes.to_timestamp > file.seconds[-1])] = 0
     for row in range(len(episodes)):
         length, first = int(episodes.length[row]), int(frames.first[row])
@@ -82,7 +82,7 @@ def frame_problems(
 
 
 def require_whole(table: SampleTable, episodes: DeclaredEpisodes, *, where: str) -> None:
-    """Refuse a file whose number of frames is not the length of its one episode, as in datasets of version 2.x.
+    """Refuse a file of a dataset of version 2.x whose number of frames differs from the length of its only episode.
 
     Args:
         table: The file's sample table.
@@ -90,7 +90,7 @@ def require_whole(table: SampleTable, episodes: DeclaredEpisodes, *, where: str)
         where: The file, for messages.
 
     Raises:
-        EpisodeFramesError: The file has more or fewer frames.
+        EpisodeFramesError: The file has more or fewer frames than its episode.
     """
     frame_count, length = len(table.presentation_order()), int(episodes.length.sum())
     if frame_count != length:
@@ -102,7 +102,7 @@ def require_whole(table: SampleTable, episodes: DeclaredEpisodes, *, where: str)
 def assign_frames(
     table: SampleTable, episodes: DeclaredEpisodes, *, fps: float, where: str, read_marks: ReadMarks | None = None
 ) -> tuple[EpisodeFrames, list[str]]:
-    """Find the frames of each episode with `locate_frames`, and refuse episodes outside the file or without a certain place.
+    """Find the frames of each episode with `locate_frames`. Refuse episodes outside the file or with an uncertain first frame.
 
     Args:
         table: The file's sample table.
@@ -133,7 +133,7 @@ def assign_frames(
         raise EpisodeOutsideFileError(
             f"{where}, episode {episodes.episode_index[row]}",
             f"declared seconds {episodes.from_timestamp[row]:g} to {episodes.to_timestamp[row]:g}",
-            f"seconds within the file's {len(seconds)} frames, 0 to {last:g}",
+            f"seconds within 0 to {last:g}, the times of the file's {len(seconds)} frames",
         )
     warnings = []
     for problem in frame_problems(file, episodes, frames, fps=fps):
@@ -148,10 +148,10 @@ def _readings(frames: EpisodeFrames, episodes: DeclaredEpisodes, row: int, frame
     """Return the two readings of an uncertain episode as text: what was found, and what was expected."""
     length, first, other = int(episodes.length[row]), int(frames.first[row]), int(frames.other_first[row])
     begin, end = frames.declared.begin[row], frames.declared.end[row]
-    found = f"seconds for the frames from {begin:.2f} to {end:.2f} of {frame_count}"
+    found = f"seconds that cover frames {begin:.2f} to {end:.2f} of {frame_count}"
     one = f"frames {first} to {first + length}"
     two = f" or {other} to {other + length}" if other >= 0 else ""
-    return found, f"{one}{two}, by the episode's length and its neighbours"
+    return found, f"{one}{two}, as the episode's length and its neighbours say"
 
 
 def frame_duration(file: FileFrames, first: int, length: int) -> float:

@@ -1,8 +1,8 @@
 """Read the header of a video file: its properties and its sample table.
 
 The boxes of an MP4 file, progressive or fragmented, are parsed. The first bytes of its sync samples are read as well, since the
-header's flags may be wrong (`decoding_starts`). Matroska and WebM files are demuxed, which reads the whole file. Any other
-container is refused by name.
+header's flags may be wrong (`decoding_starts`). Matroska and WebM files are demuxed, which reads the whole file. A file of any
+other container is refused.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ class VideoHeader:
     sync_samples_inspected: int
     """Number of flagged samples whose bytes were read."""
     missing: str = ""
-    """Words for what is missing from a recording that was cut short; empty for a complete file."""
+    """A noun phrase for what is missing from a recording that was cut short; empty for a complete file."""
     units: StreamUnits | None = None
     """The units in the file's samples, as in `Correction.units`."""
 
@@ -64,10 +64,10 @@ def read_video_header(
     Args:
         source: The source that holds the file.
         path: Path relative to the source's root.
-        file_size: Bytes of the file; None asks the source for them.
+        file_size: Size of the file in bytes; None asks the source for the size.
         keyframes: "all" reads the first bytes of every sync sample, and of all other samples if these may hold parameter sets.
-            "auto" does so for a local file. Of a file in a store it reads a few sync samples, and all samples if the few do not
-            decide.
+            "auto" does the same for a local file. Of a file in a store, it reads a few sync samples, and reads the others only if
+            the few allow no conclusion about them.
 
     Raises:
         MissingFileError: The file does not exist.
@@ -112,7 +112,7 @@ def read_video_header(
 
 
 def recorded_header_digest(source: ByteSource, record: FileRecord) -> str:
-    """Return the digest of a video file's header as it is now, to compare with `record.moov_sha256`.
+    """Return the digest of the header that a video file has now, to compare with `record.moov_sha256`.
 
     Args:
         source: The source that holds the file.

@@ -1,4 +1,4 @@
-"""Find the blocks of a Matroska or WebM file in its EBML structure, with every length checked (RFC 8794, RFC 9559).
+"""Find the blocks of a Matroska or WebM file in its EBML structure, and check every length (RFC 8794, RFC 9559).
 
 `episeek_pipelines.video.matroska` compares the packets that FFmpeg demuxes with these blocks, since FFmpeg silently skips what
 it cannot read and silently undoes compression. No picture is read here.
@@ -63,7 +63,7 @@ class Block:
     """Offset of the first byte after the element's header; FFmpeg calls it `pos`."""
     track: int
     offset: int
-    """Offset of the first byte after the block's header: of the frame, or of the lacing if there is one."""
+    """Offset of the first byte after the block's header, where the frame starts or, in a laced block, the sizes of its frames."""
     size: int
     """Number of bytes from `offset` to the end of the block; not 0."""
     tick: int | None
@@ -112,9 +112,9 @@ def read_layout(file: DemuxerFile) -> Layout:
 
 
 def read_blocks(file: DemuxerFile, layout: Layout) -> Iterator[Block]:
-    """Yield the blocks of all tracks that hold a frame, in file order.
+    """Yield the blocks of all tracks, in file order, without blocks that hold no frame.
 
-    Clusters are entered, and all other elements are skipped by their sizes, so that no block is missed.
+    The sizes of elements lead from one element to the next, so that no block is missed.
 
     Raises:
         MalformedBoxError: An element has an impossible size or content.
@@ -205,12 +205,12 @@ def _unsigned(file: DemuxerFile, element: _Element) -> int:
 def _end_of(file: DemuxerFile, element: _Element) -> int:
     if element.end is None:
         found = f"element 0x{element.id:X} of unknown size at offset {element.payload}"
-        raise MalformedBoxError(file.path, found, "a known size, as all elements but segments and clusters have")
+        raise MalformedBoxError(file.path, found, "a known size: only segments and clusters may have an unknown size")
     return element.end
 
 
 def _element(file: DemuxerFile, position: int, limit: int) -> _Element:
-    """Return the element at `position`. It has to end at `limit` or before (RFC 8794, 4 to 6)."""
+    """Return the element at `position`, which has to end at or before `limit` (RFC 8794, 4 to 6)."""
     data = file.read_at(position, min(position + _MAX_ID_BYTES + _MAX_SIZE_BYTES, limit))
     element_id, id_bytes = _variable_length(data, 0, _MAX_ID_BYTES, file, position)
     coded_size, size_bytes = _variable_length(data, id_bytes, _MAX_SIZE_BYTES, file, position)
@@ -229,11 +229,11 @@ def _element(file: DemuxerFile, position: int, limit: int) -> _Element:
 def _variable_length(data: bytes, start: int, max_bytes: int, file: DemuxerFile, position: int) -> tuple[int, int]:
     """Return a variable-length integer with its length marker, and its length in bytes (RFC 8794, 4)."""
     if start >= len(data):
-        raise TruncatedMp4Error(file.path, f"{len(data)} bytes at offset {position}", "an element or a block")
+        raise TruncatedMp4Error(file.path, f"{len(data)} bytes at offset {position}", "a whole element or block")
     length = 9 - data[start].bit_length()
     if length > max_bytes:
         found = f"byte 0x{data[start]:02X} in the header of an element at offset {position}"
         raise MalformedBoxError(file.path, found, f"a number of at most {max_bytes} bytes")
     if start + length > len(data):
-        raise TruncatedMp4Error(file.path, f"{len(data)} bytes at offset {position}", "an element or a block")
+        raise TruncatedMp4Error(file.path, f"{len(data)} bytes at offset {position}", "a whole element or block")
     return int.from_bytes(data[start : start + length], "big"), length

@@ -1,6 +1,6 @@
-"""Declare MPEG-1 video as MPEG-2 in sample descriptions: every MPEG-2 decoder decodes it (ISO/IEC 13818-2, 8.3).
+"""Declare MPEG-1 video as MPEG-2 in sample descriptions. Every MPEG-2 decoder also decodes MPEG-1 (ISO/IEC 13818-2, 8.3).
 
-If the entry says MPEG-1, FFmpeg splits the packets anew. It then shows a lead-in frame that the edit list hides, or hides a frame
+If the entry says MPEG-1, FFmpeg splits the packets again. It then shows a lead-in frame that the edit list hides, or hides a frame
 that the edit list shows.
 """
 
@@ -13,7 +13,7 @@ from episeek_pipelines.video.bitstreams.entry_codec import MPEG1_OBJECT, object_
 _MPEG1_TYPES: Final = (b"m1v ", b"m1v1", b"mp1v", b"mpeg")
 _MPEG2_TYPE: Final = b"m2v1"
 _MPEG2_MAIN_OBJECT: Final = 0x61
-"""objectTypeIndication of esds (ISO/IEC 14496-1, 7.2.6.6)."""
+"""Value of objectTypeIndication in esds for the Main profile of MPEG-2 (ISO/IEC 14496-1, 7.2.6.6)."""
 
 _FIRST_ENTRY: Final = 16
 _VERSION_BYTES: Final = 4

@@ -1,4 +1,4 @@
-"""Pictures that are files of their own, as those in rows of data files: PNG or JPEG, decoded by PyAV."""
+"""Decode still pictures with PyAV: the PNG and JPEG files that rows of data files contain."""
 
 import io
 
@@ -9,15 +9,15 @@ from episeek.errors import BackendUnavailableError, DecodeError, first_line
 
 
 def decode_still(contents: bytes, where: str) -> npt.NDArray[np.uint8]:
-    """Return the picture in a file: RGB, shape [height, width, 3].
+    """Return a decoded picture in RGB, shape [height, width, 3].
 
     Args:
-        contents: The file.
-        where: Its place, for errors.
+        contents: The bytes of a PNG or JPEG file.
+        where: The row or file that contains the picture, for messages.
 
     Raises:
         BackendUnavailableError: PyAV is not installed.
-        DecodeError: It cannot be decoded.
+        DecodeError: The picture cannot be decoded.
     """
     try:
         import av
@@ -28,4 +28,4 @@ def decode_still(contents: bytes, where: str) -> npt.NDArray[np.uint8]:
             picture = next(container.decode(video=0))
             return np.asarray(picture.to_ndarray(format="rgb24"), np.uint8)
     except (av.FFmpegError, StopIteration, IndexError, ValueError) as error:
-        raise DecodeError(where, first_line(error) or type(error).__name__, "a picture as PNG or JPEG") from None
+        raise DecodeError(where, first_line(error) or type(error).__name__, "a PNG or JPEG picture") from None

@@ -1,8 +1,8 @@
 """Make the sample description that an MP4 would have for a stream, by copying the stream's packets with FFmpeg's muxer.
 
 The muxer may convert samples or join several packets. Every sample is therefore compared with its packet. For H.264 and HEVC with
-start codes (Annex B), the entry gets its parameter sets with start codes, which tell decoders that the samples have start codes,
-too. For codecs without an entry in MP4, the entry of QuickTime is used, which decoders read in the same way.
+start codes (Annex B), the sample entry gets its parameter sets with start codes, which tell decoders that the samples also have
+start codes. For codecs without a sample entry in MP4, QuickTime's entry is used, which decoders read in the same way.
 """
 
 import io
@@ -27,7 +27,7 @@ CODECS = "a codec that FFmpeg writes into MP4"
 REENCODE = "re-encode the video"
 
 _IS_FULL_RANGE = {1: False, 2: True}
-"""Whether samples use the full range of values, by FFmpeg's number of the colour range; other numbers leave it open."""
+"""Whether samples use the full range of values, by FFmpeg's number of the colour range. Other numbers mean that it is unknown."""
 
 _OWN_ENTRIES = {"vp8": b"vp08"}
 """Sample entries of codecs that FFmpeg reads from MP4 but does not write. These entries hold no configuration."""
@@ -99,8 +99,8 @@ class StreamCopy:
                 table, sample_description=with_boxes(table.sample_description, {kind: payload}, where=self._where)
             )
         elif [mp4[offset : offset + size] for offset, size in places] != contents:
-            found = f"{self._stream.codec_context.name} samples that an MP4 keeps in another form"
-            raise ContainerError(self._where, found, "samples in the form that MP4 has", "remux the file to MP4")
+            found = f"{self._stream.codec_context.name} samples in a form that MP4 does not store"
+            raise ContainerError(self._where, found, "samples in the form of MP4", "remux the file to MP4")
         is_full = _IS_FULL_RANGE.get(int(self._stream.codec_context.color_range or 0))
         description = with_colour_range(table.sample_description, is_full, where=self._where)
         table = replace(table, sample_description=description)
@@ -115,13 +115,13 @@ class StreamCopy:
         # bit rates of a batch are not those of the file
         options = {"write_btrt": "0"}
         if (codec.color_range, codec.color_primaries, codec.color_trc, codec.colorspace) != _UNSPECIFIED_COLOUR:
-            # also where only one of them is specified: the pictures themselves may not carry it
+            # a single specified value is enough, since the pictures themselves may not carry it
             options["movflags"] = "+write_colr"
         buffer = io.BytesIO()
         try:
             with av.open(buffer, mode="w", format=format_name, options=options) as container:
                 try:
-                    # opaque: no encoder is needed
+                    # an opaque stream needs no encoder
                     output = container.add_stream_from_template(self._stream, opaque=True)
                 except ValueError as error:
                     raise SampleDescriptionError(self._where, f"{codec.name} video", CODECS, REENCODE) from error

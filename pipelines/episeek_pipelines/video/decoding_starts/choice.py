@@ -1,4 +1,7 @@
-"""Choose the samples to read: all of a local file, and of a file in a store a few sync samples, or all if the few do not decide."""
+"""Choose the samples to read: all samples of a local file, and a few sync samples of a file in a store.
+
+All samples of a file in a store are read if the few allow no conclusion about the others.
+"""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -14,11 +17,13 @@ _SPREAD_COUNT = 6
 """Number of sync samples that are read besides the first two, one in each part of the file."""
 
 FEW_COUNT = 2 + _SPREAD_COUNT
-"""Number of sync samples of a file in a store that are read if they agree with one another."""
+"""Number of sync samples that are read first of a file in a store. No others are read if they `agree`."""
 
 
 def few(sync: Int64Array, name: str) -> Int64Array:
-    """Return the first two sync samples and one from each part of the file, always the same ones for a file name.
+    """Return the first two sync samples and one from each of `_SPREAD_COUNT` parts of the file.
+
+    The same file name always gives the same choice.
 
     Args:
         sync: Positions of the sync samples, ascending.
@@ -39,14 +44,14 @@ def few(sync: Int64Array, name: str) -> Int64Array:
 def agree(contents: Mapping[int, SampleContent], codecs: Mapping[int, Codec], *, is_lacking: bool) -> bool:
     """Return whether the few sync samples that were read allow a conclusion about all other samples.
 
-    They do if decoding can start at each of them without further units, and if they carry units of the same kinds. For codecs with
-    parameter sets, which may be in any sample, one sample entry has to hold all parameter sets, and a sample that carries any has
-    to carry all of these.
+    Decoding has to start at each of these samples without further units, and all of them have to carry units of the same kinds and
+    ids. For codecs with parameter sets, which may be in any sample, the only sample entry also has to contain all parameter sets,
+    and samples after the first have to carry either all sets of the entry or none.
 
     Args:
         contents: The content of the few sync samples, by position.
         codecs: The codec rules of each sample entry that is used, by its index.
-        is_lacking: Whether one of the few needs units from earlier samples.
+        is_lacking: Whether one of these samples needs units from earlier samples.
     """
     later = [_state_units(content) for position, content in contents.items() if position]
     if is_lacking or not all(content.is_start for position, content in contents.items() if position):
@@ -62,7 +67,7 @@ def agree(contents: Mapping[int, SampleContent], codecs: Mapping[int, Codec], *,
 
 
 def are_independent(contents: Mapping[int, SampleContent], starts: Sequence[int], codecs: Mapping[int, Codec]) -> bool:
-    """Return whether every start after the first replaces all units that were found, so that the other samples do not matter.
+    """Return whether every start after the first replaces all units that were found, so that no other sample has to be read.
 
     Args:
         contents: The content of all sync samples, by position.
@@ -77,5 +82,5 @@ def are_independent(contents: Mapping[int, SampleContent], starts: Sequence[int]
 
 
 def _state_units(content: SampleContent) -> tuple[Unit, ...]:
-    """Return the units before a sample's picture, without the message with which every encoder's stream begins."""
+    """Return the units before a sample's picture, without the encoder's version: only the first sample of a stream carries it."""
     return tuple(unit for unit in content.before if unit.kind != "version")

@@ -3,10 +3,10 @@
 A file's header flags the sync samples, and holds one decoder configuration for all samples. Both may be wrong. Some muxers flag
 every sample, or pictures at which a decoder cannot start. Others leave parameter sets in one sample, as the encoder
 wrote them, although all later samples need them. Therefore the first bytes of sync samples are read. A flagged sample at which
-decoding cannot start loses its flag and stays in the table. A start that needs units from earlier samples gets a sample entry of
-its own, which holds them.
+decoding cannot start loses its flag and stays in the table. A start that needs units from earlier samples gets a new sample entry,
+which contains these units.
 
-The first sample is always a start, since decoding of the whole file begins there, too.
+The first sample is always a start, since decoding of the whole file also begins there.
 """
 
 from collections.abc import Mapping, Sequence
@@ -63,19 +63,19 @@ def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: K
         path: Path relative to the source's root.
         table: The sample table from the file's header.
         keyframes: "all" reads the first bytes of every sync sample, and of all other samples if these may hold parameter sets.
-            "auto" does so for a local file. Of a file in a store it reads a few sync samples, and all samples if the few do not
-            decide.
+            "auto" does the same for a local file. Of a file in a store, it reads a few sync samples, and reads the others only if
+            the few allow no conclusion about them.
 
     Raises:
         ReadError: The file cannot be read.
         SampleDescriptionError: The samples are GIF pictures.
-        SampleTableError: H.264 samples are shown before an IDR picture at the start, a sample cannot be decoded with certainty
-            or holds no picture, or the times contradict the pictures.
+        SampleTableError: The times contradict the pictures, H.264 samples are shown before an IDR picture at the start, a sample
+            holds no picture, or it is uncertain how a sample is decoded.
         Mp4Error: The stsd box is damaged.
     """
     if table.codec == _GIF and len(table) > 1:
-        # FFmpeg's decoder of GIF shows what edit lists hide, so that a clip has no way to start with decoding alone
-        raise SampleDescriptionError(path, "GIF pictures", "a codec whose decoders can hide frames", REENCODE)
+        # FFmpeg's GIF decoder also shows frames that the edit list hides, so a clip could not hide the frames before its start
+        raise SampleDescriptionError(path, "GIF pictures", "a codec whose decoders obey edit lists", REENCODE)
     flagged = np.flatnonzero(table.is_sync)
     codecs = _codecs(table, path)
     if codecs is None:
@@ -85,7 +85,7 @@ def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: K
     if not every and len(flagged) < len(table) and all(codec.is_header_trusted for codec in codecs.values()):
         return Correction(table, len(flagged), 0)
     require_order(look.reader, codecs[look.entry_of[0]], table, where=path)
-    # scanned first: of a file in a store, the heads of sync samples are read on the way
+    # the scan comes first, since it also keeps the first bytes of sync samples of a file in a store
     others = look.carriers(path) if every and look.has_parameter_sets else None
     contents = look.at(flagged if every else few(flagged, path))
     missing = look.missing(contents)
@@ -103,7 +103,7 @@ def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: K
     starts = look.starts(contents)
     table = _with_starts(table, contents, missing, path)
     if table.start_description_index is None and (missing or leave_traces(contents, starts, codecs)):
-        # an entry that no sample uses says so: decoders are not kept from clip to clip where there are several
+        # a second entry, which no sample uses, makes readers open a new decoder for each clip of the file
         table = replace(table, sample_description=with_start_entries(table.sample_description, [(1, b"")], where=path))
     require_groups_in_turn(table, where=path)
     first = codecs[look.entry_of[0]]
@@ -171,7 +171,10 @@ class _Looks:
 
 
 def _codecs(table: SampleTable, where: str) -> dict[int, Codec] | None:
-    """Return the codec rules of each used sample entry, by its index, or None if samples of one of the codecs are not inspected."""
+    """Return the codec rules of each used sample entry, by the entry's index.
+
+    The result is None if one of the codecs is one whose samples are not inspected.
+    """
     codecs = {}
     for index in _used_entries(table):
         codec = codec_of_entry(table.sample_description, index, table.codec, where=where)
@@ -189,8 +192,8 @@ def _used_entries(table: SampleTable) -> list[int]:
 def _without_empty_flags(table: SampleTable, where: str) -> SampleTable:
     """Return the table of a codec whose samples are not inspected, without sync flags that carry no information.
 
-    Writers that know nothing of keyframes leave flags on every sample, as in a file without stss. Unless every picture of the
-    codec is coded by itself, decoding then starts at the first sample only. Flags on some of the samples are trusted.
+    If every sample has a flag, as in a file without stss, the writer did not know the keyframes. Decoding then starts at the first
+    sample only, unless the codec codes every picture by itself. If only some samples have a flag, the flags are trusted.
     """
     if not table.is_sync.all() or all(
         is_intra_only(table.sample_description, index, table.codec, where=where) for index in _used_entries(table)
@@ -200,7 +203,7 @@ def _without_empty_flags(table: SampleTable, where: str) -> SampleTable:
 
 
 def _entry_changes(description_index: Int64Array | None) -> dict[int, int]:
-    """Return the sample entries in use: the entry of the first sample, and the new entry at each position where it changes."""
+    """Return, by position, the sample entry of the first sample and of each sample with another entry than the previous sample."""
     if description_index is None:
         return {0: 1}
     changes = np.concatenate([[0], np.flatnonzero(np.diff(description_index)) + 1])
@@ -223,7 +226,7 @@ def _with_starts(
     for position, content in contents.items():
         if position and not content.is_start:
             is_sync[position] = False
-    # bytes before a sample have to lie before all that a clip fetches
+    # a clip has the added bytes before the fetched range, so its first sample has to be the first one in the range, too
     least_after = np.minimum.accumulate(np.append(table.offset, np.iinfo(np.int64).max)[::-1])[::-1]
     for position, lack in sorted(missing.items()):
         entry = int(own[position])
@@ -234,12 +237,12 @@ def _with_starts(
         else:
             if lack.damage:
                 raise SampleTableError(
-                    where, f"sample {position} {lack.damage}", "tables in every sample, or the usual ones"
+                    where, f"sample {position} {lack.damage}", "Huffman tables in every sample, or the standard ones"
                 )
             is_sync[position] = False
     if not made and is_sync.sum() == table.is_sync.sum():
         return table
-    # samples that are no starts belong to the run of the start before them
+    # samples that are not starts belong to the run of the start before them
     start_index = np.where(is_sync & (start_index == 0), own, start_index)
     start_index = start_index[np.maximum.accumulate(np.where(is_sync, np.arange(len(table)), 0))]
     description = with_start_entries(table.sample_description, list(made), where=where)

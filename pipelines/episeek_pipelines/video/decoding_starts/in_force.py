@@ -1,7 +1,7 @@
 """Find the units that a decoder lacks when it starts at a sample: those that earlier samples put in force and the sample needs.
 
-The pictures of decoding from the first sample are the right ones. A decoder that starts at a later sample has the units of the
-sample entry and of the sample itself. If other units are in force there, the missing units are put before the sample.
+Decoding from the first sample gives the correct pictures. A decoder that starts at a later sample only has the units of the sample
+entry and of the sample itself. If decoding from the first sample has other units in force there, these are put before the sample.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ class MissingState:
     prefix: bytes | None
     """Bytes to put before the sample; None if no bytes put there give the same state."""
     damage: str = ""
-    """Why no decoder is certain to decode the sample, wherever it starts; empty if decoding can start earlier."""
+    """The reason why it is uncertain how the sample is decoded, wherever decoding starts. Empty if decoding can start earlier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,9 @@ class StreamUnits:
     """The units of a file that matter when it is decoded in one stream with other files, before or after them."""
 
     left: frozenset[UnitKey] = frozenset()
-    """Units that may be in force after some of the file's samples and are in none of its sample entries."""
+    """Units of other files that this file may replace or drop. Empty if its samples only carry units of its sample entries."""
     brought: frozenset[UnitKey] = frozenset()
-    """Units that every start carries, so that the units of other files do not matter."""
+    """Units that every start of this file carries, so that other files cannot change them."""
 
 
 def missing_states(
@@ -39,13 +39,13 @@ def missing_states(
     codecs: Mapping[int, Codec],
     entry_of: Mapping[int, int],
 ) -> dict[int, MissingState]:
-    """Return the missing decoder state of each start that lacks any, by position in decode order.
+    """Return the decoder state that starts lack, by position in decode order. Starts that lack nothing have no entry.
 
     Args:
         contents: The content of samples that were read, by position. The other samples are assumed to carry no units.
         starts: Positions of the starts; `contents` has each of them.
         codecs: The codec rules of each sample entry that is used, by its index.
-        entry_of: The sample entry of the first sample, and the new entry at each position where it changes.
+        entry_of: By position, the sample entry of the first sample and of each sample with another entry than the previous sample.
     """
     entry_states = {index: _state_of(codec) for index, codec in codecs.items()}
     wanted = set(starts)
@@ -72,7 +72,7 @@ def missing_states(
 def leave_traces(contents: Mapping[int, SampleContent], starts: Iterable[int], codecs: Mapping[int, Codec]) -> bool:
     """Return whether a decoder that has decoded one part of a file may decode another part wrongly.
 
-    It may if samples hold different units of one kind and id, and a start does not carry its own.
+    The file has to contain different units of the same kind and id, and a start that does not carry such a unit itself.
     """
     values: dict[tuple[str, int], set[bytes]] = {}
     carried = (unit for content in contents.values() for unit in (*content.before, *content.after))
@@ -85,10 +85,10 @@ def leave_traces(contents: Mapping[int, SampleContent], starts: Iterable[int], c
 def stream_units(
     contents: Mapping[int, SampleContent], starts: Iterable[int], codecs: Mapping[int, Codec]
 ) -> StreamUnits:
-    """Return the units by which a file may disturb other files in one stream, and those that protect it from them.
+    """Return the units with which a file may disturb other files in the same stream, and the units that other files cannot disturb.
 
-    If samples hold no units other than those of the sample entries, decoders keep the state that the entries set up. Otherwise
-    every unit on which pictures depend may be replaced, or dropped together with the unit that it refers to.
+    If samples only carry units of the sample entries, decoders keep the state that the entries set up. Otherwise every unit on
+    which pictures depend may be replaced, or dropped together with the unit that it refers to.
     """
     carried = [unit for content in contents.values() for unit in (*content.before, *content.after)]
     known = {unit for codec in codecs.values() for unit in codec.entry_units()}
@@ -105,8 +105,9 @@ def stream_units(
 
 
 def _missing(codec: Codec, entry: State, state: State, own: tuple[Unit, ...]) -> MissingState | None:
-    """Return what a sample with the units `own` lacks if `state` is in force and a decoder only has `entry`; None if it lacks
-    nothing.
+    """Return the decoder state that a start with the units `own` lacks, or None if it lacks nothing.
+
+    Decoding from the first sample has `state` in force before the start. A decoder that begins at the start only has `entry`.
     """
     wanted = _after(codec, state, own)
     if codec.relevant(wanted) == codec.relevant(_after(codec, entry, own)):
@@ -122,7 +123,7 @@ def _difference(codec: Codec, known: State, wanted: Mapping[tuple[str, int], tup
     """Return the units that change the state `known` into the state `wanted`, as far as units can."""
     state = dict(known)
     units: list[Unit] = []
-    # twice: a unit that others were built on may have been replaced since
+    # the second pass restores units that were put in force for others and have been replaced since
     for _ in range(2):
         for key, chain in wanted.items():
             if state.get(key) == chain:

@@ -13,12 +13,12 @@ from episeek_pipelines.video.decoding_starts.reading import SampleReader
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A sample at which decoding starts, seen as one that follows the samples of another file."""
+    """A sample at which decoding of a file starts, when the file follows another file in one stream."""
 
     is_reset: bool
-    """Whether nothing that was decoded before matters, except the units in force."""
+    """Whether decoding from the sample on depends on nothing that was decoded before it, except the units in force."""
     brings: frozenset[UnitKey] = frozenset()
-    """Kind and id of the units that it carries before its picture."""
+    """Kind and id of the units that the sample carries before its picture."""
 
 
 def read_starts(source: ByteSource, path: str, table: SampleTable, positions: Sequence[int]) -> list[Start]:

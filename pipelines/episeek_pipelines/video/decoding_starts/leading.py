@@ -3,7 +3,8 @@
 A file cut out of a stream with open GOPs starts with such pictures: they follow sample 0 in decode order, precede it in
 presentation order, and refer to the group of pictures before it. The header does not mark them.
 
-- In H.264 all leading pictures are skipped. An IDR picture has none; a file whose times show a picture before it is refused.
+- In H.264 all leading pictures are skipped. An IDR picture cannot have leading pictures, so a file whose times show pictures before
+  an IDR picture at its start is refused.
 - In HEVC (ITU-T H.265, 7.4.2.2) and VVC (ITU-T H.266, 7.4.2.2) the type of the NAL unit distinguishes skipped leading pictures
   (RASL) from decodable ones (RADL).
 
@@ -37,7 +38,7 @@ def leading_samples(table: SampleTable, codec: Codec) -> Int64Array:
 def without_skipped_pictures(
     table: SampleTable, codec: Codec, leading: Int64Array, contents: Mapping[int, SampleContent], *, where: str
 ) -> SampleTable:
-    """Return the table in which the skipped leading pictures of the first sample are not presented.
+    """Return the table with the skipped leading pictures of the first sample marked as not presented.
 
     Args:
         table: The sample table.
@@ -52,7 +53,7 @@ def without_skipped_pictures(
     if isinstance(codec, H264):
         if contents[0].is_clean_start:
             found = f"{len(leading)} samples shown before sample 0, an IDR picture"
-            raise SampleTableError(where, found, "composition offsets that show none before it")
+            raise SampleTableError(where, found, "composition offsets that show no sample before an IDR picture")
         skipped = leading
     else:
         skipped = leading[[contents[int(position)].is_skipped for position in leading]]

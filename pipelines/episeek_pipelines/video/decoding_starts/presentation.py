@@ -1,8 +1,8 @@
 """Refuse files whose samples contradict the presentation times in the header.
 
-A header without composition offsets says that samples are shown in the order in which they are stored. Some recorders write such a
-header for streams with B-pictures, too: then the presentation times are unknown. Others store the two fields of a frame as two
-samples, each with a time of its own, although decoders return one frame for both.
+A header without composition offsets says that samples are shown in the order in which they are stored. Some recorders also write
+such a header for streams with B-pictures, whose presentation times are then unknown. Others store the two fields of a frame as two
+samples with different times, although decoders return one frame for both.
 """
 
 import itertools
@@ -22,19 +22,19 @@ from episeek_pipelines.video.bitstreams.sample import Codec, SampleBytes, State,
 from episeek_pipelines.video.decoding_starts.reading import SampleReader
 
 LOOKED_AT: Final = {True: 64, False: 16}
-"""Number of samples from the start of a file whose slice headers are read: for local files, and for files in a store in one
-request.
+"""Number of samples at the start of a file whose slice headers are read. True is for local files; False is for files in a store,
+where one request reads all of these samples.
 """
 
 HINT: Final = "re-encode the video"
 
 
 def require_order(reader: SampleReader, codec: Codec, table: SampleTable, *, where: str) -> None:
-    """Refuse a file whose first samples are single fields, or are shown in another order than that of their times.
+    """Refuse a file whose first samples are single fields, or are shown in a different order than their times say.
 
     Args:
         reader: Reads the samples.
-        codec: The codec rules of their sample entry.
+        codec: The codec rules of the samples.
         table: The sample table.
         where: The file, for messages.
 
@@ -55,15 +55,17 @@ def require_order(reader: SampleReader, codec: Codec, table: SampleTable, *, whe
     else:
         return
     if early is not None:
-        found_text = f"no composition offsets, and sample {early}, which is shown before one that is stored before it"
-        raise SampleTableError(where, found_text, "the times at which frames are shown", HINT)
+        found_text = f"no composition offsets, although sample {early} is shown before a sample that is stored earlier"
+        raise SampleTableError(
+            where, found_text, "composition offsets, which give the times at which frames are shown", HINT
+        )
 
 
 def require_groups_in_turn(table: SampleTable, *, where: str) -> None:
-    """Refuse a file that shows samples of one group of pictures between those of another one.
+    """Refuse a file that shows samples of one group of pictures between the samples of another group.
 
-    Decoders show all pictures of a group before those of the next group. Parts that were cut without encoding and then joined
-    have times that overlap.
+    Decoders show all pictures of a group before the pictures of the next group. The times of groups may overlap in a file that was
+    joined from parts of other files without encoding.
 
     Args:
         table: The samples, with sync samples at which decoding can start.
@@ -79,7 +81,7 @@ def require_groups_in_turn(table: SampleTable, *, where: str) -> None:
     overlaps = np.flatnonzero(np.maximum.accumulate(last[order])[:-1] > table.pts[starts[order[1:]]])
     if len(overlaps):
         group, later = (int(starts[order[overlaps[0] + step]]) for step in (0, 1))
-        found = f"samples of the group of sample {group}, some of which are shown after sample {later}, which starts another group"
+        found = f"two groups of pictures, from sample {group} and from sample {later}, whose presentation times overlap"
         raise SampleTableError(where, found, "groups of pictures that are shown one after the other", HINT)
 
 
@@ -118,12 +120,13 @@ def _require_frames(pictures: Sequence[Sequence[Slice]], where: str) -> None:
     for position, (one, other) in enumerate(itertools.pairwise(parities)):
         if len(one) == len(other) == 1 and one != other:
             found = f"samples {position} and {position + 1}, which are the two fields of a frame"
-            raise SampleTableError(where, found, "a sample for each frame", HINT)
+            raise SampleTableError(where, found, "one sample for each frame", HINT)
 
 
 def _shown_early(pictures: Sequence[Sequence[Slice]]) -> int | None:
-    """Return the first sample of B-slices that is shown before a sample stored earlier, within one IDR period; None without
-    such.
+    """Return the position of the first B-picture that is shown before an earlier picture since the last IDR picture.
+
+    The result is None if no picture is shown before an earlier one.
     """
     latest: Slice | None = None
     for position, slices in enumerate(pictures):

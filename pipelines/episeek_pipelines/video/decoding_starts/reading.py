@@ -1,4 +1,4 @@
-"""Read the first bytes of many samples, as many of each as are needed, in few rounds of requests."""
+"""Read as many bytes from the start of many samples as are needed, in few rounds of requests."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
@@ -16,13 +16,17 @@ from episeek_pipelines.video.bitstreams.sample import MissingBytesError, SampleB
 T = TypeVar("T")
 
 _FIRST_BYTES = {True: 1 << 8, False: 1 << 11}
-"""Bytes that are read of a sample at first: few for a local file, more for a file in a store, where a request is a round trip."""
+"""Number of bytes of a sample that are read first. True is for local files; False is for files in a store, where reading on costs
+another round trip.
+"""
 
 SMALL_BYTES = 1 << 18
 """A file in a store is read as a whole, in one request, if its samples span at most this many bytes."""
 
 _HEAD_BYTES = {True: 1 << 6, False: 1 << 16}
-"""Bytes that are read at once around a NAL unit. In a store, requests that are closer than this are joined anyway."""
+"""Number of bytes that are read from the header of a NAL unit on. True is for local files; False is for files in a store, where
+requests that are closer than this are joined anyway.
+"""
 
 MAX_UNIT_BYTES = 1 << 24
 """Greatest size in bytes of a header or parameter set in a sample. A larger size can only be a damaged length field."""
@@ -38,7 +42,7 @@ class SampleReader:
         source: The source that holds the file.
         path: Path relative to the source's root.
         table: The sample table.
-        keeps_small_files: Whether a small file in a store is read as a whole, once, whichever samples are needed.
+        keeps_small_files: Whether a small file in a store is read as a whole in one request, whichever samples are needed.
     """
 
     def __init__(self, source: ByteSource, path: str, table: SampleTable, *, keeps_small_files: bool = False) -> None:
@@ -51,7 +55,7 @@ class SampleReader:
         self._span = (int(table.offset.min()), int((table.offset + table.size).max())) if len(table) else (0, 0)
         is_small = self._span[1] - self._span[0] <= SMALL_BYTES
         self.is_kept = keeps_small_files and is_small and not self.is_local
-        """Whether one request reads all samples."""
+        """Whether the file is read as a whole in one request, and its bytes are kept."""
         self._whole: bytes | None = None
         self._kept: dict[int, bytes] = {}
 
@@ -59,7 +63,7 @@ class SampleReader:
         """Yield the result of `look` for each sample, in order.
 
         Args:
-            look: A function of a sample's position and its bytes. If it raises `MissingBytesError`, it is called again with more.
+            look: A function of a sample's position and bytes. If it raises `MissingBytesError`, it is called again with more bytes.
             positions: Positions in decode order.
 
         Raises:
@@ -75,7 +79,7 @@ class SampleReader:
             self._kept.update((position, head[: _FIRST_BYTES[False]]) for position, head in heads.items())
 
     def heads(self, positions: Int64Array, starts: Int64Array) -> list[bytes]:
-        """Return a few bytes of each sample from an offset on, or fewer at the end of the sample.
+        """Return a few bytes of each sample, from an offset in the sample on. Near the end of a sample, there are fewer bytes.
 
         Args:
             positions: Positions in decode order.
@@ -119,7 +123,7 @@ class SampleReader:
         return [results[rank] for rank in range(len(positions))]
 
     def _read(self, positions: Sequence[int], pieces: Sequence[ByteRange]) -> list[bytes]:
-        """Return the bytes of each sample in the range of `pieces`."""
+        """Return, for each sample, the bytes in its range in `pieces`."""
         starts = self._table.offset[positions].tolist()
         ranges = [(start + piece[0], start + piece[1]) for start, piece in zip(starts, pieces, strict=True)]
         if self.is_kept and ranges:

@@ -27,15 +27,17 @@ class Scan:
     carriers: Int64Array
     """Samples that hold units which may stay in force after the sample."""
     without_picture: Int64Array
-    """Samples that consist of whole NAL units, none of which holds a part of a picture; without empty samples."""
+    """Samples that consist of whole NAL units, none of which holds a part of a picture. Empty samples are not included."""
 
 
 def scan(reader: SampleReader, codec: ParameterSets, table: SampleTable) -> Scan:
-    """Return the samples that carry units, and those without a picture. The reader keeps the first bytes of these samples.
+    """Return the samples that carry units, and the samples without a picture.
+
+    The reader keeps the first bytes of the sync samples and of the samples that carry units.
 
     Args:
         reader: Reads the samples.
-        codec: The codec rules of their sample entries; NAL units have length fields.
+        codec: The codec rules of the samples, whose NAL units have length fields.
         table: The sample table.
 
     Raises:
@@ -53,7 +55,7 @@ def scan(reader: SampleReader, codec: ParameterSets, table: SampleTable) -> Scan
 
 
 def _batches(size: Int64Array) -> Iterator[tuple[int, int]]:
-    """Yield the `[start, stop)` of the runs of samples that are walked at once."""
+    """Yield the range of positions `[start, stop)` of each batch of samples that are walked at the same time."""
     ends = np.cumsum(size)
     first = 0
     while first < len(size):
@@ -67,15 +69,13 @@ def _batches(size: Int64Array) -> Iterator[tuple[int, int]]:
 def _walk(
     reader: SampleReader, codec: ParameterSets, positions: Int64Array, size: Int64Array
 ) -> tuple[BoolArray, BoolArray, dict[int, bytes]]:
-    """Return whether each sample carries units, whether it has no picture, and the first bytes of the samples that are one or
-    both.
-    """
+    """Return, for each sample, whether it carries units and whether it has no picture; and the first bytes of samples, by row."""
     kinds, length_bytes = codec.nal_kinds, codec.length_bytes
     is_unit, is_picture = np.zeros(kinds.mask + 1, np.bool_), np.zeros(kinds.mask + 1, np.bool_)
     is_unit[list(kinds.units)] = True
     is_picture[list(kinds.pictures)] = True
     carries, has_picture, has_units = np.zeros((3, len(size)), np.bool_)
-    # the next unit of a sample, and the bytes of it that are in memory: [start, stop), the first one at `begin`
+    # for each sample: the offset `at` of its next unit, and the bytes [start, stop) that are in `buffer` from `begin` on
     at, start, stop, begin = np.zeros((4, len(size)), np.int64)
     buffer = np.zeros(0, np.uint8)
     heads: dict[int, bytes] = {}
