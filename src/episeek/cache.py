@@ -28,11 +28,11 @@ class CacheStats:
     """Counts of a cache in this process since the cache was created."""
 
     hits: int
-    """Number of requested clips that were in the cache, or being fetched, at that time."""
+    """Number of requested clips that were in the cache, or being fetched, when they were requested."""
     misses: int
     """Number of requested clips that were neither in the cache nor being fetched."""
     requests: int
-    """Number of range requests, without retries, which `retries` counts."""
+    """Number of range requests. Retries are not included: `retries` counts them."""
     bytes_fetched: int
     """Number of bytes that arrived, including gaps between ranges of one request, and clips that were never requested."""
     bytes_wanted: int
@@ -107,7 +107,7 @@ class ClipCache:
     def clear(self) -> None:
         """Drop all clips, and all failures that have not been raised yet.
 
-        Call it after a loop that ended early, whose clips were fetched ahead and would otherwise stay in the cache.
+        Call this method after a loop that ended early. Otherwise clips that were fetched ahead for it would stay in the cache.
         """
         state = self._state.peek()
         if state is not None:
@@ -128,8 +128,9 @@ class ClipCache:
 
         Raises:
             EpisodeNotFoundError, CameraNotFoundError, FrameRangeError: As for `ByteIndex.clip`.
-            ChangedFileError, MissingFileError, ReadError: As for `Clip.read`, also if a prefetch failed; the next call tries again.
-            WaitLimitError: The request of another thread for this clip does not end in time.
+            ChangedFileError, MissingFileError, ReadError: As for `Clip.read`. The error of a failed prefetch is raised once. The
+                next call fetches the clip again.
+            WaitLimitError: Another thread is fetching this clip, and its request does not end in time.
             ValueError: The cache is closed.
         """
         clip = self.index.clip(episode_index, camera_key, start, stop)
@@ -146,13 +147,13 @@ class ClipCache:
         If the rows of `samples` that locate the clips are not on this machine, they are fetched first, and waited for.
 
         Returns:
-            The number of clips, from the first one, that are held or being fetched. The others do not fit into `max_bytes`
-            beside clips that were fetched ahead and not yet requested: prefetch them again later. Clips larger than `max_bytes`
-            count as accepted but are not fetched ahead: `get` fetches them.
+            The number of accepted requests, counted from the first one. Their clips are in the cache or being fetched, except for
+            clips larger than `max_bytes`, which only `get` fetches. The remaining clips do not fit into `max_bytes` together with
+            clips that were fetched ahead and not yet requested. Prefetch them again later.
 
         Raises:
             EpisodeNotFoundError, CameraNotFoundError, FrameRangeError, FileNotIndexedError: As for `ByteIndex.clips`, before
-                anything is fetched. A failure to fetch a clip is raised by `get` of that clip.
+                anything is fetched. If fetching a clip fails, `get` of that clip raises the error.
             ValueError: The cache is closed.
         """
         clips = self.index.clips(requests)
@@ -182,7 +183,7 @@ class ClipCache:
             raise ValueError("the cache is closed")
         state = self._state.get()
         if self._is_closed:
-            # another thread closed it while the state was made
+            # another thread closed the cache while this thread made the state
             state.close()
         return state
 
@@ -191,13 +192,13 @@ class ClipCache:
             self._run(state, fetch)
 
     def _run(self, state: CacheState, fetch: Fetch) -> None:
-        """Send a request, and pass its bytes or its error to all waiting callers."""
+        """Send the request of a fetch, and pass the bytes or the error to all waiting callers."""
         try:
             body = self.index.source.get_ranges(fetch.path, [(fetch.start, fetch.stop)])[0]
         except BaseException as error:
             state.fail(fetch, error)
             if not isinstance(error, Exception):
-                # this thread was interrupted
+                # this thread was interrupted, for example by KeyboardInterrupt
                 raise
         else:
             state.arrive(fetch, body)
@@ -216,7 +217,7 @@ class ClipCache:
         return payload
 
     def _wait(self, state: CacheState, fetch: Fetch, key: Key) -> bytes:
-        # the thread that fetches has shorter limits of its own
+        # this limit is a last resort: the thread that fetches stops much earlier
         limit = 4 * self.index.retry.max_seconds
         future = fetch.futures[key]
         try:
@@ -225,10 +226,10 @@ class ClipCache:
             if future.done():
                 # the store raised a TimeoutError, or the bytes arrived at the last moment
                 return future.result()
-            raise WaitLimitError(self._where(key), f"nothing after {limit:g} s", "bytes, or an error") from None
+            raise WaitLimitError(self._where(key), f"no answer after {limit:g} s", "bytes or an error") from None
         except CancelledError:
             if not state.is_closed:
-                # the thread that fetched it was interrupted: this one takes over
+                # the thread that fetched the clip was interrupted, so this thread takes over
                 found = state.look_up(key)
                 return found if isinstance(found, bytes) else self._awaited(state, found, key)
             raise ReadError(self._where(key), "a cache that was closed", "an open cache") from None

@@ -15,7 +15,7 @@ Key = tuple[str, int, int]
 """The key of a clip: its file, and the start and stop of its bytes."""
 
 _MAX_FAILURES = 10_000
-"""Greatest number of prefetching failures that are kept. For older ones, requesting the clip fetches it again."""
+"""Greatest number of failed prefetches whose errors are kept. If an error was dropped, a request for the clip fetches it again."""
 
 
 @dataclass(slots=True, eq=False)
@@ -26,7 +26,7 @@ class Fetch:
     start: int
     stop: int
     is_ahead: bool
-    """Whether a prefetch made it, before a caller requested one of its keys."""
+    """Whether a prefetch made this fetch, before a caller requested one of its keys."""
     futures: dict[Key, "Future[bytes]"] = field(default_factory=dict)
     is_started: bool = False
 
@@ -57,13 +57,14 @@ class CacheState:
     # --- requests of callers ---
 
     def look_up(self, key: Key) -> bytes | Fetch:
-        """Return the bytes of a key, or else its fetch: the fetch in progress, or a new one that the caller has to start.
+        """Return the bytes of a key. If they are not in the cache, return the fetch of the key, which may have to be started.
 
-        This is one atomic step. In two steps, a key that arrives in between would be fetched, and counted, twice.
+        The method is atomic. If the cache and the fetches were searched in two steps, a key whose bytes arrive in between would be
+        fetched and counted twice.
 
         Raises:
             ValueError: The state is closed.
-            Exception: The prefetch of this key failed; its exception is raised once.
+            Exception: A prefetch of this key failed with this exception, which is raised once.
         """
         with self._lock:
             if self._is_closed:
@@ -94,7 +95,7 @@ class CacheState:
             self._counts["waited_seconds"] += seconds
 
     def note_given(self, key: Key, byte_count: int) -> None:
-        """Count a clip that is returned, and mark its bytes as just used."""
+        """Count the bytes of a clip that a caller receives, and mark them as just used."""
         with self._lock:
             self._counts["bytes_wanted"] += byte_count
             self._use(key)
@@ -102,10 +103,10 @@ class CacheState:
     # --- fetching ahead ---
 
     def plan_ahead(self, keys: Sequence[Key], *, max_gap_bytes: int) -> tuple[list[Fetch], int]:
-        """Return the fetches for keys that are not in the cache, in order, and the number of keys that were accepted.
+        """Return new fetches for the keys that are not in the cache, in order, and the number of keys that were accepted.
 
-        Keys are accepted, from the first one on, as long as there is room for them. Keys that are in the cache stay there until
-        they are used. A key with more bytes than the cache may hold is accepted and not fetched.
+        Keys are accepted, from the first one on, as long as the cache has room for them. Keys that are already in the cache stay
+        there until they are used. A key with more bytes than the cache may contain is accepted, but not fetched.
 
         Raises:
             ValueError: The state is closed.
@@ -154,9 +155,9 @@ class CacheState:
     # --- the life of a fetch ---
 
     def start(self, fetch: Fetch) -> bool:
-        """Return whether the caller has to run a fetch: the first caller of this method has to.
+        """Return True to the first caller for a fetch, which then has to run the fetch, and False to all later callers.
 
-        In this way a caller that needs the bytes does not wait for a free thread of the pool.
+        A caller that needs the bytes can thus run a fetch itself, and does not wait for a free thread of the pool.
         """
         with self._lock:
             is_first = not fetch.is_started and not self._is_closed
@@ -187,9 +188,10 @@ class CacheState:
             fetch.futures[key].set_result(payload)
 
     def fail(self, fetch: Fetch, error: BaseException) -> None:
-        """Pass an error to all waiting callers. Keep it for the next caller if nobody has requested the bytes yet.
+        """Pass an error to all waiting callers. If a prefetch made the fetch, keep the error for the next caller.
 
-        An interruption of this thread, such as KeyboardInterrupt, is not passed on: the futures of the others are cancelled.
+        An interruption of this thread, such as KeyboardInterrupt, is not passed to other threads. Their futures are cancelled
+        instead.
         """
         is_error = isinstance(error, Exception)
         with self._lock:
@@ -236,7 +238,7 @@ class CacheState:
             self._held_bytes = 0
 
     def counts(self) -> dict[str, Any]:
-        """Return the counts by name."""
+        """Return the counts as a dict with the names of the fields of `CacheStats`."""
         with self._lock:
             return {**self._counts, "bytes_held": self._held_bytes}
 
@@ -249,7 +251,7 @@ class CacheState:
         return fetch
 
     def _use(self, key: Key) -> bytes | None:
-        """Return the bytes of a key and mark them as just used, or return None."""
+        """Return the bytes of a key and mark them as just used, or return None if they are not in the cache."""
         payload = self._ahead.pop(key, None)
         if payload is None:
             payload = self._used.pop(key, None)

@@ -1,8 +1,9 @@
 """Clips: some frames of one episode and camera, as a complete MP4 made from one range of bytes.
 
-The lead-in is the frames before `start` that decoding needs. In the *hidden* form an edit list hides it: for players, PyAV and
-files on disk. In the *shown* form every sample is presented: for TorchCodec, which ignores edit lists when it counts frames.
-If the range holds only the wanted frames, both forms are the same bytes.
+The lead-in consists of the frames before `start` that decoding needs. The MP4 has two forms. In the *hidden* form an edit list
+hides
+the lead-in; it is for players, PyAV and files on disk. In the *shown* form every sample is presented; it is for TorchCodec, which
+ignores edit lists when it counts frames. If the range contains only the wanted frames, both forms are the same bytes.
 """
 
 import json
@@ -33,7 +34,7 @@ from episeek.mp4.moov.sample_description import VisualSampleEntry, read_entries
 from episeek.stores.byte_source import ByteRange, ByteSource
 
 _NEVER_DEPTH = frozenset({"vp08", "vp09", "mp4v", "jpeg", "mjpa", "mjpb"})
-"""Codecs without monochrome pictures of more than 8 bits. For other codecs, the configuration or the decoder shows it."""
+"""Codecs without monochrome pictures of more than 8 bits. With other codecs, the sample entry or the decoder shows the format."""
 
 _KEPT_CODECS = frozenset({"avc1", "avc3", "hvc1", "hev1", "av01", "vp09"})
 """Codecs whose samples can be passed to a decoder unchanged: no demuxer has to split or join them."""
@@ -48,9 +49,9 @@ class Clip:
     episode_index: int
     camera_key: str
     start: int
-    """First frame, counted from the start of the episode."""
+    """Number of the first frame, counted from the start of the episode."""
     stop: int
-    """End of the frames, exclusive."""
+    """Number of the frame after the last one, counted from the start of the episode."""
     file_path: str
     byte_range: ByteRange
     """The bytes that are fetched: offsets `[start, stop)` in the file."""
@@ -65,7 +66,7 @@ class Clip:
 
     @property
     def frame_count(self) -> int:
-        """Number of wanted frames."""
+        """Number of frames in `[start, stop)`, without the lead-in."""
         return self.stop - self.start
 
     @property
@@ -75,7 +76,11 @@ class Clip:
 
     @property
     def _last_end(self) -> int:
-        """End of the last sample in presentation order, in ticks. The next sample, which would give it, is not in the clip."""
+        """End of the last sample in presentation order, in ticks.
+
+        If this sample is not the last wanted frame, its end is estimated from the frame rate, since the clip does not contain the
+        next sample.
+        """
         last = int(self.samples.pts.max())
         return self.end_tick if last == self.frame_ticks[-1] else last + self.track.frame_duration
 
@@ -83,7 +88,7 @@ class Clip:
     def pts_seconds(self) -> npt.NDArray[np.float64]:
         """Presentation times of the wanted frames, seconds from the first one, shape [frame_count]."""
         seconds: npt.NDArray[np.float64] = (self.frame_ticks - self.frame_ticks[0]) / self.timescale
-        # every caller gets the same array
+        # all callers share one array
         seconds.setflags(write=False)
         return seconds
 
@@ -150,8 +155,8 @@ class Clip:
     def frame_mappings(self) -> bytes:
         """Return TorchCodec's `custom_frame_mappings` for the shown form: JSON with pts, duration and key_frame of every sample.
 
-        Samples are in presentation order, and times are ticks of the clip's timescale, from 0. With a mapping of only some of
-        the samples TorchCodec would return wrong frames without an error, so this one always covers all of them.
+        Samples are in presentation order, and times are ticks of the clip's timescale, from 0. The mappings always cover all
+        samples: with some of them missing, TorchCodec would return wrong frames without an error.
         """
         order = np.argsort(self.samples.pts, kind="stable")
         pts = self.samples.pts[order]
@@ -176,21 +181,22 @@ class Clip:
         Args:
             backend: "packets" feeds the samples to a decoder of PyAV that stays open from clip to clip. "torchcodec" and "pyav"
                 open the clip as a file. "auto" uses "packets" on the CPU for the usual codecs, otherwise "torchcodec" if it can be
-                imported, otherwise "pyav". On the CPU, it also uses PyAV for depth, and for clips that the others refuse.
-            device: The device on which TorchCodec puts the pictures, for example "cuda"; PyAV decodes on the CPU only.
-            frames: The frames to return, counted from `start`, ascending; None for all. All frames up to the last of these are
-                decoded, but only these are converted and returned.
+                imported, otherwise "pyav". On the CPU, "auto" also uses "pyav" for depth, and if another backend fails.
+            device: The device on which TorchCodec puts the pictures, for example "cuda". PyAV decodes only on the CPU.
+            frames: The frames to return, counted from `start`, ascending; None for all. Earlier frames of the clip are decoded,
+                too, but only the given frames are converted and returned.
 
         Returns:
             `.data` uint8 [frame_count, 3, height, width], RGB: a torch tensor from TorchCodec, a numpy array from "packets" and
-            "pyav" (with "auto", a tensor where torch is installed). For monochrome video of more than 8 bits, as used for
-            depth: uint16 [frame_count, 1, height, width], the values as they were encoded.
+            "pyav" (with "auto", a tensor if torch is installed). For monochrome video of more than 8 bits, as used for depth:
+            uint16 [frame_count, 1, height, width], the encoded values.
             `.pts_seconds` float64 [frame_count], from the first frame of the clip.
 
         Raises:
-            BackendUnavailableError: The decoder is not installed, or cannot decode this: TorchCodec returns 8 bits a value.
+            BackendUnavailableError: The decoder is not installed, or cannot decode the clip. For example, TorchCodec returns only
+                8 bits per value.
             DecodeError: The decoder failed, or returned other frames than the sidecars describe.
-            FrameRangeError: `frames` are not ascending, or not all in the clip.
+            FrameRangeError: `frames` is empty or not ascending, or contains a frame that is not in the clip.
             ChangedFileError, MissingFileError, ReadError: As for `read`.
         """
         # a wrong argument is refused before anything is fetched
@@ -233,8 +239,8 @@ class Clip:
         """Decode the pictures of `decode_payload` on the CPU, and pass them to `put` one by one instead of returning one array.
 
         Args:
-            put: Called with the rank of a picture among the wanted ones, from 0, and the picture [height, width, channels]. It is
-                called again for the same rank if a decoder fails and another one is tried.
+            put: Called with the rank of a picture among the wanted frames, from 0, and the picture [height, width, channels]. It
+                is called again for the same rank if a decoder fails and another decoder is tried.
             payload: As for `decode_payload`.
             frames: As for `decode`.
 
@@ -283,8 +289,8 @@ class Clip:
             except (DecodeError, BackendUnavailableError):
                 if backend != "auto" or device != "cpu":
                     raise
-                # the pictures may be depth, which only the decoder notices; or FFmpeg is version 5, which drops pictures after
-                # a recovery point when a stream ends early: PyAV comes with a newer one
+                # TorchCodec refuses depth that only the decoder notices, and FFmpeg 5 drops pictures after a recovery point when a
+                # stream ends early. PyAV can decode both, and brings a newer FFmpeg.
         ticks = self.frame_ticks[positions] - int(self.samples.pts.min())
         decode_with_pyav(self.mux(payload, "shown"), ticks, put, is_depth=is_depth, where=repr(self))
         return None
@@ -311,7 +317,7 @@ class Clip:
             or (np.diff(positions) <= 0).any()
         ):
             found = f"frames {list(frames)[:5]}"
-            raise FrameRangeError(repr(self), found, f"rising numbers from 0 to {self.frame_count - 1}")
+            raise FrameRangeError(repr(self), found, f"ascending numbers from 0 to {self.frame_count - 1}")
         return positions
 
     def _decode_packets(self, payload: bytes | memoryview, positions: npt.NDArray[np.int64], put: PutPicture) -> None:
@@ -348,7 +354,7 @@ class Clip:
 
 @lru_cache(maxsize=64)
 def _entries(sample_description: bytes) -> tuple[VisualSampleEntry, ...]:
-    return read_entries(sample_description, where="a sample description of the sidecars")
+    return read_entries(sample_description, where="the sample description in the sidecars")
 
 
 @lru_cache(maxsize=64)
@@ -357,7 +363,7 @@ def _can_be_kept(sample_description: bytes) -> bool:
     pictures = entries[0].pictures
     if entries[0].codec not in _KEPT_CODECS or len(entries) != 1 or pictures is None or pictures.is_depth:
         return False
-    # decoders decode 4:4:4 of some encoders by a version that they have read in an earlier sample
+    # for 4:4:4 pictures of some encoders, decoders need the encoder's version, which only an earlier sample gives
     return not (entries[0].codec in ("avc1", "avc3") and pictures.subsampling == "444")
 
 

@@ -1,4 +1,4 @@
-"""Decoding of standalone MP4s with TorchCodec or PyAV. No other module imports a decoder, and this one only to decode.
+"""Decode standalone MP4s with TorchCodec or PyAV. These packages are imported only when a picture is decoded.
 
 The frames that a decoder returns are compared with the presentation times in the sidecars: a missing or displaced frame is a
 `DecodeError`, never a wrong picture.
@@ -25,7 +25,7 @@ EVERY_BIT = "a decoder that keeps every bit of monochrome pictures"
 USE_PYAV = "use backend='pyav', or backend='auto' on the CPU"
 
 PutPicture = Callable[[int, npt.NDArray[Any]], None]
-"""A function that receives the rank of a picture among the wanted ones, and the picture, an array [height, width, channels]."""
+"""A function that receives the rank of a picture among the wanted frames, and the picture, an array [height, width, channels]."""
 
 _DEPTH_FORMAT = re.compile(r"gray(9|10|12|14|16)(le|be)")
 """FFmpeg's names of monochrome pixel formats of more than 8 bits."""
@@ -52,7 +52,8 @@ class DecodedFrames:
 def choose_backend(backend: Backend, device: str, *, can_be_kept: bool) -> Literal["packets", "torchcodec", "pyav"]:
     """Return the decoder to use.
 
-    "auto" is a decoder that stays open between clips, on the CPU; otherwise TorchCodec if it can be imported; otherwise PyAV.
+    On the CPU, "auto" is "packets" if the decoder can stay open between clips, otherwise "torchcodec" if TorchCodec can be
+    imported, otherwise "pyav". On other devices, "auto" is "torchcodec".
 
     Args:
         backend: The requested decoder.
@@ -74,8 +75,8 @@ def choose_backend(backend: Backend, device: str, *, can_be_kept: bool) -> Liter
         hint = "use device='cpu' or backend='torchcodec'"
         raise BackendUnavailableError("decode", f"device {device!r} with PyAV", "the CPU", hint)
     if backend == "packets" and not can_be_kept:
-        found = "a stream whose decoder cannot be kept, for its codec, its depth or its several sample descriptions"
-        raise BackendUnavailableError("decode", found, "a decoder made for each clip", "use backend='auto'")
+        found = "a video whose codec, depth or sample descriptions do not allow a decoder to stay open between clips"
+        raise BackendUnavailableError("decode", found, "another backend than 'packets'", "use backend='auto'")
     return backend
 
 
@@ -114,7 +115,7 @@ def decode_with_torchcodec(
         pixel_format = getattr(decoder.metadata, "pixel_format", None)
         if may_be_depth and (pixel_format is None or _DEPTH_FORMAT.fullmatch(pixel_format)):
             raise BackendUnavailableError(
-                where, f"TorchCodec for pictures of {pixel_format or 'any depth'}", EVERY_BIT, USE_PYAV
+                where, f"TorchCodec, which returns 8 bits, for format {pixel_format or 'unknown'}", EVERY_BIT, USE_PYAV
             )
         batch = decoder.get_frames_in_range(first_frame, first_frame + count)
     except (RuntimeError, ValueError, IndexError) as error:
@@ -147,7 +148,7 @@ class WantedFrames:
         return not self._waiting
 
     def rank_of(self, frame: Any) -> int | None:
-        """Return the rank of a wanted frame, or None for any other frame. Each wanted frame is returned only once."""
+        """Return the rank of a frame among the wanted frames. Return None if it is not wanted, or was already found."""
         return None if frame.pts is None else self._waiting.pop(frame.pts, None)
 
     def put(self, rank: int, picture: npt.NDArray[Any], degrees: int) -> None:
@@ -158,7 +159,7 @@ class WantedFrames:
         """
         turns = quarter_turns(degrees)
         if turns:
-            # tensors cannot go backwards through memory
+            # torch does not support the negative strides of a rotated array
             picture = np.ascontiguousarray(np.rot90(picture, turns))
         shape = (*picture.shape, picture.itemsize)
         if self._shape is None:
@@ -171,7 +172,7 @@ class WantedFrames:
     def check_complete(self) -> None:
         """Raise DecodeError if a wanted frame has not arrived."""
         if self._waiting:
-            found = f"{self._count - len(self._waiting)} of the frames"
+            found = f"only {self._count - len(self._waiting)} frames"
             raise DecodeError(self._where, found, f"{self._count} frames from PyAV")
 
 
@@ -183,11 +184,11 @@ class PictureArray:
         self._array: npt.NDArray[Any] = np.empty((0, 0, 0, 0), np.uint8)
 
     def put(self, rank: int, picture: npt.NDArray[Any]) -> None:
-        """Put a picture [height, width, channels] at its place."""
+        """Store a picture [height, width, channels] as number `rank` of the array."""
         if self._count == 1:
             self._array = picture[None]
             return
-        # a decoder that is tried after another one may return pictures of another kind
+        # if a decoder fails, the next decoder may return pictures of another shape or type
         if (picture.shape, picture.dtype) != (self._array.shape[1:], self._array.dtype):
             self._array = np.empty((self._count, *picture.shape), picture.dtype)
         self._array[rank] = picture
@@ -255,7 +256,7 @@ def _values(frame: Any, where: str) -> npt.NDArray[np.uint16]:
     """Return the first plane of a monochrome frame, shape [height, width, 1]. For H.264, FFmpeg adds gray chroma planes."""
     if frame.format.components[0].bits <= 8:
         found = f"frames of {frame.format.name}"
-        raise DecodeError(where, found, "more than 8 bits, as the decoder configuration says")
+        raise DecodeError(where, found, "pictures of more than 8 bits, as the decoder configuration says")
     chroma = zip(frame.planes[1:], frame.format.components[1:], strict=False)
     for plane, part in chroma:
         if np.ptp(np.frombuffer(memoryview(plane), "<u2").reshape(plane.height, -1)[:, : part.width]):
@@ -268,7 +269,7 @@ def _values(frame: Any, where: str) -> npt.NDArray[np.uint16]:
 
 
 def quarter_turns(degrees: int) -> int:
-    """Return an angle as a number of counterclockwise quarter turns, rounded as in TorchCodec: to the nearest, halves away from 0.
+    """Return an angle as a number of counterclockwise quarter turns, rounded as in TorchCodec: to nearest, halves away from 0.
 
     Mirrored pictures have an angle, too. A value above 180 degrees comes from a matrix of zeros and means no turn.
     """
@@ -301,7 +302,7 @@ def _import_torchcodec() -> Callable[..., Any]:
     try:
         from torchcodec.decoders import VideoDecoder  # type: ignore[attr-defined]  # not in the __all__ of the package
     except (ImportError, RuntimeError, OSError) as error:
-        # RuntimeError and OSError are raised where FFmpeg's shared libraries are missing
+        # RuntimeError and OSError mean that FFmpeg's shared libraries are missing
         raise BackendUnavailableError(
             "TorchCodec",
             f"{type(error).__name__}: {first_line(error)}",

@@ -50,14 +50,14 @@ class EpisodeSamples:
         """Return the samples that frames `[start, stop)` of the episode need.
 
         Raises:
-            EpisodeFramesError: Decoding cannot start before them.
+            EpisodeFramesError: No sync sample precedes these frames, so decoding cannot start.
         """
         span = self.span
         where = f"{self.file.file_path}, episode {span.episode_index} of {span.camera_key!r}"
         return needed_samples(self.pts, self.sync_positions, self.frames[start:stop], where=where)
 
     def byte_range(self, window: SampleWindow) -> ByteRange:
-        """Return the byte range `[start, stop)` of the file that holds the samples of a window."""
+        """Return the byte range `[start, stop)` of the file that contains all samples of a window."""
         offset, size = self.offset[window.start : window.stop], self.size[window.start : window.stop]
         return self.span.mdat_offset + int(offset.min()), self.span.mdat_offset + int((offset + size).max())
 
@@ -66,7 +66,7 @@ class EpisodeSamples:
 
         Raises:
             FrameRangeError: The window is empty or reaches past the end of the episode.
-            EpisodeFramesError: Decoding cannot start before them.
+            EpisodeFramesError: No sync sample precedes these frames, so decoding cannot start.
         """
         if not 0 <= start < stop <= self.frame_count:
             name = f"episode {self.span.episode_index} of {self.span.camera_key!r}"
@@ -86,7 +86,7 @@ class EpisodeSamples:
         if stop < self.frame_count:
             end_tick = self.pts[self.frames[stop]]
         else:
-            # pictures of the next episode within the span must not be shown, whatever the average frame rate is
+            # the span may contain pictures of the next episode, which must not be shown, whatever the average frame rate is
             after = self.pts[self.pts > frame_ticks[-1]]
             end_tick = min(frame_ticks[-1] + self.track.frame_duration, after.min(initial=np.iinfo(np.int64).max))
         frame_ticks.setflags(write=False)
@@ -117,9 +117,9 @@ def make_episode_samples(
     pts: Int64Array,
     is_sync: npt.NDArray[np.bool_],
 ) -> EpisodeSamples | None:
-    """Return the samples of a span, or None if their times do not rise from 0, or their sizes do not fill the span.
+    """Return the samples of a span, or None if the times of its frames do not rise from 0, or the samples do not fill the span.
 
-    The arrays are those of `EpisodeSamples`, and become read-only.
+    The arguments `offset`, `size`, `pts` and `is_sync` are the arrays of `EpisodeSamples`, and become read-only.
     """
     frames = np.argsort(pts, kind="stable")[span.lead_in_count : span.lead_in_count + span.frame_count]
     frame_pts = pts[frames]
@@ -140,7 +140,7 @@ class KeptSamples:
     """Keeps the samples of the most recently used episodes, up to a number of samples. Thread-safe.
 
     Args:
-        max_samples: Largest number of samples that are kept. The last episode is kept whatever its length.
+        max_samples: Largest number of samples that are kept. The most recent episode is kept even if it has more.
     """
 
     def __init__(self, max_samples: int = MAX_KEPT_SAMPLES) -> None:

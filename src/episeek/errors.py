@@ -21,13 +21,13 @@ class EpiseekError(Exception):
         expected: A noun phrase for what would be right.
         hint: Advice to the user, an imperative sentence without a full stop; empty if there is none.
 
-    A single argument is the whole message: `torch.utils.data.DataLoader` rebuilds the error of a worker process from its class and
-    one text.
+    A single argument is the whole message, since `torch.utils.data.DataLoader` rebuilds the error of a worker process from its
+    class and one text.
     """
 
     def __init__(self, where: str, found: str = "", expected: str = "", hint: str = "") -> None:
         where, found, expected, hint = map(without_password, (where, found, expected, hint))
-        # OSError.__init__ would take them for errno, strerror and filename
+        # OSError.__init__ would treat the arguments as errno, strerror and filename
         Exception.__init__(self, where, found, expected, hint)
         self.where = where
         self.found = found
@@ -44,7 +44,7 @@ class EpiseekError(Exception):
         return type(self), (self.where, self.found, self.expected, self.hint)
 
     def within(self, place: str) -> Self:
-        """Return this error with a `where` that also names a place, such as the episode for which bytes were fetched."""
+        """Return a copy of this error with `place` added to `where`, for example the episode for which bytes were fetched."""
         return type(self)(f"{self.where} ({place})" if place else self.where, self.found, self.expected, self.hint)
 
 
@@ -68,7 +68,7 @@ def first_line(error: BaseException) -> str:
 
 
 def described(error: BaseException) -> str:
-    """Return the class and the first line of a store's error, without queries of URLs: they may hold signatures."""
+    """Return the class and the first line of a store's error. Queries of URLs, which may contain signatures, are removed."""
     return f"{type(error).__name__}: {_QUERY.sub('?...', first_line(error))}"
 
 
@@ -115,7 +115,7 @@ class WriteError(EpiseekError, OSError):
 
 
 class DestinationError(EpiseekError, FileExistsError):
-    """A destination already holds something else, or cannot hold a dataset."""
+    """A destination already contains something else, or cannot contain a dataset."""
 
 
 # --- datasets --------------------------------------------------------------------------------------------------------------------
@@ -142,11 +142,11 @@ class ParquetError(DatasetError):
 
 
 class AmbiguousPagesError(ParquetError):
-    """The pages of a Parquet file without a footer can be put together in several ways."""
+    """A Parquet file without a footer cannot be recovered, since its pages can be combined in several ways."""
 
 
 class RowOrderError(DatasetError):
-    """The rows of a data file are not whole episodes in contiguous runs."""
+    """The rows of a data file do not form whole episodes, each in one contiguous run."""
 
 
 # --- MP4 -------------------------------------------------------------------------------------------------------------------------
@@ -189,7 +189,7 @@ class ContainerError(Mp4Error):
 
 
 class EditListError(Mp4Error):
-    """The edit list does more than delay or trim one run of the media."""
+    """The edit list does something other than delay or trim the media."""
 
 
 # --- sidecars --------------------------------------------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ class SidecarLayoutError(SidecarError):
 
 
 class StaleSidecarsError(SidecarError):
-    """The dataset has other episodes than its sidecars, which were written before it was edited."""
+    """The dataset has other episodes than its sidecars, because it was edited after they were written."""
 
 
 class SpanTooLargeError(EpiseekError, OverflowError):
@@ -271,4 +271,4 @@ class TimestampToleranceError(EpiseekError, ValueError):
 
 
 class SamplerStateError(EpiseekError, ValueError):
-    """A state belongs to a sampler with another sequence."""
+    """A sampler's state cannot be loaded, because it belongs to a sampler with another sequence of frames."""

@@ -2,9 +2,9 @@
 
 Opening a file, reading its header and starting a decoder cost more than decoding a frame. One decoder is made for each thread and
 sample description, from the complete MP4 of the first clip, so that it has exactly the parameters of a demuxed file. Later clips
-with the same description only pass it their samples. It is drained or flushed between clips, which all start at a sync sample. A
-decoder cannot stay open if the stream changes its parameters, which would last into the next clip: such files have several sample
-descriptions (`files.start_description_runs` in docs/format.md), and are not decoded here.
+with the same description only pass their samples to it. All clips start at a sync sample, and the decoder is flushed between
+them. Files with several sample descriptions (`files.start_description_runs` in docs/format.md) are not decoded here: their
+streams change the parameters of the decoder, and the changes would last into the next clip.
 """
 
 import io
@@ -44,7 +44,7 @@ class _ThreadState(threading.local):
 
 
 _STATE = PerProcess(_ThreadState)
-"""The decoders by process id, since a forked child must not use a decoder of its parent."""
+"""The decoders of each thread. A forked child starts without decoders, since it must not use those of its parent."""
 
 
 def decode_packets(
@@ -91,7 +91,7 @@ def decode_packets(
         kept.context.flush_buffers()
         wanted.check_complete()
     except BaseException as error:
-        # nobody knows what a decoder keeps after an error
+        # after an error, a decoder may be in any state
         _STATE.get().kept.pop(key, None)
         if isinstance(error, av.error.FFmpegError):
             raise DecodeError(where, f"PyAV: {first_line(error)}", f"{len(frame_ticks)} frames") from error
@@ -99,11 +99,11 @@ def decode_packets(
 
 
 def _to_rgb() -> Callable[[Any], Any]:
-    """Return a function that converts frames to packed RGB, and keeps its setup for the size and colours of the last frame."""
+    """Return a function that converts frames to packed RGB. It prepares the conversion again only if size or colours change."""
     import av
     from av.video.reformatter import VideoReformatter
 
-    # releases from 17 on start threads for a picture unless told otherwise; those before know no threads
+    # PyAV starts threads for each picture from release 17 on, and has no such option before
     options: dict[str, Any] = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
     return partial(VideoReformatter().reformat, format="rgb24", **options)
 
@@ -118,12 +118,12 @@ def _frames(context: Any, samples: "ClipSamples", view: memoryview, time_base: F
     import av
 
     times = samples.pts.tolist()
-    # presentation times in rising order are decode times that no sample is shown before, once shifted
+    # decode times are the sorted presentation times, shifted so that no sample is presented before it is decoded
     sorted_times = sorted(times)
     shift = max(map(int.__sub__, sorted_times, times))
     offsets, sizes, is_sync = samples.offset.tolist(), samples.size.tolist(), samples.is_sync.tolist()
     for start, size, pts, rising, is_key in zip(offsets, sizes, times, sorted_times, is_sync, strict=True):
-        # of a size, and filled: a packet of given bytes would lack the zeros behind them that decoders may read
+        # decoders may read zeros after the data, which only a packet made with a size has
         packet = av.Packet(size)
         packet.update(view[start : start + size])  # type: ignore[arg-type]  # any buffer will do
         packet.pts, packet.dts, packet.time_base, packet.is_keyframe = pts, rising - shift, time_base, is_key

@@ -27,16 +27,18 @@ def open_index(
     Args:
         url: The root of the dataset: a local path; `hf://datasets/ORG/NAME[@REVISION]`, pinned to its current commit;
             `hf://buckets/ORG/NAME`; a URL of http, https, s3, gs or az; any other URL that fsspec knows.
-        data_root: The root of the videos, if it is not `url`, as for an overlay made by `episeek prepare`. None for videos in
-            `url`, or, for a local overlay without videos, in the source that it records, which is then logged.
+        data_root: The root of the videos, if it is not `url`, as for an overlay made by `episeek prepare`. None if the videos are
+            in
+            `url`. For a local overlay without videos, None means the source that the overlay records; its root is logged.
         storage_options: Credentials and endpoints by fsspec's names; for `hf://`, `token` and `endpoint`.
         verify: How to check that the videos have not changed since they were indexed: "identity", "moov", "size" or "bytes". See
             `episeek.sidecars.video_source.IndexedVideoSource`.
         on_stale: What to do if `meta/info.json` next to the sidecars or the videos differs from the sidecars in the number of
-            episodes or frames, the fps or the cameras, as after recording more episodes. "auto" reads it only from this machine,
-            and warns. "warn" and "raise" also read it from a store, with one or two requests. "ignore" does not read it.
+            episodes or frames, the fps or the cameras, as after recording more episodes. "auto" warns, and reads the file only if
+            it is on this machine. "warn" and "raise" also read it from a store, with one or two requests. "ignore" does not read
+            it.
         retry: How often, and for how long, a failed request is repeated.
-        transport: "auto", or "obstore" or "fsspec" to use only that one. See `episeek.stores.open_source.open_source`.
+        transport: "obstore" or "fsspec" to use only that package, or "auto". See `episeek.stores.open_source.open_source`.
 
     Raises:
         MissingSidecarError: A table is missing.

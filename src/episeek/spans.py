@@ -1,4 +1,4 @@
-"""The location of an episode in its video, and its sync samples, as the sidecar tables hold them."""
+"""The location of an episode in its video, and its sync samples, as the sidecar tables record them."""
 
 from dataclasses import dataclass
 

@@ -24,7 +24,7 @@ _HINT = "write the sidecars again with `episeek index`"
 
 @dataclass(frozen=True, slots=True)
 class ExistingBuild:
-    """The footers and the `files` table of one build."""
+    """What identifies one build of the sidecars: values from the footers of its tables, and the rows of its table `files`."""
 
     build_id: str
     format_version: str
@@ -35,7 +35,7 @@ class ExistingBuild:
     """The rows of the table `files`, by the path of the video file, in the order of the table."""
 
     def outdated(self) -> tuple[str, str] | None:
-        """Return the found and the expected version if this release would write another version, otherwise None."""
+        """Return the build's version and this release's version as texts if they differ, otherwise None."""
         return sidecars.outdated(format_version=self.format_version, index_version=self.index_version)
 
 
@@ -77,7 +77,7 @@ def read_existing_build(root: Root) -> ExistingBuild:
         if problem or file_record.file_id != number:
             where = f"{root.join(sidecars.TABLES['files'][0])}, row {number}"
             found = problem or f"file_id {file_record.file_id}"
-            raise SidecarLayoutError(where, found, "a row as the index step writes it", _HINT)
+            raise SidecarLayoutError(where, found, "a row that the index step could have written", _HINT)
     footer = footers["files"]
     return ExistingBuild(
         build_id,

@@ -55,7 +55,12 @@ class ExistingRows:
             return self._opened
 
     def arrays(self, episode_index: Int64Array, camera_index: int) -> Arrays | None:
-        """Return the arrays of a file's fragment, with its episodes in declared order; None if the tables lack an episode."""
+        """Return the rows of a file as the arrays of a fragment, or None if the tables lack an episode.
+
+        Args:
+            episode_index: The episodes of the file, in declared order.
+            camera_index: The camera of the file.
+        """
         opened = self.tables()
         if opened is None:
             return None
@@ -63,7 +68,7 @@ class ExistingRows:
         try:
             return _arrays(opened, episode_index * camera_count + camera_index)
         except (IndexError, ValueError):
-            # rows that point outside their table
+            # an episode without a row, or a row that refers to rows outside of a table
             return None
 
 

@@ -2,9 +2,9 @@
 
 One `IndexUnit` per file contains its path, its identity in the store's listing, and the episodes declared in it. The rows of
 a file become a fragment, a small `.npz`, with a `FragmentSummary` of a few hundred bytes. `write_sidecars` merges the
-fragments in episode order, with a few of them in memory. Only ranges of a file are read, and nothing of a file whose existing
-rows are still right. The step refuses files without a usable sample table, episodes outside their file, frames with the same
-presentation time, and times that a clip cannot represent.
+fragments in episode order, with a few of them in memory. Only some ranges of a file are read. A file whose existing rows are up
+to date is not read at all. The step refuses files without a usable sample table, episodes outside their file, frames with the
+same presentation time, and times that a clip cannot represent.
 """
 
 from collections import defaultdict
@@ -97,7 +97,7 @@ def index_file(
     )
     problem = FileRecord(file_id=0, **asdict(properties)).problem()
     if problem:
-        # readers would refuse the row as damaged
+        # readers would refuse a row with these values as damaged
         raise SampleTableError(unit.path, problem, "a possible picture size, timescale and frame rate")
     if unit.is_whole:
         require_whole(table, unit.episodes, where=unit.path)
@@ -109,12 +109,19 @@ def index_file(
 def _require_unchanged(
     source: CountingSource, path: str, listed: FileIdentity, *, failure: EpiseekError | None = None
 ) -> FileIdentity:
-    """Return the identity that the store sent with the ranges of a file. It has to equal the identity in the listing.
+    """Return the identity that the store sent with the ranges of a file, after checking that it equals the listed identity.
+
+    Args:
+        source: The source that read the ranges.
+        path: The path of the file.
+        listed: The identity of the file in the listing.
+        failure: The error with which reading the file failed. If the identity cannot be read either, `listed` is returned, and the
+            caller raises `failure`.
 
     Raises:
-        ChangedFileError: The file was replaced after it was listed. This also explains a `failure` to read it.
+        ChangedFileError: The file was replaced after it was listed, which also explains a `failure`.
     """
-    # what such a store answers to a range request does not identify the file
+    # for these stores, the answer to a range request does not identify the file
     kind = kind_of(source.root)
     if kind.transport != "local" and not kind.fsspec_range_has_identity:
         from episeek.stores.transports.fsspec import FsspecSource
@@ -131,12 +138,12 @@ def _require_unchanged(
         found.size == listed.size and found.version == listed.version and listed.is_content(found.store_id) is not False
     )
     if not is_same:
-        expected = f"{listed.size} bytes, {listed.store_id or 'not modified'}, as it was listed"
+        expected = f"{listed.size} bytes, {listed.store_id or 'not modified'}, as in the listing"
         raise ChangedFileError(
             f"{source.root}/{path}",
             f"{found.size} bytes, {found.store_id or 'modified'}",
             expected,
-            "run the command again when nothing replaces the file",
+            "run the command again when no other program changes the file",
         )
     return found
 
@@ -203,7 +210,7 @@ def file_rows(table: SampleTable, episodes: DeclaredEpisodes, frames: EpisodeFra
 
 
 def _check_times(name: str, relative_pts: npt.NDArray[np.int64], frame_pts: npt.NDArray[np.int64]) -> None:
-    """Raise an error if a clip cannot represent the times of an episode, or if two of its frames have the same time.
+    """Raise an error if a clip cannot represent the times of an episode, or if two frames have the same time.
 
     Args:
         name: The file and the episode, for messages.
@@ -211,8 +218,9 @@ def _check_times(name: str, relative_pts: npt.NDArray[np.int64], frame_pts: npt.
         frame_pts: Presentation times of the episode's frames, and of the frames just before and after them.
 
     Raises:
-        SpanTooLargeError: Two samples are too many ticks apart for a clip, or reordering moves a sample by too many ticks.
-        EpisodeFramesError: Two frames have the same presentation time.
+        SpanTooLargeError: Two neighbouring samples are too many ticks apart for a clip, or a sample is presented too many ticks
+            before a sample that precedes it in decode order.
+        EpisodeFramesError: Two of these frames have the same presentation time.
     """
     distance = int(np.diff(np.sort(relative_pts)).max(initial=0))
     if distance > MAX_DURATION:
@@ -225,4 +233,4 @@ def _check_times(name: str, relative_pts: npt.NDArray[np.int64], frame_pts: npt.
     same = np.flatnonzero(np.diff(frame_pts) == 0)
     if len(same):
         found = f"two frames at the same tick {frame_pts[same[0]]}"
-        raise EpisodeFramesError(name, found, "a presentation time of its own for every frame")
+        raise EpisodeFramesError(name, found, "a different presentation time for every frame")

@@ -31,7 +31,7 @@ _BINARY_COLUMNS = tuple(field.name for field in sidecars.FILES if pa.types.is_bi
 
 @dataclass(frozen=True, slots=True)
 class FragmentSummary:
-    """The summary of a fragment, from which fragments are ordered and checked before one of them is opened."""
+    """The summary of a fragment. Fragments are ordered and checked by their summaries before any fragment is opened."""
 
     fragment: str
     """Path relative to the work directory."""
@@ -76,7 +76,7 @@ def index_to_fragment(
     is_unchanged = arrays is not None
     if properties is None or arrays is None:
         properties, arrays, source, warnings = index_file(data_root, unit, fps=fps)
-        # a read of a local file is no request
+        # only reads from a store count as requests
         request_count, byte_count = 0 if data_root.is_local else source.request_count, source.byte_count
         retry_count = source.transfers().retry_count
     summary = FragmentSummary(
@@ -114,7 +114,7 @@ def load_fragment(work: Root, fragment: str) -> Arrays:
 
 @contextmanager
 def _open_fragment(work: Root, fragment: str) -> Iterator[Any]:
-    """Open the archive of a fragment, whose arrays are read when they are used.
+    """Open the archive of a fragment. Its arrays are read when they are used.
 
     The stream is opened here because `np.load` does not close its own stream when it fails.
     """
@@ -148,5 +148,5 @@ def _finished_fragment(work: Root, fragment: str, identity: str) -> FragmentSumm
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, EOFError, zlib.error, zipfile.BadZipFile):
-        # damaged, or not a fragment: it is made again
+        # the file is damaged or not a fragment, so the fragment is made again
         return None

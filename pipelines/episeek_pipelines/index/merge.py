@@ -1,6 +1,6 @@
 """Merge the fragments of all video files into the four sidecar tables, in episode order, with a block of rows in memory.
 
-The result depends on the fragments' contents alone: not on the order in which they were made, a clock, or a host.
+The result depends only on the contents of the fragments, and not on the order in which they were made, the time, or the machine.
 """
 
 import json

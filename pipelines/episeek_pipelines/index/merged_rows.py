@@ -1,6 +1,6 @@
 """Merge the rows of all fragments in episode order, one block of consecutive episodes at a time.
 
-For any number of files, memory contains the rows of one block, and fragments up to a fixed number of bytes.
+However many files there are, memory contains only the rows of one block, and fragments up to a fixed number of bytes.
 """
 
 from collections import OrderedDict
@@ -116,9 +116,9 @@ class _Block:
     """Consecutive episodes of all cameras; arrays of shape [episodes * cameras], by episode and then camera."""
 
     file_of: npt.NDArray[np.int32]
-    """The number of each row's fragment, which is also its file_id."""
+    """The number of each row's fragment, which is also the file_id of the row."""
     columns: Arrays
-    """Columns of `episodes`; the starts count from the fragment's own first row."""
+    """Columns of `episodes`. `sample_start` and `keyframe_start` count from the first row of the row's fragment."""
 
     @classmethod
     def located(
@@ -137,7 +137,9 @@ class _Block:
             taken = file_of[places] >= 0
             if taken.any():
                 where = f"episode {episodes[rows][taken][0]} of {cameras[fragment.camera_index]!r}"
-                raise MetadataError(where, f"a second file {fragment.properties.file_path}", "one file")
+                raise MetadataError(
+                    where, f"a second file {fragment.properties.file_path}", "one file for every episode and camera"
+                )
             file_of[places] = number
             for name, values in columns.items():
                 values[places] = arrays[f"episodes/{name}"][rows]
@@ -145,7 +147,7 @@ class _Block:
         if len(unindexed):
             episode, camera = divmod(int(unindexed[0]), len(cameras))
             where = f"episode {start + episode} of {cameras[camera]!r}"
-            raise MetadataError(where, "no indexed file", "one for every episode and camera")
+            raise MetadataError(where, "no indexed file", "one file for every episode and camera")
         return cls(file_of, columns)
 
     def pieces(self) -> Iterator[Int64Array]:
@@ -159,7 +161,12 @@ class _Block:
             start = stop
 
     def rows(self, reader: _FragmentReader, rows: Int64Array) -> dict[str, Arrays]:
-        """Return the columns of `samples` and `keyframes` that belong to some consecutive rows of `episodes`."""
+        """Return the columns of `samples` and `keyframes` for consecutive rows of `episodes`.
+
+        Args:
+            reader: The reader of the fragments.
+            rows: Consecutive row numbers of the block.
+        """
         merged: dict[str, Arrays] = {"samples": {}, "keyframes": {}}
         schemas = {"samples": sidecars.SAMPLES.names, "keyframes": sidecars.KEYFRAMES.names[1:]}
         for number in np.unique(self.file_of[rows]).tolist():
@@ -185,7 +192,7 @@ class _Block:
 
 
 def _starts(count: npt.NDArray[Any]) -> Int64Array:
-    """Return the start of each run of `count` numbers if the runs follow one another from 0."""
+    """Return the starts of runs with the lengths `count` that follow one another from 0."""
     return np.asarray(np.cumsum(count, dtype=np.int64) - count, np.int64)
 
 

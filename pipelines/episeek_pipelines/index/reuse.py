@@ -74,13 +74,13 @@ def _unchanged(unit: IndexUnit, build: ExistingBuild, *, fps: float) -> FileProp
         camera_index=unit.camera_index, fps=fps
     ) == record.episodes_sha256
     is_plain = is_counted_alone(unit.episodes, record.sample_count, fps=fps)
-    # a few are all of them in a short file, of which other samples may not have been looked at
+    # if a file has few sync samples, "auto" inspects all of them, but possibly none of its other samples
     is_looked_at = unit.keyframes == "auto" or (FEW_COUNT < record.sync_samples_inspected == record.sync_sample_count)
     return properties_of(record) if is_same and is_plain and is_looked_at else None
 
 
 def _holds_together(build: ExistingBuild, opened: SidecarFiles, existing: ExistingRows) -> bool:
-    """Return whether the id of a build, computed again from its rows, equals the id in its footers."""
+    """Return whether the build id that is computed again from all rows equals the build id in the footers."""
     camera_count = len(opened.dataset.video_keys)
     table = opened.tables["episodes"]
     column = {

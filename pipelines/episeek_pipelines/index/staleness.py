@@ -28,9 +28,9 @@ from episeek_schemas import layout
 Reason = Literal["changed", "new", "gone", "episodes", "dataset", "sidecars"]
 """Why something is stale.
 
-A file is "changed" (its size, identity or header differs), "new" (it has no row), "gone" (it does not exist, or no episode
-is in it any more), or has other "episodes" declared. The "dataset" is described differently in meta/info.json. The
-"sidecars" are missing, damaged, or of another format version or index version.
+For a video file: "changed" (its size, identity or header differs), "new" (it has no row), "gone" (it does not exist, or contains no
+episode any more), or "episodes" (other episodes are declared in it). For the whole build: "dataset" (meta/info.json describes the
+dataset differently), or "sidecars" (they are missing, damaged, or of another format version or index version).
 """
 
 
@@ -55,7 +55,7 @@ class IndexCheck:
     target: str
     """The root of the dataset that contains the sidecars."""
     build_id: str
-    """Empty where no readable sidecars exist."""
+    """The build id of the sidecars; empty if they are missing or cannot be read."""
     file_count: int
     stale: tuple[Stale, ...]
     headers_read: int = 0
@@ -74,13 +74,14 @@ def check_index(
 
     Args:
         source: Root of a LeRobot v3.0 dataset.
-        output: Root above the sidecars; None is `source`.
-        data_root: The dataset with the videos if `source` is an overlay. None: `source`, or the source that a local overlay
+        output: Root above the sidecars; None for `source`.
+        data_root: The dataset with the videos if `source` is an overlay. None for `source`, or for the source that a local overlay
             records.
-        progress: Called once with the number of headers to read; returns the function that is called as they are finished.
+        progress: Called once with the number of headers to read. It returns a function, which is called with the number of headers
+            that were read since its last call.
 
     Raises:
-        EpiseekError: The check is impossible: there is no dataset, or the store does not answer.
+        EpiseekError: The check is impossible, since `source` is not a dataset or a store does not answer.
     """
     dataset = open_dataset(source)
     target = dataset.root if output is None else Root(output).pinned()
@@ -128,14 +129,14 @@ def check_index(
 def _missing_rows(units: list[IndexUnit], build: ExistingBuild) -> Iterator[Stale]:
     for unit in units:
         if unit.path not in build.files:
-            yield Stale(unit.path, "new", "no row", f"a row for its {len(unit.episodes)} episodes")
+            yield Stale(unit.path, "new", "no row in the sidecars", f"a row for its {len(unit.episodes)} episodes")
 
 
 def _gone(units: list[IndexUnit], missing: list[IndexUnit], build: ExistingBuild) -> Iterator[Stale]:
     for unit in missing:
         yield Stale(unit.path, "gone", "no such file", f"the MP4 of episode {unit.episodes.episode_index[0]}")
     for path in build.files.keys() - {unit.path for unit in (*units, *missing)}:
-        yield Stale(path, "gone", "no episode in it", "the episodes that were indexed")
+        yield Stale(path, "gone", "no episode in the file", "the episodes that were indexed")
 
 
 def _redeclared(units: list[IndexUnit], build: ExistingBuild, *, fps: float) -> Iterator[Stale]:
@@ -148,7 +149,7 @@ def _redeclared(units: list[IndexUnit], build: ExistingBuild, *, fps: float) -> 
 
 
 def _compare(path: str, identity: FileIdentity | None, record: FileRecord) -> Stale | None:
-    """Return how a file differs from its row, None if it does not, or `_UNSURE` if size and identity do not show it."""
+    """Return the difference between a file and its row, None if they agree, or `_UNSURE` if size and identity cannot tell."""
     if identity is None:
         return _UNSURE
     if identity.size != record.file_size:
@@ -162,9 +163,10 @@ def _compare(path: str, identity: FileIdentity | None, record: FileRecord) -> St
 def _read(
     source: ByteSource, report: Callable[[int], None], item: tuple[IndexUnit, FileRecord]
 ) -> tuple[Stale | None, CountingSource]:
-    """Compare a file with its row by its identity, or by its header if the identity does not decide.
+    """Compare a file with its row: first the identity of the file, then its header if the identity cannot be compared.
 
-    Return the difference, or None, and the source that counted requests and bytes.
+    Returns:
+        The difference, or None if there is none, and the source that counted requests and bytes.
     """
     unit, record = item
     counting = CountingSource(source)

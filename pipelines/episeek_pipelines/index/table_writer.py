@@ -26,7 +26,7 @@ class MappableWriter:
         schema: The table's columns.
         metadata: The footer's key-value metadata.
         dictionary_columns: Columns that may be dictionary encoded, because readers do not map them.
-        max_row_group_rows: Rows of a full row group.
+        max_row_group_rows: Number of rows in a full row group.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ class IndexUnit:
     keyframes: KeyframeChoice = "auto"
     """Which sync samples to read and check: all of them, or all of a local file and a few of a file in a store."""
     is_whole: bool = False
-    """Whether the file must contain exactly the frames of its episodes, as in a layout with one file for each episode."""
+    """Whether the file must contain exactly the frames of one episode, as in datasets of version 2.x."""
     unchanged: FileProperties | None = None
     """The file's row in the existing sidecars if it can be copied with all rows that belong to it, otherwise None."""
 
@@ -42,7 +42,7 @@ def plan_index(
         dataset: The dataset.
         data_root: The root of the videos.
         keyframes: Which sync samples to read and check.
-        is_whole: Whether to refuse files that contain other frames than those of their episodes.
+        is_whole: Whether to refuse a file unless its number of frames is the length of its only episode.
 
     Raises:
         MetadataError, MissingFileError: As for `require_videos`.

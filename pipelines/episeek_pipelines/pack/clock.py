@@ -34,7 +34,7 @@ def is_on_grid(pts: Int64Array, timescale: int, fps: float) -> bool:
     if step < 1:
         return False
     exact = np.arange(len(pts)) * (step.numerator / step.denominator)
-    # ticks that do not hold the grid are rounded, at both ends of a distance
+    # if a frame is no whole number of ticks, the times at both ends of a distance may be rounded
     tolerance = 0.0 if step.denominator == 1 else 1.0
     return bool((np.abs(pts - pts[0] - exact) <= tolerance).all())
 
@@ -42,8 +42,8 @@ def is_on_grid(pts: Int64Array, timescale: int, fps: float) -> bool:
 def grid_ticks(fps: float, timescales: frozenset[int]) -> tuple[int, int]:
     """Return the timescale of a file on the grid, and the number of ticks of one frame.
 
-    If all sources have the same timescale and a frame is a whole number of its ticks, it is kept. Otherwise the timescale is the
-    one that FFmpeg's muxer chooses.
+    The timescale of the sources is kept if they share one, and a frame is a whole number of its ticks. Otherwise the timescale is
+    the one that FFmpeg's muxer would choose.
     """
     rate = rate_of(fps)
     if len(timescales) == 1:

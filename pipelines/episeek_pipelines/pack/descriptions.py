@@ -1,11 +1,12 @@
 """Compare the sample descriptions (stsd entries) of source files, to decide which files may be joined into one packed file.
 
-An entry is kept byte for byte but for `btrt` (ISO/IEC 14496-12:2022, 8.5.2.2): the bit rates of the source file.
+An entry is kept byte for byte, except for the box `btrt` (ISO/IEC 14496-12:2022, 8.5.2.2), which gives the bit rates of the source
+file and is removed.
 
-Files of different entries are not put together, although MP4 has numbers of entries for that. FFmpeg hands a new configuration to
-its decoder where the entry changes from one packet that it reads to the next one. TorchCodec in its exact mode reads all packets of
-a file before it decodes any: from then on, frames of the last entry fail, and for MPEG-4 part 2 those of every entry but the first.
-Colours are converted by the first entry alone. A source file that uses several entries within one piece stays as it is.
+Files with different entries are not joined, although an MP4 file may have several entries. FFmpeg passes a new configuration to its
+decoder whenever a packet has another entry than the packet read before it. TorchCodec in its exact mode reads all packets of a file
+before it decodes any. After that, it cannot decode frames of the last entry, or, for MPEG-4 part 2, frames of any entry but the
+first. It also converts all colours as the first entry says. If a piece of a source file uses several entries, it keeps all of them.
 """
 
 import hashlib
@@ -33,7 +34,7 @@ class UsedEntries:
 
     @property
     def digest(self) -> str:
-        """The SHA-256, in hex, of all entries."""
+        """The SHA-256 of all entries, in hex."""
         digest = hashlib.sha256()
         for entry in self.entries:
             digest.update(len(entry).to_bytes(8, "big") + entry)
@@ -54,7 +55,7 @@ def appearance(table: SampleTable, used: UsedEntries, *, where: str) -> str:
 
 
 def _without_bit_rates(entry: bytes, where: str) -> bytes:
-    """Return a sample entry without its `btrt` box. Bytes that cannot be parsed as boxes are kept."""
+    """Return a sample entry (a whole box) without the `btrt` box in it. Bytes that cannot be parsed as boxes are kept."""
     root = parse_box(entry, 0, len(entry), where=where)
     parts, position = [entry[4:8]], root.payload
     for box in child_boxes(entry, root.payload + _VISUAL_FIELDS_BYTES, root.end, where=where):

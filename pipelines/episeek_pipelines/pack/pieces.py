@@ -1,9 +1,10 @@
-"""Cut a video file into pieces: runs of samples with whole episodes that decode to the same pictures in any file.
+"""Cut a video file into pieces: runs of samples that contain whole episodes and decode to the same pictures in any file.
 
-A file may be cut before a sample where no sample after it is shown before one that precedes it. A piece starts at such a place
-whose sample also resets decoding and has its decoder state in its sample entry, and it ends at the first such place after its
-episodes. Samples between are kept, also those that belong to no episode or that an edit list hides: others may need them. They
-become frames of no episode. All other samples are left out.
+A file can be cut at a position in decode order if every sample before it is shown before every sample after it. A piece starts at
+such a position if, in addition, the next sample resets decoding and needs no decoder state beyond its sample entry. The piece ends
+at the first position after its episodes at which the file can be cut. All samples of a piece are kept, even if they belong to no
+episode or an edit list hides them, since other samples may need them for decoding. They become frames of no episode. Samples
+outside of all pieces are left out.
 """
 
 from collections.abc import Sequence
@@ -28,9 +29,9 @@ class Cut:
 
 
 def closed_places(table: SampleTable) -> BoolArray:
-    """Return the places at which a file can be cut, from 0 to its number of samples; shape [sample_count + 1].
+    """Return, for each number of samples from 0 to all, whether a file can be cut after that many; shape [sample_count + 1].
 
-    All samples before such a place are shown before all samples after it.
+    The file can be cut if all samples before the cut are shown before all samples after it.
     """
     latest = np.maximum.accumulate(table.pts)
     earliest = np.minimum.accumulate(table.pts[::-1])[::-1]
@@ -40,11 +41,14 @@ def closed_places(table: SampleTable) -> BoolArray:
 
 
 def possible_starts(table: SampleTable, closed: BoolArray) -> Int64Array:
-    """Return the samples before which the tables allow a piece to start: the first sample, and sync samples, ascending."""
+    """Return the positions of the samples at which the sample tables allow a piece to start, ascending.
+
+    These are the first sample, and sync samples before which the file can be cut.
+    """
     is_start = table.is_sync & closed[:-1]
     if table.start_description_index is not None:
         own = np.ones(len(table), np.int64) if table.description_index is None else table.description_index
-        # others need state that earlier samples left
+        # other sync samples need decoder state that earlier samples set up
         is_start &= table.start_description_index == own
     is_start[0] = True
     starts: Int64Array = np.flatnonzero(is_start)
@@ -54,10 +58,12 @@ def possible_starts(table: SampleTable, closed: BoolArray) -> Int64Array:
 def wanted_starts(
     table: SampleTable, starts: Int64Array, episodes: DeclaredEpisodes, frames: EpisodeFrames, *, where: str
 ) -> tuple[Int64Array, Int64Array]:
-    """Return, for each episode, the last possible start before the samples that it needs, and the sample after the last of these.
+    """Return where the piece of each episode starts, and the end (exclusive) of the samples that decoding the episode needs.
+
+    A piece starts at the last of the positions `starts` that is not after the first needed sample.
 
     Raises:
-        EpisodeFramesError: An episode has no sample before it at which decoding can start.
+        EpisodeFramesError: No sync sample precedes an episode, so decoding cannot start.
     """
     order, sync = table.presentation_order(), np.flatnonzero(table.is_sync)
     chosen, stops = np.empty(len(episodes), np.int64), np.empty(len(episodes), np.int64)
@@ -76,7 +82,7 @@ def join_cuts(starts: Int64Array, stops: Int64Array, closed: BoolArray) -> list[
 
     Args:
         starts: The first sample of each episode's piece.
-        stops: The sample after the last one that each episode needs.
+        stops: For each episode, the end (exclusive) of the samples that decoding it needs.
         closed: The result of `closed_places`.
     """
     places = np.flatnonzero(closed)
@@ -93,19 +99,20 @@ def join_cuts(starts: Int64Array, stops: Int64Array, closed: BoolArray) -> list[
 
 
 def require_showable(table: SampleTable, cuts: Sequence[Cut], *, where: str) -> None:
-    """Refuse pieces with samples that cannot be frames of their own in another file.
+    """Raise an error if a piece has samples that could not be shown as separate frames in a packed file.
 
     Raises:
-        SampleTableError: Decoders skip pictures at the start of a piece, as those that refer to a picture before the file.
+        SampleTableError: A piece starts with hidden pictures that precede its first sync sample in presentation order, such as
+            pictures that refer to a picture before the piece. Decoders skip these.
         EpisodeFramesError: Two samples are presented at the same time.
     """
     for cut in cuts:
         pts = table.pts[cut.start : cut.stop]
         leading = np.flatnonzero(~table.is_presented[cut.start : cut.stop] & (pts < pts[0]))
         if len(leading):
-            found = f"sample {cut.start + leading[0]}, which is not shown and leads the first picture"
-            raise SampleTableError(where, found, "samples that decode wherever they are", "re-encode the video")
+            found = f"a hidden sample {cut.start + leading[0]} that is presented before the sync sample that it follows"
+            raise SampleTableError(where, found, "samples that can be decoded in another file", "re-encode the video")
         same = np.flatnonzero(np.diff(np.sort(pts)) == 0)
         if len(same):
             found = f"two samples at the same tick {np.sort(pts)[same[0]]}"
-            raise EpisodeFramesError(where, found, "a presentation time of its own for every sample")
+            raise EpisodeFramesError(where, found, "a different presentation time for every sample")

@@ -92,7 +92,7 @@ class _OpenFile:
             return False
         if video is last_video and last.stop == piece.start:
             return True
-        # readers jump: the units of any sample may be in force at any start
+        # readers decode in any order, so the units of any sample may still be in force at any start
         return piece.is_reset and self.left | video.units.left <= self.brought & video.units.brought
 
     def add(self, video: SourceVideo, piece: Piece) -> None:
@@ -148,7 +148,7 @@ def plan_packing(dataset: Dataset, videos: Iterable[SourceVideo], *, limit_bytes
 
 
 def with_locations(dataset: Dataset, locations: VideoLocations | None) -> Dataset:
-    """Return the dataset with other locations of its videos, or the same dataset if `locations` is None."""
+    """Return the dataset with the given locations of its videos, or the same dataset if `locations` is None."""
     if locations is None:
         return dataset
     info = replace(dataset.info, video_path=locations.video_path)
@@ -174,7 +174,9 @@ def _pack_camera(
             for episode in piece.episodes:
                 row = episode.episode_index
                 if chunk_index[row] >= 0:
-                    raise MetadataError(video.path, f"episode {row} a second time", "every episode in one file")
+                    raise MetadataError(
+                        video.path, f"episode {row}, which is in another file, too", "every episode in one file"
+                    )
                 first, stop = episode.begin_ticks, episode.end_ticks
                 if frame_ticks:
                     first = episode.first_frame * frame_ticks
@@ -188,7 +190,7 @@ def _pack_camera(
     absent = np.flatnonzero(chunk_index < 0)
     if len(absent):
         where = dataset.root.join(layout.EPISODES_DIR)
-        raise MetadataError(where, f"no video of {camera_key} for episode {absent[0]}", "one for every episode")
+        raise MetadataError(where, f"no video of {camera_key} for episode {absent[0]}", "a video for every episode")
     return files, CameraColumns(chunk_index, file_index, begin, end)
 
 

@@ -1,7 +1,7 @@
-"""Read what packing needs of one video file of the source: its pieces, their sizes and times, and which of them may be joined.
+"""Read what packing needs from one video file of the source: its pieces, their sizes and times, and which of them may be joined.
 
-Only the header and the first bytes of samples at which decoding starts are read. A file is refused if the frames of its episodes
-are not certain, or if it is not MP4.
+Only the header and the first bytes of samples at which decoding starts are read. A file is refused if it is not MP4, or if it is
+not certain which frames belong to which episode.
 """
 
 import sys
@@ -34,7 +34,7 @@ from episeek_pipelines.video.episode_frames import EpisodeFrames, FileFrames
 from episeek_pipelines.video.frame_problems import assign_frames, frame_problems, require_whole
 from episeek_pipelines.video.header import VideoHeader, read_video_header
 
-_HINT: Final = "`episeek verify` says more; correct the dataset, or leave its videos as they are (--videos copy)"
+_HINT: Final = "run `episeek verify` for details; correct the dataset, or keep its videos unpacked (--videos copy)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +102,11 @@ def read_source_video(
         video: The file, with its declared episodes.
         fps: The dataset's frame rate.
         keyframes: As for the index step.
-        is_whole: Whether to refuse a file that contains other frames than those of its episodes.
+        is_whole: Whether to refuse a file unless its number of frames is the length of its only episode.
 
     Raises:
-        ContainerError: The file is no MP4.
-        EpisodeFramesError: The frames of an episode are not certain, or their number differs from the episode's length.
+        ContainerError: The file is not MP4.
+        EpisodeFramesError: It is not certain which frames belong to an episode, or their number differs from the episode's length.
         EpiseekError: The file cannot be indexed.
     """
     version = root.version_of(video.path)
@@ -114,7 +114,7 @@ def read_source_video(
     size = None if video.identity is None else video.identity.size
     header = read_video_header(source, video.path, file_size=size, keyframes=keyframes)
     if header.container == "matroska":
-        raise ContainerError(video.path, "Matroska or WebM", "MP4, whose samples are copied as they are", "remux it")
+        raise ContainerError(video.path, "Matroska or WebM", "MP4", "remux the video to MP4")
     table = header.table
     if is_whole:
         require_whole(table, video.episodes, where=video.path)
@@ -127,7 +127,7 @@ def read_source_video(
     starts = read_starts(source, video.path, table, [cut.start for cut in cuts])
     units = header.units
     if units is None:
-        # the header of a codec is trusted whose starts are alike
+        # the header was trusted and no samples were read: the units at the starts of the pieces count for the whole file
         brought = frozenset.intersection(*(start.brings for start in starts))
         units = StreamUnits(frozenset().union(*(start.brings for start in starts)), brought)
     pieces = tuple(_piece(table, video, frames, cut, start, fps=fps) for cut, start in zip(cuts, starts, strict=True))
@@ -135,7 +135,7 @@ def read_source_video(
 
 
 def _cuts(source: CountingSource, header: VideoHeader, video: DeclaredVideo, frames: EpisodeFrames) -> list[Cut]:
-    """Return the pieces of a file. Each starts at a sample that resets decoding, except for one at the start of the file."""
+    """Return the pieces of a file. Each piece starts at a sample that resets decoding, or at the start of the file."""
     table = header.table
     closed = closed_places(table)
     starts = possible_starts(table, closed)
@@ -166,7 +166,9 @@ def _piece(
         shown = presented[frames.first[row] : frames.first[row] + length]
         if not np.array_equal(order[first : first + length], shown):
             where = f"{video.path}, episode {video.episodes.episode_index[row]}"
-            raise EpisodeFramesError(where, "samples that are not shown between its frames", "its frames alone", _HINT)
+            raise EpisodeFramesError(
+                where, "hidden samples between its frames", "only the frames of the episode", _HINT
+            )
         begin, stop = int(pts[first] - pts[0]), int(ends[first + length - 1] - pts[0])
         episodes.append(PieceEpisode(int(video.episodes.episode_index[row]), first, length, begin, stop))
     return Piece(

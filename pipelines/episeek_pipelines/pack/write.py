@@ -129,12 +129,12 @@ def _require_version(source: Root, part: Part) -> None:
 
 
 def _changed(source: Root, part: Part, found: str) -> ChangedFileError:
-    hint = "run the command again when nothing replaces the file"
+    hint = "run the command again when no other program changes the file"
     return ChangedFileError(source.join(part.path), found, "the file that was read for the plan", hint)
 
 
 def _add_part(columns: _Columns, file: PackedFile, part: Part, table: SampleTable, numbers: dict[bytes, int]) -> None:
-    """Add the samples of a part. `numbers` contains the sample entries of the packed file, each with its number."""
+    """Add the samples of a part to the tables. Add its new sample entries to `numbers`, the number of each entry in the file."""
     chosen = slice(part.start, part.stop)
     pts = table.pts[chosen]
     if file.frame_ticks:
@@ -159,7 +159,7 @@ def _add_part(columns: _Columns, file: PackedFile, part: Part, table: SampleTabl
 
 
 def _copy(source: Root, path: str, offset: Int64Array, size: Int64Array, out: BinaryIO) -> None:
-    """Copy the bytes of samples of a source file, in order."""
+    """Copy the bytes of samples from a source file to `out`, in order."""
     reader = source.source()
     parts: list[bytes] | list[memoryview] = []
     for ranges in _batches(offset, size):
@@ -172,7 +172,7 @@ def _copy(source: Root, path: str, offset: Int64Array, size: Int64Array, out: Bi
                 parts = fetch_planned(reader, wanted, requests, max_in_flight=_IN_FLIGHT)
         for data in parts:
             out.write(data)
-        # not in memory beside the next ones
+        # free the bytes before the next batch is read
         parts = []
 
 

@@ -77,7 +77,7 @@ def test_a_fetch_that_never_ends_is_a_named_error(index):
         index.source.gate.clear()
         cache.prefetch([A])
         wait_until(lambda: index.source.requested)
-        with pytest.raises(WaitLimitError, match=r"file-000\.mp4, bytes .* nothing after 0\.08 s"):
+        with pytest.raises(WaitLimitError, match=r"file-000\.mp4, bytes .* no answer after 0\.08 s"):
             cache.get(*A)
         index.source.gate.set()
 
