@@ -43,9 +43,10 @@ if TYPE_CHECKING:
     from episeek_pipelines.jobs.fix import FixResult, fix
     from episeek_pipelines.jobs.fix_plan import Action, FixPlan, RebuildSidecars, RewriteDataFile, Unfixed
     from episeek_pipelines.jobs.graph import Execution
+    from episeek_pipelines.jobs.index import index
     from episeek_pipelines.jobs.nodes import Failure
     from episeek_pipelines.jobs.preparation_plan import PreparationPlan
-    from episeek_pipelines.jobs.prepare import index, plan_preparation, prepare, rewrite, upgrade
+    from episeek_pipelines.jobs.prepare import plan_preparation, prepare, upgrade
     from episeek_pipelines.jobs.progress import READING_HEADERS, Phase, Progress, StartProgress
     from episeek_pipelines.jobs.repair import RepairResult, plan_repair, repair
     from episeek_pipelines.jobs.results import (
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
         RewriteSummary,
         WorkFailedError,
     )
+    from episeek_pipelines.jobs.rewrite import rewrite
     from episeek_pipelines.jobs.verify import verify
     from episeek_pipelines.jobs.video_choice import VIDEO_CHOICES, Videos
     from episeek_pipelines.parquet.footers import PageIndexCounts
@@ -252,7 +254,9 @@ _NAMES_OF: Final = {
     "jobs.graph": ("Execution",),
     "jobs.nodes": ("Failure",),
     "jobs.preparation_plan": ("PreparationPlan",),
-    "jobs.prepare": ("index", "plan_preparation", "prepare", "rewrite", "upgrade"),
+    "jobs.index": ("index",),
+    "jobs.prepare": ("plan_preparation", "prepare", "upgrade"),
+    "jobs.rewrite": ("rewrite",),
     "jobs.progress": ("READING_HEADERS", "Phase", "Progress", "StartProgress"),
     "jobs.repair": ("RepairResult", "plan_repair", "repair"),
     "jobs.results": (

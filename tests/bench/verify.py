@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from episeek_pipelines.jobs.prepare import index
+from episeek_pipelines.jobs.index import index
 from episeek_pipelines.jobs.verify import verify
 from tests.bench.large_dataset import write_large_dataset
 

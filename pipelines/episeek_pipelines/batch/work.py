@@ -20,8 +20,9 @@ from episeek_pipelines.batch.survey import PlannedDataset, source_identity, surv
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.staging import has_unfinished_run
 from episeek_pipelines.jobs.graph import Execution
-from episeek_pipelines.jobs.prepare import preparation_options, prepare
+from episeek_pipelines.jobs.prepare import prepare
 from episeek_pipelines.jobs.reruns import finished_run
+from episeek_pipelines.jobs.run_options import preparation_options
 from episeek_pipelines.verify import VerificationReport
 from episeek_pipelines.verify.formats import render
 from episeek_schemas import layout

@@ -37,7 +37,7 @@ class SourceRecord:
     commit: str | None
     """The commit at which the source was read, or the commit of a later publication; None if it is unknown."""
     preparation: dict[str, Any]
-    """The command, its source and its options, as `episeek_pipelines.jobs.prepare` records them."""
+    """The command, its source and its options, as `episeek_pipelines.jobs.run_options` records them."""
     files: dict[str, FileIdentity] = field(default_factory=dict)
     """The identities of the source's files that a publication may replace, by path."""
     version: str = ""

@@ -186,6 +186,19 @@ def require_destination(source: Root, final: Root, options: dict[str, Any], *, f
         )
 
 
+def require_no_history(destination: Root, remedy: str) -> None:
+    """Raise DestinationError for a repository on the Hub, where each written file would be a commit.
+
+    Args:
+        destination: The destination.
+        remedy: How to write elsewhere, after the word "write".
+    """
+    if destination.kind.has_history:
+        expected = "a place without a history of commits"
+        hint = f"write {remedy}, and then run `episeek publish`"
+        raise DestinationError(str(destination), "a repository on the Hub, as destination", expected, hint)
+
+
 def has_unfinished_run(final: Root) -> bool:
     """Return whether the destination holds an unfinished run that can be continued."""
     return _places(final)[1].exists(_OPTIONS)

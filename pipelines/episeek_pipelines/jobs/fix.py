@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from episeek.errors import DatasetError, MissingFileError, WriteError
 from episeek_pipelines.dataset.locks import exclusive_lock
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.jobs import prepare
 from episeek_pipelines.jobs.fix_plan import (
     DATA_CODES,
     FIX_AND_VERIFY_AGAIN,
@@ -25,6 +24,7 @@ from episeek_pipelines.jobs.fix_plan import (
     sorted_unfixed,
 )
 from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution, Graph
+from episeek_pipelines.jobs.index import index
 from episeek_pipelines.jobs.nodes import Failure, values_and_failures
 from episeek_pipelines.jobs.progress import REWRITING
 from episeek_pipelines.jobs.results import WorkFailedError
@@ -158,7 +158,7 @@ def _unfixed_by(action: Action, reason: str) -> list[Unfixed]:
 
 
 def _rebuild(action: RebuildSidecars, root: Root, execution: Execution) -> Done:
-    summary = prepare.index(root.url, execution=execution).index
+    summary = index(root.url, execution=execution).index
     assert summary is not None
     return Done(action, f"build {summary.build_id[:12]}, {human_bytes(summary.sidecar_bytes)}")
 

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 from episeek.errors import EpiseekError
 from episeek_pipelines.dataset.contents import LeftOut
 from episeek_pipelines.dataset.copying import Way
+from episeek_pipelines.dataset.metadata import Dataset
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.dataset.v2.root import V2Root
+from episeek_pipelines.dataset.v2.strays import stray_files
 from episeek_pipelines.jobs.nodes import Failure
 from episeek_schemas import sidecars
 
@@ -190,6 +193,17 @@ class PrepareResult:
     def copied_files(self) -> int:
         """The number of files that were copied, cloned or linked."""
         return 0 if self.copies is None else self.copies.files
+
+
+def version_fields(dataset: Dataset) -> dict[str, Any]:
+    """Return the fields of a `PrepareResult` that describe a source of version 2.x; an empty dict for other sources."""
+    if not isinstance(dataset.root, V2Root):
+        return {}
+    return {
+        "source_version": dataset.found_version,
+        "strays": stray_files(dataset),
+        "skipped_episodes": dataset.root.skipped,
+    }
 
 
 class WorkFailedError(EpiseekError, RuntimeError):

@@ -1,17 +1,21 @@
-"""Write and read the record of a run, `.episeek/episeek-run.json`: the options, the versions, and the cost of each stage."""
+"""Write and read the records of a run in `.episeek/`: its source, and its options, versions and the cost of each stage."""
 
 import json
 import platform
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy
 import pyarrow
 
+from episeek.errors import ChangedFileError
 from episeek.version import __version__
-from episeek_pipelines.dataset.folder_digests import written_digests
+from episeek_pipelines.dataset.folder_digests import source_digests, written_digests
+from episeek_pipelines.dataset.provenance import record_source, write_record
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.dataset.staging import DatasetStaging
 from episeek_pipelines.jobs.graph import Execution
 from episeek_pipelines.jobs.progress import COPYING, PACKING, READING_HEADERS, REWRITING
 from episeek_pipelines.jobs.results import PrepareResult
@@ -20,28 +24,58 @@ from episeek_pipelines.rewrite.rewrite import REWRITE_VERSION
 from episeek_schemas import layout, sidecars
 
 
-def write_run_record(
+def record_run(
+    result: PrepareResult,
+    source: Root,
+    read: Mapping[str, str],
+    staging: DatasetStaging,
+    options: dict[str, Any],
+    execution: Execution,
+    stage_seconds: Mapping[str, float],
+) -> None:
+    """Write two records into a staging: that of the source, for publications and readers of an overlay, and that of the run.
+
+    Args:
+        result: The result of the run.
+        source: The root of the source.
+        read: The digests of the source's folders (`source_digests`), taken before anything was read.
+        staging: The staging that holds the written dataset.
+        options: The command, its source and all options that decide the result.
+        execution: The scheduler and workers that ran the graph.
+        stage_seconds: Seconds of each stage, summed over threads and processes.
+
+    Raises:
+        ChangedFileError: The source has changed since its digests were taken.
+        WriteError: A record cannot be written.
+    """
+    _require_unchanged(source, read)
+    if staging.is_resumed:
+        # a run that was killed may have written records
+        staging.root.remove(layout.SOURCE_RECORD_DIR)
+    write_record(staging.root, replace(record_source(source, options), version=result.source_version))
+    document = _run_document(result, read, staging.root, options, execution, stage_seconds)
+    staging.root.write_bytes(layout.RUN_RECORD_PATH, f"{json.dumps(document, indent=1)}\n".encode())
+
+
+def _require_unchanged(source: Root, read: Mapping[str, str]) -> None:
+    now = source_digests(source)
+    if now != read:
+        changed = " and ".join(
+            f"{folder}/" if folder else "other files" for folder in now if now[folder] != read[folder]
+        )
+        found, hint = f"{changed} changed while it was read", "run the same command again when nothing writes there"
+        raise ChangedFileError(str(source), found, "a source that stays as it is", hint)
+
+
+def _run_document(
     result: PrepareResult,
     read: Mapping[str, str],
     written: Root,
     options: Mapping[str, Any],
     execution: Execution,
     stage_seconds: Mapping[str, float],
-) -> None:
-    """Write the record of a run below the dataset that it has written.
-
-    Args:
-        result: The result of the run.
-        read: The digests of the source's folders (`source_digests`).
-        written: The root that was written, which still has the name of its staging.
-        options: The command, its source and all options that decide the result.
-        execution: The scheduler and workers that ran the graph.
-        stage_seconds: Seconds of each stage, summed over threads and processes.
-
-    Raises:
-        WriteError: The record cannot be written.
-    """
-    document = {
+) -> dict[str, Any]:
+    return {
         "command": options["command"],
         "options": dict(options),
         "versions": versions(),
@@ -54,7 +88,6 @@ def write_run_record(
         "source": dict(read),
         "written": written_digests(written),
     }
-    written.write_bytes(layout.RUN_RECORD_PATH, f"{json.dumps(document, indent=1)}\n".encode())
 
 
 def read_digests(root: Root) -> tuple[dict[str, str], dict[str, str]]:

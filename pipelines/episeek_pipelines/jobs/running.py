@@ -1,13 +1,15 @@
 """Run the graph of a job in a staging, and return its values or raise one error for all failed items."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from episeek_pipelines.dataset.sidecar_staging import SidecarStaging
 from episeek_pipelines.dataset.staging import DatasetStaging
 from episeek_pipelines.jobs.graph import Execution, Graph
 from episeek_pipelines.jobs.nodes import Node, seconds_by_stage, values_and_failures
 from episeek_pipelines.jobs.results import WorkFailedError
+
+T = TypeVar("T")
 
 
 def run_graph(
@@ -25,6 +27,11 @@ def run_graph(
         hint = f"fix what failed and run the same command again; {kept}"
         raise WorkFailedError.of(failures, item_count=graph.item_count, where=staging.final.url, hint=hint)
     return values, seconds_by_stage(wanted, results)
+
+
+def values_of(values: Sequence[Any], kind: type[T]) -> list[T]:
+    """Return the values of one type, in order. Each kind of node returns values of its own type."""
+    return [value for value in values if isinstance(value, kind)]
 
 
 def added_up(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:

@@ -22,9 +22,10 @@ from episeek_pipelines.dataset.locks import exclusive_lock
 from episeek_pipelines.dataset.metadata import read_info_document
 from episeek_pipelines.dataset.provenance import read_record
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.jobs import prepare
 from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution
+from episeek_pipelines.jobs.prepare import prepare
 from episeek_pipelines.jobs.results import PrepareResult
+from episeek_pipelines.jobs.run_options import preparation_options
 from episeek_pipelines.publish.card.section import DatasetFigures, decoded_card, updated_card
 from episeek_pipelines.publish.hub.options import DEFAULT_OPTIONS, PublishOptions, PublishResult
 from episeek_pipelines.publish.hub.publish import publish
@@ -95,12 +96,12 @@ def prepare_and_publish(
         _require_usable_card(hub, branch)
         _require_version_3(hub, branch)
         preparation = None
-        plan = prepare.preparation_options(source, max_episodes_per_file=max_episodes_per_file, keyframes=keyframes)
+        plan = preparation_options(source, max_episodes_per_file=max_episodes_per_file, keyframes=keyframes)
         if not _is_prepared(root, plan, at=hub.head(branch)):
             if not is_kept:
                 # This result is from another commit or other options. Unfinished work is in another folder and stays.
                 shutil.rmtree(root.local, ignore_errors=True)
-            preparation = prepare.prepare(
+            preparation = prepare(
                 source,
                 root.url,
                 max_episodes_per_file=max_episodes_per_file,

@@ -381,12 +381,12 @@ def test_extract_does_not_replace_what_it_should_not(dataset, tmp_path, capsys):
 
 
 def test_a_defect_is_one_line_and_exit_2(capsys, monkeypatch):
-    from episeek_pipelines.jobs import prepare
+    from episeek_pipelines.jobs import index
 
     def broken(*_, **__):
         raise ZeroDivisionError("surprise\nand more")
 
-    monkeypatch.setattr(prepare, "index", broken)
+    monkeypatch.setattr(index, "index", broken)
     code, _, err = run(capsys, "index", DATA / "hevc")
     assert code == 2
     assert err.startswith("episeek: error: unexpected ZeroDivisionError: surprise (please report this defect")

@@ -7,7 +7,8 @@ import pytest
 from episeek.errors import MissingFileError
 from episeek_pipelines.dataset.missing_folders import MissingFolder, missing_folders
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.jobs.prepare import index, prepare
+from episeek_pipelines.jobs.index import index
+from episeek_pipelines.jobs.prepare import prepare
 from episeek_pipelines.jobs.verify import verify
 from tests.support.broken_datasets import TOP, data, video
 

@@ -9,7 +9,8 @@ from episeek.errors import MetadataError
 from episeek.stores.identity import FileIdentity
 from episeek_pipelines.dataset.provenance import SourceRecord, read_record, source_commit, write_record
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.jobs.prepare import prepare, rewrite
+from episeek_pipelines.jobs.prepare import prepare
+from episeek_pipelines.jobs.rewrite import rewrite
 from episeek_schemas.layout import SOURCE_RECORD_PATH
 from tests.pipelines.conftest import DATA, copy_dataset
 from tests.pipelines.remote_datasets import files_of

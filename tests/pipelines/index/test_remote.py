@@ -18,8 +18,10 @@ from episeek_pipelines.index.file_rows import index_file
 from episeek_pipelines.index.units import IndexUnit, plan_index
 from episeek_pipelines.jobs import prepare as jobs
 from episeek_pipelines.jobs.graph import Execution
-from episeek_pipelines.jobs.prepare import index, prepare, rewrite
+from episeek_pipelines.jobs.index import index
+from episeek_pipelines.jobs.prepare import prepare
 from episeek_pipelines.jobs.results import WorkFailedError
+from episeek_pipelines.jobs.rewrite import rewrite
 from episeek_pipelines.jobs.verify import verify
 from episeek_pipelines.verify import plan_verification, run_check
 from episeek_pipelines.verify.findings.checks import VideoCheck

@@ -19,7 +19,8 @@ from episeek_pipelines.index.existing_rows import ExistingRows
 from episeek_pipelines.index.file_rows import index_file
 from episeek_pipelines.index.units import plan_index
 from episeek_pipelines.jobs.graph import Execution
-from episeek_pipelines.jobs.prepare import index, prepare
+from episeek_pipelines.jobs.index import index
+from episeek_pipelines.jobs.prepare import prepare
 from episeek_pipelines.jobs.results import IndexSummary, WorkFailedError
 from episeek_pipelines.jobs.verify import verify
 from episeek_schemas import layout, sidecars

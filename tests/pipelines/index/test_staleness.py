@@ -11,7 +11,7 @@ import pytest
 
 from episeek_pipelines.cli import main
 from episeek_pipelines.index.staleness import check_index
-from episeek_pipelines.jobs.prepare import index
+from episeek_pipelines.jobs.index import index
 from episeek_schemas import layout, sidecars
 from tests.pipelines.conftest import DATA, change_episodes, change_info, copy_dataset, digests
 from tests.pipelines.remote_datasets import files_of, http_dataset, hub_datasets

@@ -9,10 +9,10 @@ import pytest
 
 from episeek_pipelines.cli.lines.fix import result_lines
 from episeek_pipelines.jobs import fix as job
-from episeek_pipelines.jobs import prepare
 from episeek_pipelines.jobs.fix import fix
 from episeek_pipelines.jobs.graph import Execution
 from episeek_pipelines.jobs.results import WorkFailedError
+from episeek_pipelines.jobs.rewrite import rewrite
 from episeek_pipelines.jobs.verify import verify
 from episeek_pipelines.rewrite import in_place
 from tests.pipelines.conftest import DATASETS, digests
@@ -59,7 +59,7 @@ def test_what_verification_finds_is_fixed_and_nothing_else_changes(tmp_path):
 @pytest.mark.parametrize("name", DATASETS)
 def test_the_bytes_are_those_of_a_rewrite(name, tmp_path):
     root = collapsed(name, tmp_path)
-    prepare.rewrite(str(root), str(tmp_path / "rewritten"), max_episodes_per_file=1000)
+    rewrite(str(root), str(tmp_path / "rewritten"), max_episodes_per_file=1000)
     result = fix(str(root), all_files(root, "ROW018"))
     assert [done.action.path for done in result.done] == data_files(root)
     for path in data_files(root):

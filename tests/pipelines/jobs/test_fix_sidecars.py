@@ -9,8 +9,8 @@ import episeek
 from episeek.errors import WriteError
 from episeek_pipelines.cli.lines.fix import result_lines
 from episeek_pipelines.jobs import fix as job
-from episeek_pipelines.jobs import prepare
 from episeek_pipelines.jobs.fix import fix
+from episeek_pipelines.jobs.index import index
 from episeek_pipelines.jobs.results import WorkFailedError
 from episeek_pipelines.jobs.verify import verify
 from tests.pipelines.conftest import change_episodes, digests
@@ -40,7 +40,7 @@ def test_stale_sidecars_are_built_anew(tmp_path):
     assert any(line.startswith("done: build ") for line in result_lines(result))
     fresh = copy_of("av1_multifile", tmp_path / "fresh")
     change_episodes(fresh, f"videos/{TOP}/to_timestamp", 9, 2.3333)
-    prepare.index(str(fresh))
+    index(str(fresh))
     assert digests(root / "meta/byte_index") == digests(fresh / "meta/byte_index")
     assert episeek.open(root).episode_count == 10
 

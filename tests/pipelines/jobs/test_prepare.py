@@ -14,8 +14,10 @@ from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.staging import open_dataset_staging
 from episeek_pipelines.jobs import node_functions
 from episeek_pipelines.jobs.graph import Execution
-from episeek_pipelines.jobs.prepare import index, prepare, rewrite
+from episeek_pipelines.jobs.index import index
+from episeek_pipelines.jobs.prepare import prepare
 from episeek_pipelines.jobs.results import WorkFailedError
+from episeek_pipelines.jobs.rewrite import rewrite
 from episeek_pipelines.jobs.verify import verify
 from episeek_schemas import sidecars
 from tests.pipelines.conftest import DATA, DATASETS, change_episodes, copy_dataset, digests
@@ -113,7 +115,7 @@ def test_finished_work_outlives_a_release_and_not_another_version_of_the_step(da
         index(str(dataset))
     video.write_bytes(whole)
 
-    for version in ("episeek_schemas.sidecars.INDEX_VERSION", "episeek_pipelines.jobs.prepare.REWRITE_VERSION"):
+    for version in ("episeek_schemas.sidecars.INDEX_VERSION", "episeek_pipelines.jobs.run_options.REWRITE_VERSION"):
         name = version.rpartition(".")[2].lower().replace("_", " ")
         with monkeypatch.context() as patch:
             patch.setattr(version, 99)
@@ -362,7 +364,9 @@ def test_linked_directories_are_part_of_a_dataset(dataset, tmp_path, reference):
 
 _KILLED_AT = """
 import os, signal, sys
-import episeek_pipelines.jobs.prepare as job
+from episeek_pipelines.jobs.graph import Execution
+from episeek_pipelines.jobs.index import index
+from episeek_pipelines.jobs.prepare import prepare
 call = int(sys.argv[4])
 count = 0
 def killing(function):
@@ -374,11 +378,11 @@ def killing(function):
         return function(*arguments, **options)
     return replacement
 os.replace, os.rename = killing(os.replace), killing(os.rename)
-execution = job.Execution("sync")
+execution = Execution("sync")
 if sys.argv[1] == "prepare":
-    job.prepare(sys.argv[2], sys.argv[3], execution=execution)
+    prepare(sys.argv[2], sys.argv[3], execution=execution)
 else:
-    job.index(sys.argv[2], output=sys.argv[3], execution=execution)
+    index(sys.argv[2], output=sys.argv[3], execution=execution)
 """
 
 

@@ -10,7 +10,8 @@ from episeek.errors import ChangedFileError, DestinationError
 from episeek_pipelines.dataset import replacement
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.staging import open_dataset_staging
-from episeek_pipelines.jobs.prepare import prepare, rewrite
+from episeek_pipelines.jobs.prepare import prepare
+from episeek_pipelines.jobs.rewrite import rewrite
 from episeek_pipelines.rewrite.plan import plan_rewrite
 from episeek_schemas.layout import RUN_RECORD_PATH, SOURCE_RECORD_PATH
 from tests.pipelines.conftest import change_info, copy_dataset, digests

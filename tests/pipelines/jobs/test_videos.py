@@ -13,7 +13,8 @@ from episeek_pipelines.dataset import copying
 from episeek_pipelines.dataset.contents import own_files
 from episeek_pipelines.dataset.metadata import read_info
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.jobs.prepare import index, prepare
+from episeek_pipelines.jobs.index import index
+from episeek_pipelines.jobs.prepare import prepare
 from episeek_pipelines.jobs.verify import verify
 from tests.pipelines.conftest import DATA, copy_dataset, digests
 from tests.pipelines.jobs.test_prepare import SIDECARS

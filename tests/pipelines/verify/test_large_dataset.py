@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from episeek_pipelines.jobs.prepare import index
+from episeek_pipelines.jobs.index import index
 from episeek_pipelines.jobs.verify import verify
 from episeek_pipelines.verify import Location, VerificationReport, VerifyOptions
 from episeek_pipelines.verify.episodes import declared_rows, shard

@@ -35,7 +35,7 @@ def test_files_of_unreadable_episodes_are_opened(dataset):
 
 
 def test_sidecars_of_unreadable_episodes_are_not_accused(dataset):
-    from episeek_pipelines.jobs.prepare import index
+    from episeek_pipelines.jobs.index import index
 
     index(str(dataset))
     truncate(dataset, EPISODES, 1000)

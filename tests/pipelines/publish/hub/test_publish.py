@@ -7,7 +7,8 @@ import pytest
 
 import episeek
 from episeek.errors import DestinationError
-from episeek_pipelines.jobs.prepare import index, prepare
+from episeek_pipelines.jobs.index import index
+from episeek_pipelines.jobs.prepare import prepare
 from episeek_pipelines.publish.hub.options import PublishOptions
 from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS
 from episeek_schemas import layout

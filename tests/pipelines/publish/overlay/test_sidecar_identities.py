@@ -12,7 +12,7 @@ import episeek
 from episeek.errors import SidecarLayoutError
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.staleness import check_index
-from episeek_pipelines.jobs.prepare import index
+from episeek_pipelines.jobs.index import index
 from episeek_pipelines.publish.overlay.plan import plan_changes
 from episeek_pipelines.publish.overlay.sidecar_identities import write_identified_sidecars
 from episeek_pipelines.publish.overlay.target_check import TargetCheck, check_target

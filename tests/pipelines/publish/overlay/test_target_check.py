@@ -16,7 +16,8 @@ from episeek.stores.transports.hub.source import HubSource
 from episeek.stores.transports.local import LocalSource
 from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.jobs.prepare import index, prepare
+from episeek_pipelines.jobs.index import index
+from episeek_pipelines.jobs.prepare import prepare
 from episeek_pipelines.publish.overlay.changes import RemoteFile
 from episeek_pipelines.publish.overlay.plan import plan_changes
 from episeek_pipelines.publish.overlay.target_check import TargetMismatchError, check_target, identity_in_target

@@ -12,7 +12,8 @@ import pytest
 
 import episeek
 from episeek.errors import AccessError, DestinationError
-from episeek_pipelines.jobs.prepare import index, prepare
+from episeek_pipelines.jobs.index import index
+from episeek_pipelines.jobs.prepare import prepare
 from episeek_pipelines.publish.errors import ConflictError, RefusedPublicationError
 from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS
 from episeek_pipelines.publish.overlay.target_check import TargetMismatchError

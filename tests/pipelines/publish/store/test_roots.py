@@ -6,7 +6,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from episeek.errors import DestinationError
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.jobs.prepare import index
+from episeek_pipelines.jobs.index import index
 from episeek_pipelines.publish.store.journal import JOURNAL_PATH
 from episeek_pipelines.publish.store.publish import publish_to_store
 from episeek_pipelines.publish.store.writers import directory
