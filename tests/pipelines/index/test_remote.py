@@ -16,7 +16,7 @@ from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.file_rows import index_file
 from episeek_pipelines.index.units import IndexUnit, plan_index
-from episeek_pipelines.jobs import prepare as jobs
+from episeek_pipelines.jobs import index as index_job
 from episeek_pipelines.jobs.graph import Execution
 from episeek_pipelines.jobs.index import index
 from episeek_pipelines.jobs.prepare import prepare
@@ -230,7 +230,7 @@ def test_a_repository_is_read_at_one_commit(hub, tmp_path, monkeypatch):
         hub.change(url, moved, delete=("meta/info.json",))
         return units
 
-    monkeypatch.setattr(jobs, "plan_index", plan_and_move)
+    monkeypatch.setattr(index_job, "plan_index", plan_and_move)
     hub.clear()
     index(url, output=str(tmp_path / "during"))
     assert digests(tmp_path / "during") == digests(tmp_path / "before")
