@@ -1,4 +1,4 @@
-"""The draft of a repaired dataset: its documents and numbers with all repairs so far, and the planned edits of its data files."""
+"""The draft of a repaired dataset: its documents and columns after all repairs so far, and the planned edits of its data files."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
@@ -20,7 +20,7 @@ from episeek_pipelines.statistics.names import FeatureStatistics
 from episeek_schemas import lerobot
 
 _MOST_LISTED: Final = 100
-"""Greatest number of repairs of one kind in one column that are listed. Further ones are only counted."""
+"""Greatest number of repairs of one kind in one column that are listed. Further repairs are only counted."""
 
 NumberKind = Literal["count", "constant", "clock", "shift"]
 
@@ -32,8 +32,8 @@ class RowNumbers:
     first_row: int
     count: int
     kind: NumberKind
-    """How row k of these rows gets its number: `count`: `value` + k; `constant`: `value`; `clock`: (`value` + k) / fps;
-    `shift`: its old number minus `value`."""
+    """How the new number of row k is computed. `count`: `value` + k. `constant`: `value`. `clock`: (`value` + k) / fps. `shift`:
+    the old number minus `value`. Here k counts from `first_row`."""
     value: int
 
 
@@ -43,25 +43,25 @@ class DataEdit:
 
     types: dict[str, pa.DataType] = field(default_factory=dict)
     features: bytes | None = None
-    """New value of the key `huggingface` in the schema metadata."""
+    """New value of the key `huggingface` in the schema metadata; None keeps the old value."""
     numbers: dict[str, list[RowNumbers]] = field(default_factory=dict)
-    """New numbers, by column. Several edits of the same row are applied in this order."""
+    """New numbers, by column. If several of them cover the same row, they are applied in this order."""
     dropped: list[tuple[int, int]] = field(default_factory=list)
-    """Ranges `[start, stop)` of rows that are left out."""
+    """Ranges `[start, stop)` of rows that are left out of the repaired file."""
 
 
 @dataclass(frozen=True, slots=True)
 class LostEpisode:
-    """An episode some or all of whose rows are lost."""
+    """An episode that has lost some or all of its rows."""
 
     runs: tuple[Run, ...]
-    """The runs of its rows that still exist."""
+    """The runs of rows that the data files still contain."""
     found: str
     """The evidence that the rows are lost, as a clause for messages."""
 
 
 class Draft:
-    """A dataset under repair.
+    """A dataset under repair, on which the repairs work one after the other.
 
     Columns of meta/episodes are in the order of the repaired rows. A value that cannot be used is `NO_NUMBER` in a column of int64,
     and NaN in a column of float64. Every `Place` refers to the source, even after episodes have been left out.
@@ -73,7 +73,7 @@ class Draft:
         self.tables = [table for _, table in evidence.shards]
         self.row_count = sum(len(table) for table in self.tables)
         self.order = np.arange(self.row_count)
-        """The row of the source, over all files, for each row."""
+        """For each repaired row of meta/episodes, the number of the source's row, counted over all files."""
         self.columns: dict[str, npt.NDArray[Any]] = {
             name: self._column(name, np.int64) for name in lerobot.EPISODE_COLUMNS
         }
@@ -90,44 +90,50 @@ class Draft:
         }
         self.statistics: dict[str, Any] = deepcopy(dict(evidence.statistics or {}))
         self.episode_statistics: dict[str, tuple[FeatureStatistics, npt.NDArray[np.bool_]]] = {}
-        """By feature: new statistics of each episode, and whether to write them, shape [episode_count]."""
+        """For each feature, the new statistics of all episodes, and which episodes get them; shape [episodes]."""
         self.measured: EpisodeStatistics | None = None
-        """The statistics of all episodes, computed from their rows; None if rows may be missing."""
+        """The statistics of all episodes, computed from their rows; None before `measure`, and if rows may be missing."""
         self.sampled_features: tuple[str, ...] = ()
-        """The features of pictures whose statistics are recomputed from sampled pictures afterwards."""
+        """The picture features whose statistics will be recomputed from sampled pictures."""
         self.proved: npt.NDArray[np.bool_] = np.zeros(self.row_count, np.bool_)
-        """For each episode, whether its number of rows is proved to be its length."""
+        """Whether it is proved that an episode has as many rows as its length says; shape [episodes]."""
         self.lost: dict[int, LostEpisode] = {}
-        """The listed episodes to leave out, by their number."""
+        """The episodes of meta/episodes to leave out, by episode number."""
         self.unlisted: dict[int, LostEpisode] = {}
-        """The episodes to leave out since their rows of meta/episodes are lost, by their number."""
+        """The episodes to leave out because meta/episodes has lost their rows, by episode number."""
         self.kept = np.arange(self.row_count)
-        """The number that each remaining episode had before others were left out."""
+        """For each remaining episode, its number before episodes were left out."""
         self.hidden: list[str] = []
         """Files of the source that are not part of the repaired dataset."""
         self.has_all_episodes = not evidence.episodes.unreadable and bool(self.row_count)
         """Whether all files of meta/episodes can be read, and row i is episode i after the repairs so far."""
 
     def values(self, name: str) -> npt.NDArray[Any]:
-        """Return a column of meta/episodes."""
+        """Return the values of a column of meta/episodes, as repaired so far."""
         return self.columns[name]
 
     def set(self, name: str, row: int, value: float) -> None:
-        """Change a value of meta/episodes."""
+        """Set the value of a column of meta/episodes in one row."""
         self.columns[name][row] = value
         self.changed.add(name)
 
     def set_texts(self, row: int, texts: list[str]) -> None:
-        """Change the tasks of an episode."""
+        """Set the task texts of the episode in one row of meta/episodes."""
         self.task_texts[row] = texts
         self.changed.add(lerobot.TASKS)
 
     def edit(self, path: str) -> DataEdit:
-        """Return the edit of a data file, to which repairs add their changes; it is created if there is none."""
+        """Return the edit of a data file, to which repairs add their changes. Create an empty edit if the file has none."""
         return self.edits.setdefault(path, DataEdit())
 
     def place(self, row: int, column: str | None = None, camera: str | None = None) -> Place:
-        """Return the place in the source of a row of meta/episodes: its file, and the number of the row in this file."""
+        """Return where the source contains a row of meta/episodes: the file, and the number of the row in this file.
+
+        Args:
+            row: The number of the row in the repaired dataset.
+            column: The column that the place names.
+            camera: The camera that the place names.
+        """
         row = left = int(self.kept[row])
         for (path, _), table in zip(self.evidence.shards, self.tables, strict=True):
             if left < len(table):
@@ -136,7 +142,7 @@ class Draft:
         raise IndexError(row)
 
     def set_order(self, order: npt.NDArray[np.int64]) -> None:
-        """Bring the rows of meta/episodes into another order."""
+        """Reorder the rows of meta/episodes, so that row i becomes the row that was `order[i]`."""
         self.order = self.order[order]
         for name, values in self.columns.items():
             self.columns[name] = values[order]
@@ -150,7 +156,7 @@ class Draft:
         ]
 
     def raw(self, name: str, row: int) -> Any:
-        """Return the value that the source has in a row of meta/episodes, counted after repairs; None for a missing column."""
+        """Return the source's value of a column in a row of the repaired meta/episodes; None if the column is missing."""
         left = int(self.kept[row])
         for table in self.tables:
             if left < len(table):
@@ -159,7 +165,7 @@ class Draft:
         raise IndexError(row)
 
     def recorded(self, name: str) -> npt.NDArray[np.float64]:
-        """Return a recorded statistic that is a single number, for each episode; NaN if an episode has none."""
+        """Return the recorded values of a statistic with one number per episode; NaN for episodes without a number."""
         found = np.full(sum(len(table) for table in self.tables), np.nan)
         row = 0
         for table in self.tables:
@@ -172,7 +178,10 @@ class Draft:
         return found[self.kept]
 
     def statistics_column(self, name: str) -> pa.ChunkedArray | None:
-        """Return a column of statistics of meta/episodes, in the order of the repaired rows; None if a file lacks the column."""
+        """Return a statistics column of meta/episodes in the order of the repaired rows.
+
+        The result is None if a file lacks the column, or if the files have different types for it.
+        """
         parts: list[pa.ChunkedArray] = []
         for path, _ in self.evidence.shards:
             with self.evidence.episodes.open(path) as file:
@@ -190,12 +199,12 @@ class Draft:
         return not np.array_equal(self.order, np.arange(sum(len(table) for table in self.tables)))
 
     def shard_sizes(self) -> list[int]:
-        """Return the number of rows of each file of meta/episodes, in order."""
+        """Return the number of rows that each file of meta/episodes has after the repairs, in the order of the files."""
         stops = np.cumsum([0, *(len(table) for table in self.tables)])
         return [int(size) for size in np.diff(np.searchsorted(self.kept, stops))]
 
     def leave_out(self, lost: npt.NDArray[np.int64]) -> None:
-        """Leave out rows of meta/episodes. The values and the runs of the other rows do not change.
+        """Remove rows of meta/episodes from the draft. The values of the other rows and the runs of their episodes do not change.
 
         Args:
             lost: The numbers of the rows to leave out, ascending.
@@ -226,9 +235,9 @@ class Draft:
 
 
 def listed(repairs: Iterable[Repair]) -> Iterator[Repair]:
-    """Yield the first hundred repairs of each kind and column. The last of them counts those that are not listed.
+    """Yield the first hundred repairs of each kind and column; `more` of the last one counts the further repairs.
 
-    Every episode that is left out is listed.
+    Repairs that leave out an episode are always listed.
     """
     groups: dict[tuple[str, str, str | None, str | None], list[Repair]] = {}
     for each in repairs:
@@ -244,7 +253,14 @@ def listed(repairs: Iterable[Repair]) -> Iterator[Repair]:
 
 
 def numbers_of(edits: Sequence[RowNumbers], first: int, values: npt.NDArray[Any], fps: float) -> npt.NDArray[Any]:
-    """Return the values of a column with the new numbers of some edits; `first` is the row in the file of `values[0]`."""
+    """Return a copy of some values of a column, with the new numbers that the edits give them.
+
+    Args:
+        edits: The edits of the column, which are applied in their order.
+        first: The row of the file that contains `values[0]`.
+        values: The values of consecutive rows.
+        fps: The dataset's frame rate.
+    """
     changed = values.copy()
     for edit in edits:
         start, stop = max(edit.first_row, first), min(edit.first_row + edit.count, first + len(values))
@@ -281,7 +297,7 @@ def _numbers(table: pa.Table, name: str, dtype: type) -> npt.NDArray[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value that JSON can represent: NaN and infinities become text."""
+    """Return a value in a form that JSON can represent: NaN and infinities become text."""
     if isinstance(value, float) and not np.isfinite(value):
         return str(value)
     return value

@@ -1,4 +1,4 @@
-"""Correct meta/episodes with the help of the rows: the order of episodes, their data files, lengths and ranges of rows."""
+"""Correct meta/episodes on the evidence of the data rows: order of episodes, data files, lengths and ranges of rows."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -16,22 +16,25 @@ from episeek_schemas import layout, lerobot
 
 
 def repair_episode_types(draft: Draft) -> Iterator[Outcome]:
-    """Convert columns of meta/episodes that hold numbers as text into columns of numbers."""
+    """Convert columns of meta/episodes that contain numbers as text into columns of numbers."""
     for name, values in draft.columns.items():
         texts = [table for table in draft.tables if name in table.column_names and is_text(table[name].type)]
         is_missing = values == NO_NUMBER if values.dtype == np.int64 else np.isnan(values)
         if texts and not is_missing.any():
             draft.changed.add(name)
-            proof = "all values are the digits of numbers"
+            proof = "every text in the column is a number in digits"
             yield Repair(registry.COLUMN_TYPES.code, draft.place(0, name), "text", str(values.dtype), proof)
 
 
 def repair_order(draft: Draft) -> Iterator[Outcome]:
-    """Sort the rows of meta/episodes by episode_index, and fill in the number of a row if it is the only missing one."""
+    """Sort the rows of meta/episodes by episode_index. If exactly one row has no usable number, give it the missing number."""
     code = registry.EPISODE_ORDER.code
     if not draft.has_all_episodes:
         for path in draft.evidence.episodes.unreadable:
-            readings = ("the episodes that the file listed", "other episodes: no other file has their places")
+            readings = (
+                "the file listed episodes of the dataset that no other file lists",
+                "the file is left over from an edit or from a recording that was stopped",
+            )
             yield Refusal(code, Place(path), "a file of meta/episodes that cannot be read", readings)
         return
     index = draft.values(lerobot.EPISODE_INDEX)
@@ -42,7 +45,7 @@ def repair_order(draft: Draft) -> Iterator[Outcome]:
         row, number = int(unknown[0]), int(absent[0])
         before = draft.raw(lerobot.EPISODE_INDEX, row)
         draft.set(lerobot.EPISODE_INDEX, row, number)
-        proof = f"all other numbers from 0 to {count - 1} are there once"
+        proof = f"every other number from 0 to {count - 1} occurs exactly once"
         yield Repair(code, draft.place(row, lerobot.EPISODE_INDEX), before, number, proof)
         index = draft.values(lerobot.EPISODE_INDEX)
         absent = absent[:0]
@@ -51,7 +54,7 @@ def repair_order(draft: Draft) -> Iterator[Outcome]:
         doubled = np.flatnonzero(np.bincount(index[(index >= 0) & (index < count)], minlength=count) > 1)
         twice = f"episode {doubled[0]} twice" if len(doubled) else f"episode_index {index[unknown[0]]}"
         found = f"{twice}, and no episode {absent[0]}"
-        readings = (f"a row is that of episode {absent[0]}", f"the row of episode {absent[0]} is missing")
+        readings = (f"one of the rows belongs to episode {absent[0]}", f"the row of episode {absent[0]} is missing")
         yield Refusal(code, Place(layout.EPISODES_DIR, column=lerobot.EPISODE_INDEX), found, readings, len(absent) - 1)
         return
     if (index == np.arange(count)).all():
@@ -61,12 +64,12 @@ def repair_order(draft: Draft) -> Iterator[Outcome]:
     first = int(moved[0])
     before, after = f"episode {index[first]} in row {first}", f"episode {first} in row {first}"
     draft.set_order(order)
-    proof = f"each number from 0 to {count - 1} is there once"
+    proof = f"each number from 0 to {count - 1} occurs exactly once"
     yield Repair(code, draft.place(first), before, after, proof, len(moved) - 1)
 
 
 def repair_pointers(draft: Draft) -> Iterator[Outcome]:
-    """Set the data file of each episode to the one that holds its rows."""
+    """Set the data file of an episode to the only file that contains rows of the episode."""
     if not draft.has_all_episodes:
         return
     code, info = registry.DATA_POINTERS.code, draft.evidence.info
@@ -82,9 +85,9 @@ def repair_pointers(draft: Draft) -> Iterator[Outcome]:
         held = " and ".join(f"{path} ({sum(r.count for r in runs if r.path == path)} rows)" for path in paths)
         right = info.data_file_numbers(paths[0])
         if len(paths) > 1 or right is None:
-            found = f"data file {declared}, which holds no row of the episode, and rows in {held}"
+            found = f"no row of the episode in its declared data file {declared}, but rows in {held}"
             readings = (
-                tuple(f"{path} holds the episode" for path in paths)
+                tuple(f"the episode is in {path}" for path in paths)
                 if len(paths) > 1
                 else (f"data_path is wrong: {info.data_path}", f"the file has the wrong name: {paths[0]}")
             )
@@ -94,12 +97,15 @@ def repair_pointers(draft: Draft) -> Iterator[Outcome]:
             if number != wanted:
                 before = draft.raw(name, episode)
                 draft.set(name, episode, wanted)
-                proof = f"{paths[0]} alone holds rows of the episode, {sum(run.count for run in runs)} of them"
+                proof = f"only {paths[0]} contains rows of the episode ({sum(run.count for run in runs)} rows)"
                 yield Repair(code, draft.place(episode, name), before, wanted, proof)
 
 
 def _without_orphans(draft: Draft) -> Iterator[Refusal]:
-    """Ignore files that no episode refers to if other files hold the same episodes; yield a refusal for each such file."""
+    """Yield a refusal for each data file that no episode refers to and whose episodes are also in their declared files.
+
+    The draft then ignores the rows of such a file.
+    """
     info = draft.evidence.info
     chunk, file = (draft.values(name).tolist() for name in (lerobot.DATA_CHUNK_INDEX, lerobot.DATA_FILE_INDEX))
     declared = [info.data_file(*pair) if min(pair) >= 0 else None for pair in zip(chunk, file, strict=True)]
@@ -114,15 +120,16 @@ def _without_orphans(draft: Draft) -> Iterator[Refusal]:
             for other in others:
                 said.setdefault(other, []).append(episode)
     for path, episodes in sorted(said.items()):
-        found = (
-            f"rows of {counted(len(episodes), 'episode')} that other files hold, too, and no episode refers to the file"
+        found = f"rows of {counted(len(episodes), 'episode')} that are also in other files, in a file that no episode refers to"
+        readings = (
+            "the file is a copy, which may be moved out of the dataset",
+            "the rows of this file are right, and those of the other files are wrong",
         )
-        readings = ("the file is a copy, which may be moved out of the dataset", "its rows are the right ones")
         yield Refusal(registry.DATA_POINTERS.code, Place(path), found, readings)
 
 
 def repair_lengths(draft: Draft) -> Iterator[Outcome]:
-    """Set the length of each episode to the number of its rows if other values prove that no row is missing or left over."""
+    """Set the length of each episode to the number of its rows if other values prove that this number is right."""
     if not draft.has_all_episodes:
         return
     code = registry.LENGTHS.code
@@ -147,16 +154,19 @@ def repair_lengths(draft: Draft) -> Iterator[Outcome]:
             if length != run.count:
                 before = draft.raw(lerobot.LENGTH, episode)
                 draft.set(lerobot.LENGTH, episode, run.count)
-                proof = f"{counted(run.count, 'row')} in order ({', '.join(run.order_witnesses)}), and so say {', '.join(agreeing)}"
+                proof = (
+                    f"{counted(run.count, 'row')} in the order that {', '.join(run.order_witnesses)} shows; the same number of "
+                    f"rows according to {', '.join(agreeing)}"
+                )
                 yield Repair(code, place, before, run.count, proof)
         elif others:
             number = max(others, key=lambda each: (others[each], each))
             said = ", ".join(name for name, each in witnesses.items() if each == number)
-            found = f"{counted(run.count, 'row')} in {run.path}, and {number} by {said}"
+            found = f"{counted(run.count, 'row')} in {run.path}, but {number} according to {said}"
             lost = (
-                f"{counted(number - run.count, 'row')} of the episode lost"
+                f"the episode has lost {counted(number - run.count, 'row')}"
                 if number > run.count
-                else f"{counted(run.count - number, 'row')} that do not belong to it"
+                else f"the file has {counted(run.count - number, 'row')} too many for the episode"
             )
             if number > run.count and draft.evidence.data[run.path].recovered is not None:
                 lost += ": leave the episode out with --skip-lost-episodes"
@@ -180,7 +190,7 @@ def repair_ranges(draft: Draft) -> Iterator[Outcome]:
     ]
     if wrong and not draft.proved.all():
         open_ones = np.flatnonzero(~draft.proved)
-        found = f"ranges that the lengths contradict, and episode {open_ones[0]} without a proved number of rows"
+        found = f"ranges that contradict the lengths, and no proof of the number of rows of episode {open_ones[0]}"
         readings = ("the lengths are right", "the ranges are right, and rows are missing")
         yield Refusal(code, draft.place(wrong[0][0], wrong[0][1]), found, readings, len(wrong) - 1)
         return
@@ -188,7 +198,9 @@ def repair_ranges(draft: Draft) -> Iterator[Outcome]:
         before = draft.raw(name, row)
         draft.set(name, row, wanted[row])
         length = int(draft.values(lerobot.LENGTH)[row])
-        proof = f"{int(stop[row]) - length} rows of the {counted(row, 'episode')} before, and {length} of this one"
+        proof = (
+            f"{int(stop[row]) - length} rows in the {counted(row, 'episode')} before, and {length} rows in this episode"
+        )
         yield Repair(code, draft.place(row, name), before, int(wanted[row]), proof)
 
 
@@ -202,25 +214,28 @@ def _without_one_run(draft: Draft, episode: int, runs: tuple[Run, ...], place: P
         unreadable = [file.path for file in draft.evidence.data.values() if file.problem]
         elsewhere = f", and {unreadable[0]} cannot be read" if unreadable else ""
         found = f"no rows of the episode in any data file{elsewhere}"
-        lost = "its rows are lost: restore them, or leave the episode out with --skip-lost-episodes"
+        lost = "the rows of the episode are lost: restore them, or leave the episode out with --skip-lost-episodes"
         yield Refusal(code, place, found, (lost, "the episode was deleted: delete it with LeRobot"))
         return
     where = "; ".join(f"{run.count} from row {run.first_row} of {run.path}" for run in runs[:4])
-    found = f"rows of the episode in {len(runs)} runs: {where}"
-    yield Refusal(code, place, found, ("one of the runs is the episode", "rows of the episode were moved"))
+    found = f"rows of the episode in {len(runs)} separate ranges: {where}"
+    yield Refusal(code, place, found, ("only one of the ranges belongs to it", "rows of the episode were moved"))
 
 
 def recorded_counts(draft: Draft) -> list["np.ndarray"]:
-    """Return the number of rows that the statistics record for each episode, one array for each feature that every row has."""
+    """Return the numbers of rows that the statistics in meta/episodes record: one array over all episodes for each feature.
+
+    The features are LeRobot's own row columns, such as `index`. A feature without a column of counts has no array.
+    """
     return [draft.recorded(name) for name in count_columns(_names(draft))]
 
 
 def declared_numbers(draft: Draft, episode: int, recorded: list["np.ndarray"]) -> dict[str, int]:
-    """Return the number of rows of an episode according to each value of meta/episodes that implies it, by the value's name.
+    """Return how many rows an episode has according to each value of meta/episodes that implies it, by the name of the value.
 
     Args:
         draft: The dataset.
-        episode: The episode.
+        episode: The number of the episode.
         recorded: The result of `recorded_counts`.
     """
     found: dict[str, int] = {}
@@ -237,7 +252,10 @@ def declared_numbers(draft: Draft, episode: int, recorded: list["np.ndarray"]) -
 
 
 def _witnesses(draft: Draft, episode: int, run: Run, recorded: list["np.ndarray"]) -> dict[str, int]:
-    """Return the number of rows of an episode according to each value except its length, by the value's name."""
+    """Return how many rows an episode has according to each value that implies it, by the name of the value.
+
+    The values are those of `declared_numbers`, and `index` of the next episode, or total_frames for the last episode.
+    """
     found = declared_numbers(draft, episode, recorded)
     if run.index.start != NO_NUMBER and run.index.wrong * 2 < run.count:
         following = draft.runs_of.get(episode + 1, ())

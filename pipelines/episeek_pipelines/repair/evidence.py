@@ -1,7 +1,7 @@
-"""The evidence for repairs, gathered once: documents, the footers of the data files and the numbers of their rows.
+"""The evidence for repairs, gathered once: documents, the footers of the data files and the numbers in their rows.
 
-Wrong values are kept as they are. A document that cannot be used is None, and a value that is not a number is `NO_NUMBER`. For each
-run of rows only a few values stay in memory. The header of a video is read when a repair needs it.
+Wrong values are kept unchanged. A document that cannot be used is None, and a value that is not a number is `NO_NUMBER`. Only a few
+values of each run of rows stay in memory. The header of a video is read when a repair needs it.
 """
 
 import io
@@ -32,12 +32,12 @@ from episeek_pipelines.repair.shards import Shards, StoredBytes, contents_proble
 from episeek_schemas import layout, lerobot
 from episeek_schemas.lerobot import DatasetInfo, InfoProblemsError
 
-_V2_HINT = "make version 3.0 of it with `episeek upgrade SRC DST`, and repair the result"
+_V2_HINT = "convert the dataset to version 3.0 with `episeek upgrade SRC DST`, and repair the result"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DataFileEvidence:
-    """A data file: its footer and the runs of its rows, or the reason why it cannot be read."""
+    """A data file: its schema and the runs of its rows, or the reason why it cannot be read."""
 
     path: str
     schema: pa.Schema | None
@@ -51,30 +51,30 @@ class DataFileEvidence:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """The contents of a dataset from which its repairs follow."""
+    """The contents of a dataset that decide which repairs are made."""
 
     root: Root
     document: Mapping[str, Any]
     """Parsed meta/info.json."""
     info: DatasetInfo
-    """The usable part of meta/info.json, with slashes in place of backslashes in its path templates."""
+    """The usable values of meta/info.json; path templates have slashes in place of backslashes."""
     episodes: Shards
     """The files of meta/episodes."""
     tasks: pa.Table | None
     statistics: Mapping[str, Any] | None
     listing: Mapping[str, FileIdentity | None]
-    """The Parquet files below the folder of data files, by path."""
+    """The identity (size and version) of each file below the folder of data files, by path."""
     data: Mapping[str, DataFileEvidence]
     runs_of: Mapping[int, tuple[Run, ...]] = field(repr=False)
-    """The runs of each episode, in the order of their files."""
+    """The runs of rows of each episode, in the order of their files."""
 
     @property
     def shards(self) -> tuple[tuple[str, pa.Table], ...]:
-        """Path and table of each file of meta/episodes that can be read."""
+        """The path and the table of each file of meta/episodes that can be read."""
         return self.episodes.tables
 
     def open_data(self, path: str, **options: Any) -> pq.ParquetFile:
-        """Open a data file; one without a footer gets the footer that was made for it. The caller closes the file."""
+        """Open a data file. A file without a footer is opened with the footer that was made for it. The caller closes the file."""
         recovered = self.data[path].recovered
         if recovered is None:
             return self.root.open_parquet(path, **options)
@@ -86,12 +86,12 @@ def gather_evidence(root: Root, *, recovers: bool = True) -> Evidence:
 
     Args:
         root: The dataset, at one commit.
-        recovers: Whether to read files of data and of meta/episodes that have no footer.
+        recovers: Whether to read data files and files of meta/episodes that have no footer.
 
     Raises:
         NotADatasetError: There is no meta/info.json, or it cannot be used even with slashes in place of backslashes.
         UnsupportedVersionError: The dataset does not have version 3.0.
-        ReadError: The store or the system failed. Damaged contents do not raise.
+        ReadError: The store or the system failed. Damaged data files do not raise.
     """
     document = read_info_document(root)
     major = lerobot.codebase_major(document.get("codebase_version"))
@@ -129,7 +129,11 @@ def gather_evidence(root: Root, *, recovers: bool = True) -> Evidence:
 
 
 def _usable_info(root: Root, document: Mapping[str, Any]) -> DatasetInfo:
-    """Return the usable part of meta/info.json. Its totals may be wrong, since repairs count episodes, rows and tasks."""
+    """Return the usable values of meta/info.json. Its totals may be wrong, since repairs count the episodes and rows themselves.
+
+    Raises:
+        NotADatasetError: Values that no repair can restore are missing or wrong.
+    """
     totals = {
         key: document[key] if type(document.get(key)) is int and document[key] >= 0 else 0
         for key in ("total_episodes", "total_frames")
@@ -137,7 +141,7 @@ def _usable_info(root: Root, document: Mapping[str, Any]) -> DatasetInfo:
     try:
         return lerobot.parse_info({**document, **totals})
     except InfoProblemsError as error:
-        expected = "the info.json of a LeRobot v3.0 dataset, of which nothing here can restore these values"
+        expected = "the info.json of a LeRobot v3.0 dataset (no repair can restore these values)"
         raise NotADatasetError(root.join(layout.INFO_PATH), str(error), expected) from None
 
 
@@ -161,7 +165,7 @@ def _recovered(
         try:
             schema = declared_schema(features, others=others)
         except MetadataError:
-            # files that differ from one another, of which one may be damaged as well
+            # The schemas of the other files contradict each other, perhaps because one of these files is damaged, too.
             schema = declared_schema(features)
         found = recover(stored, schema, where=file.path)
         if not found.groups:

@@ -29,10 +29,12 @@ def repair_templates(draft: Draft) -> Iterator[Outcome]:
             there = [path for path in listed if evidence.info.video_camera(path) is not None]
         if not there:
             readings = ("the files are elsewhere", "the files are missing")
-            yield Refusal(code, place, f"{before}, and no file at {after}", readings)
+            yield Refusal(code, place, f"backslashes in {before}, and no file at a path of {after}", readings)
             continue
         draft.info[key] = after
-        yield Repair(code, place, before, after, f"{counted(len(there), 'file')} at such paths, {there[0]} first")
+        yield Repair(
+            code, place, before, after, f"{counted(len(there), 'file')} at paths with /, for example {there[0]}"
+        )
 
 
 def repair_totals(draft: Draft) -> Iterator[Outcome]:
@@ -57,10 +59,10 @@ def repair_totals(draft: Draft) -> Iterator[Outcome]:
             readings = (f"there are {count}", "episodes are missing in meta/episodes")
             if key == "total_frames" and not is_more:
                 readings = (f"there are {count}", "rows are missing")
-            yield Refusal(code, place, f"{key} {found!r}, and {count} by {what}", readings)
+            yield Refusal(code, place, f"{key} {found!r}, but {count} according to {what}", readings)
             continue
         draft.info[key] = count
-        yield Repair(code, place, found, count, f"{count} are {what}, and no data file has rows of another episode")
+        yield Repair(code, place, found, count, f"{what} are {count}, and no data file has rows of another episode")
     yield from _repair_total_tasks(draft)
 
 
@@ -72,13 +74,13 @@ def _repair_total_tasks(draft: Draft) -> Iterator[Outcome]:
     used = {number for runs in draft.runs_of.values() for run in runs for number, _, _ in run.tasks}
     if any(number >= table.num_rows for number in used):
         found_text = (
-            f"total_tasks {found!r}, {table.num_rows} rows of {layout.TASKS_PATH}, and rows of task {max(used)}"
+            f"total_tasks {found!r}, {table.num_rows} rows of {layout.TASKS_PATH}, and data rows of task {max(used)}"
         )
-        readings = ("a task is missing in the table", "the number of the rows is wrong")
+        readings = ("a task is missing in the table", "the task_index of these data rows is wrong")
         yield Refusal(registry.TOTALS.code, place, found_text, readings)
         return
     draft.info[TOTAL_TASKS] = table.num_rows
-    proof = f"{layout.TASKS_PATH} has {table.num_rows} rows, and no row of a data file has another number"
+    proof = f"{layout.TASKS_PATH} has {table.num_rows} rows, and no row of a data file refers to a further task"
     yield Repair(registry.TOTALS.code, place, found, table.num_rows, proof)
 
 
@@ -98,17 +100,17 @@ def repair_splits(draft: Draft) -> Iterator[Outcome]:
             continue
         place = Place(layout.INFO_PATH, column=f"splits.{name}")
         if start >= total or start > stop or draft.info.get("total_episodes") != total:
-            readings = (f"episodes within 0:{total}", "episodes that are missing")
+            readings = (f"the split contains only episodes within 0:{total}", "the split contains missing episodes")
             yield Refusal(code, place, f"split {name!r} of episodes {text}", readings)
             continue
         changed[name] = f"{start}:{total}"
-        yield Repair(code, place, text, changed[name], f"all {total} episodes are there, from 0 to {total - 1}")
+        yield Repair(code, place, text, changed[name], f"all {total} episodes exist, from 0 to {total - 1}")
     if changed:
         draft.info["splits"] = {**splits, **changed}
 
 
 def split_range(text: Any) -> tuple[int, int] | None:
-    """Return the episodes `[start, stop)` of a split such as `0:10`; None if the text has another form."""
+    """Return (start, stop) of a split such as `0:10`, which ends before `stop`; None if the text has another form."""
     match = _RANGE.fullmatch(text) if isinstance(text, str) else None
     return None if match is None else (int(match[1]), int(match[2]))
 

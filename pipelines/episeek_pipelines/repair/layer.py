@@ -1,4 +1,4 @@
-"""Write the files that repairs change: documents of `meta/`, tables of `meta/episodes` and data files, one row group at a time."""
+"""Write the files that repairs change: documents of `meta/`, files of `meta/episodes`, and data files (by row group)."""
 
 import io
 import json
@@ -20,6 +20,10 @@ from episeek_schemas import layout, lerobot
 
 def write_layer(draft: Draft, layer: Root) -> RepairedRoot:
     """Write the changed files of a draft below a root, and return the root of the repaired dataset.
+
+    Args:
+        draft: The draft with all repairs.
+        layer: The root below which the files are written, at the paths that they have in the source.
 
     Raises:
         WriteError: The layer cannot be written.

@@ -1,8 +1,8 @@
 """Find episodes whose rows are lost, leave them out on request, and renumber the remaining episodes.
 
 Lost episodes are found before lengths are compared, and left out after all other repairs, so that every `Place` refers to the
-source. Renumbering lowers the episode_index of an episode by the number of lost episodes before it, and `index` and the ranges of
-rows by the number of their rows. Values that another repair refuses do not change. Videos do not change either.
+source. Renumbering lowers the episode_index of an episode by the number of lost episodes before it. It lowers `index` and the row
+ranges by the number of rows that these lost episodes had. Values that another repair refuses do not change, and neither do videos.
 """
 
 from collections import defaultdict
@@ -28,7 +28,10 @@ _CODE = registry.LOST_EPISODES.code
 
 
 def find_lost_episodes(draft: Draft) -> Iterator[Outcome]:
-    """Find the episodes of which the data files hold no rows, or only the first rows. Refuse where this proves no loss."""
+    """Find the episodes that have no rows in any data file, or only their first rows.
+
+    Yield a repair for each episode whose rows are proved to be lost, and a refusal for each episode without this proof.
+    """
     if not draft.has_all_episodes:
         return
     stray = _stray_rows(draft)
@@ -41,29 +44,35 @@ def find_lost_episodes(draft: Draft) -> Iterator[Outcome]:
             continue
         place = draft.place(episode)
         if stray is not None:
-            readings = ("its rows are lost", "those rows are its rows")
+            readings = ("the rows of the episode are lost", "those rows belong to the episode")
             yield Refusal(_CODE, place, f"{lost.found}, and {stray}", readings)
         elif len({*numbers.values()}) != 1 or len(numbers) < 2 or lerobot.LENGTH not in numbers:
-            said = ", ".join(f"{number} by {name}" for name, number in numbers.items()) or "no number of its rows"
-            had = [f"it had {counted(number, 'row')}" for number in dict.fromkeys(numbers.values())]
+            said = (
+                ", ".join(f"{number} rows according to {name}" for name, number in numbers.items())
+                or "no record of its length"
+            )
+            had = [f"the episode had {counted(number, 'row')}" for number in dict.fromkeys(numbers.values())]
             yield Refusal(_CODE, place, f"{lost.found}, and {said}", (*had, "it had another number of rows"))
         else:
             found[episode] = lost, numbers[lerobot.LENGTH]
     if found and len(found) == draft.row_count:
-        readings = ("the data files are elsewhere", "no episode is left")
-        text = f"no rows of any of the {counted(draft.row_count, 'episode')}"
+        readings = ("the data files are in another folder", "all episodes are lost")
+        text = f"no data file with rows of any of the {counted(draft.row_count, 'episode')}"
         yield Refusal(_CODE, Place(layout.EPISODES_DIR), text, readings)
         return
     for episode, (lost, rows) in found.items():
         draft.lost[episode] = lost
         draft.runs_of.pop(episode, None)
         draft.proved[episode] = True
-        proof = f"{lost.found}: its rows are lost, or it was deleted, and in both readings it cannot stay"
+        proof = f"{lost.found}: the episode was lost or deleted, and cannot be kept in either case"
         yield Repair(_CODE, draft.place(episode), counted(rows, "row"), "left out", proof)
 
 
 def find_unlisted_episodes(draft: Draft) -> Iterator[Outcome]:
-    """Find the episodes that have rows and come after the end of meta/episodes, of which the last file was cut off."""
+    """Find the episodes that have data rows, but no row in meta/episodes because its last file was cut off.
+
+    Yield a repair for each of these episodes, and one for each total of meta/info.json that counts them.
+    """
     if not draft.has_all_episodes:
         return
     shards, rows = draft.evidence.episodes, 0
@@ -74,7 +83,7 @@ def find_unlisted_episodes(draft: Draft) -> Iterator[Outcome]:
         draft.unlisted[number] = LostEpisode(runs, f"{path} was cut off after episode {draft.row_count - 1}")
         rows += sum(run.count for run in runs)
         place = Place(runs[0].path, number, row=runs[0].first_row)
-        proof = f"{draft.unlisted[number].found}: nothing else tells its tasks and where its pictures are"
+        proof = f"{draft.unlisted[number].found}: no other file records the episode's tasks and the position of its pictures"
         yield Repair(_CODE, place, counted(sum(run.count for run in runs), "row"), "left out", proof)
         number += 1
     proof = f"without {_episodes_left_out(len(draft.unlisted))}"
@@ -86,7 +95,10 @@ def find_unlisted_episodes(draft: Draft) -> Iterator[Outcome]:
 
 
 def leave_out_lost_episodes(draft: Draft) -> Iterator[Outcome]:
-    """Leave the lost episodes out of the draft, and renumber the remaining ones."""
+    """Leave the lost episodes out of the draft, and renumber the remaining episodes.
+
+    Yield the repairs of the totals and splits of meta/info.json.
+    """
     if not (draft.lost or draft.unlisted):
         return
     lost = np.array(sorted(draft.lost), np.int64)
@@ -111,7 +123,13 @@ def leave_out_lost_episodes(draft: Draft) -> Iterator[Outcome]:
 
 
 def _lost(draft: Draft, episode: int, rows: int) -> LostEpisode | None:
-    """Return the evidence that an episode that had `rows` rows is lost; None if its rows exist, or if this is uncertain."""
+    """Return the evidence that rows of an episode are lost; None if the rows exist, or if their loss is uncertain.
+
+    Args:
+        draft: The dataset.
+        episode: The number of the episode.
+        rows: The number of rows that the episode had.
+    """
     runs = draft.runs_of.get(episode, ())
     data = draft.evidence.data
     if len(runs) == 1:
@@ -128,30 +146,36 @@ def _lost(draft: Draft, episode: int, rows: int) -> LostEpisode | None:
     path = draft.evidence.info.data_file(*numbers) if min(numbers) >= 0 else None
     declared = data.get(path or "")
     if declared is None:
-        found = f"no such file as {path}" if path else "no data file is declared"
+        found = f"{path} does not exist" if path else "no data file is declared"
     elif declared.problem:
         found = f"{path} cannot be read ({declared.problem})"
     elif declared.recovered is not None:
-        losses = "; ".join(map(str, declared.recovered.losses)) or "nothing after it"
-        found = f"the complete row groups of {path} end with episode {declared.recovered.episodes[-1]}, and not recovered: {losses}"
+        losses = "; ".join(map(str, declared.recovered.losses)) or "nothing"
+        found = f"the complete row groups of {path} end with episode {declared.recovered.episodes[-1]} (not recovered: {losses})"
     else:
-        found = f"{path} holds no row of the episode"
-    return LostEpisode((), f"{found}; no other data file holds one" if len(data) > 1 else found)
+        found = f"{path} contains no row of the episode"
+    return LostEpisode((), f"{found}; no other data file contains its rows" if len(data) > 1 else found)
 
 
 def _stray_rows(draft: Draft) -> str | None:
-    """Return a clause about rows that belong to no listed episode, and so may belong to any; None if there are no such rows."""
+    """Return a clause about data rows that may belong to any episode, since they name no listed episode; None without such rows."""
     for file in draft.evidence.data.values():
         if not file.problem and sum(run.count for run in file.runs) != file.row_count:
             return f"{file.path} does not say which episode its rows belong to"
     for episode, runs in sorted(draft.runs_of.items()):
         if not 0 <= episode < draft.row_count:
-            return f"{counted(runs[0].count, 'row')} of {runs[0].path} belong to no listed episode"
+            return f"{counted(runs[0].count, 'row')} of {runs[0].path} without a listed episode"
     return None
 
 
 def _shift_rows(draft: Draft, episode_shift: Int64Array, row_shift: Int64Array) -> None:
-    """Leave the rows of lost episodes out of their data files, and lower the numbers in the rows of the other episodes."""
+    """Leave the rows of lost episodes out of their data files, and lower `episode_index` and `index` in the other rows.
+
+    Args:
+        draft: The dataset.
+        episode_shift: How much to lower the `episode_index` of each episode; shape [episodes].
+        row_shift: How much to lower the `index` of each episode; shape [episodes].
+    """
     for lost in (*draft.lost.values(), *draft.unlisted.values()):
         for run in lost.runs:
             draft.edit(run.path).dropped.append((run.first_row, run.first_row + run.count))
@@ -177,7 +201,10 @@ def _shift_rows(draft: Draft, episode_shift: Int64Array, row_shift: Int64Array) 
 
 
 def _files_of_no_episode(draft: Draft, lost: Int64Array) -> Iterator[str]:
-    """Yield the data files that only lost episodes refer to, and that hold no row of another episode."""
+    """Yield the data files and videos that no remaining episode uses.
+
+    A data file is used by the episodes that refer to it, and by the episodes that have rows in it.
+    """
     info = draft.evidence.info
     stays = np.ones(draft.row_count, np.bool_)
     stays[lost] = False
@@ -202,7 +229,7 @@ def _files_of_no_episode(draft: Draft, lost: Int64Array) -> Iterator[str]:
 
 
 def _repair_info(draft: Draft, lost: Int64Array, lost_rows: Int64Array) -> Iterator[Repair]:
-    """Lower the totals and the splits of meta/info.json by the lost episodes and their rows."""
+    """Subtract the lost episodes and their rows from the totals and splits of meta/info.json, and yield these repairs."""
     if not len(lost):
         return
     proof = f"without {_episodes_left_out(len(lost))}"

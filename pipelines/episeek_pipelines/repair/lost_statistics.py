@@ -1,4 +1,4 @@
-"""Update the statistics after episodes were left out: those of renumbered columns, and those of the whole dataset."""
+"""Update the statistics after episodes were left out: the statistics of renumbered columns, and those of the whole dataset."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -21,8 +21,8 @@ _BY_EPISODE: Final = (lerobot.EPISODE_INDEX, lerobot.INDEX)
 def repair_statistics_of_kept(draft: Draft) -> Iterator[Outcome]:
     """Aggregate the statistics of the dataset from those of the remaining episodes, as LeRobot does.
 
-    If episodes have no statistics of a feature of numbers, its rows give them. Statistics that have neither source do not change,
-    and are refused.
+    If the episodes have no statistics of a numeric feature, its statistics are computed from the rows. A feature without either
+    source keeps its statistics, and is refused.
     """
     code = registry.LOST_EPISODES.code
     if not (draft.lost or draft.unlisted):
@@ -42,8 +42,8 @@ def repair_statistics_of_kept(draft: Draft) -> Iterator[Outcome]:
         elif truth is not None:
             draft.statistics[feature] = stats_entry({name: truth[name] for name in NAMES})
         elif isinstance(known, Mapping) and feature in draft.info["features"]:
-            readings = ("they are those of all episodes, also of lost ones", "they are those of the episodes that stay")
-            found = "statistics of the dataset, and none of its episodes"
+            readings = ("they include the lost episodes", "they are the statistics of the remaining episodes alone")
+            found = "statistics of the dataset, but no statistics of its episodes"
             yield Refusal(code, Place(layout.STATS_PATH, column=feature), found, readings)
             continue
         else:
@@ -51,14 +51,15 @@ def repair_statistics_of_kept(draft: Draft) -> Iterator[Outcome]:
         made.append(feature)
     if made:
         before = f"of {counted(draft.row_count + len(draft.lost) + len(draft.unlisted), 'episode')}"
-        after = f"of the {draft.row_count} that stay"
-        proof = f"put together from those of each episode, as LeRobot does: {', '.join(made)}"
+        after = f"of the remaining {draft.row_count}"
+        proof = f"aggregated from the statistics of the remaining episodes, as LeRobot does: {', '.join(made)}"
         yield Repair(code, Place(layout.STATS_PATH), before, after, proof)
 
 
 def _recorded(draft: Draft, feature: str) -> FeatureStatistics:
-    """Return the statistics of a feature in each episode, as repaired so far. A statistic that is not a number in every episode is
-    left out.
+    """Return the recorded statistics of a feature by name, as repaired so far, with one row per episode.
+
+    A statistic that is missing or not a finite number in any episode is left out.
     """
     new, is_new = draft.episode_statistics.get(feature, ({}, np.zeros(draft.row_count, np.bool_)))
     found: FeatureStatistics = {}

@@ -1,4 +1,7 @@
-"""Repair of the statistics of pictures, on request: they are those of sampled pictures, which the job decodes."""
+"""Replace the recorded statistics of pictures by statistics of sampled pictures.
+
+This repair runs only on request (REP023). The job decodes the samples.
+"""
 
 from collections.abc import Iterator, Mapping
 
@@ -16,7 +19,10 @@ _CODE = registry.PICTURES.code
 
 
 def choose_features(draft: Draft) -> Iterator[Outcome]:
-    """Choose the features of pictures that are sampled; refuse depths, and datasets whose episodes are not known."""
+    """Choose the picture features to sample, and store their names in `draft.sampled_features`.
+
+    Yield a refusal for each depth feature, and for each picture feature if meta/episodes is incomplete.
+    """
     specs = {
         name: spec
         for name, spec in draft.info["features"].items()
@@ -26,22 +32,24 @@ def choose_features(draft: Draft) -> Iterator[Outcome]:
     for name, spec in specs.items():
         place = Place(layout.STATS_PATH, column=name)
         if not draft.has_all_episodes:
-            readings = ("the pictures are those of the listed episodes", "episodes are missing")
-            yield Refusal(_CODE, place, "pictures, and episodes that are not known", readings)
+            readings = ("the pictures belong to the listed episodes alone", "episodes are missing in meta/episodes")
+            yield Refusal(_CODE, place, "statistics of pictures, but an incomplete list of episodes", readings)
         elif lerobot.is_depth(spec):
-            readings = ("their statistics are right as they are", "they are those of other depths")
-            yield Refusal(_CODE, place, "depths, whose statistics have no definition by three channels", readings)
+            readings = ("the recorded statistics are right", "the recorded statistics are those of other depth maps")
+            yield Refusal(
+                _CODE, place, "depth maps, for which LeRobot's statistics of three channels are undefined", readings
+            )
         else:
             chosen.append(name)
     draft.sampled_features = tuple(chosen)
 
 
 def repair_picture_statistics(draft: Draft, sampled: Mapping[str, FeatureStatistics]) -> Iterator[Outcome]:
-    """Set the statistics of pictures, of each episode and of the dataset, to those of the sampled ones.
+    """Replace the statistics of pictures, for each episode and for the dataset, by the statistics of the sampled pictures.
 
     Args:
         draft: The dataset.
-        sampled: Of each of `draft.sampled_features`, one row for each episode.
+        sampled: For each feature in `draft.sampled_features`, statistics with one row per episode.
     """
     for feature, truth in sampled.items():
         column = lerobot.statistics_column(feature, "mean")
@@ -60,12 +68,12 @@ def repair_picture_statistics(draft: Draft, sampled: Mapping[str, FeatureStatist
         means = held["mean"]
         for episode in np.flatnonzero(is_new).tolist():
             before = None if means is None else means[episode]
-            proof = f"mean of {counts[episode]} sampled pictures of the episode, which were decoded"
+            proof = f"mean of {counts[episode]} decoded sample pictures of the episode"
             yield Repair(_CODE, draft.place(episode, column), before, truth["mean"][episode].tolist(), proof)
         entry = stats_entry(truth)
         known = draft.statistics.get(feature)
         if known != entry:
             draft.statistics[feature] = entry
             mean = known.get("mean") if isinstance(known, Mapping) else None
-            proof = f"mean of the {sum(counts)} sampled pictures of all episodes, put together as LeRobot does"
+            proof = f"mean of the {sum(counts)} decoded sample pictures of all episodes, aggregated as LeRobot does"
             yield Repair(_CODE, Place(layout.STATS_PATH, column=feature), mean, entry["mean"], proof)

@@ -1,4 +1,4 @@
-"""Plan all repairs of a dataset: those to make and those to refuse, in the order of the table of repairs."""
+"""Plan all repairs of a dataset: which are made and which are refused."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -57,7 +57,7 @@ _STEPS: Final[tuple[tuple[registry.RepairRule, Callable[[Draft], Iterator[Outcom
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RepairPlan:
-    """The repairs to make, and those that are refused."""
+    """The result of planning: the draft with all repairs, and the lists of repairs and refusals."""
 
     root: Root
     """The dataset, at one commit."""
@@ -66,14 +66,14 @@ class RepairPlan:
 
 
 def plan_repairs(root: Root, choice: RepairChoice) -> RepairPlan:
-    """Gather the evidence in a dataset, and return the repairs that it proves and those that are refused.
+    """Gather the evidence in a dataset, and return the repairs that the evidence proves and the repairs that are refused.
 
     Args:
         root: The dataset, at one commit.
-        choice: Which repairs to make. Other repairs do not see the effect of those that are not chosen.
+        choice: Which repairs to make. A repair that is not chosen changes nothing, so that later repairs see the old values.
 
     Raises:
-        NotADatasetError, UnsupportedVersionError, ReadError: As for `gather_evidence`.
+        NotADatasetError, UnsupportedVersionError, ReadError: For the reasons that `gather_evidence` lists.
     """
     draft = Draft(gather_evidence(root, recovers=choice.includes(registry.RECOVERED.code)))
     outcomes: list[Outcome] = []
@@ -105,11 +105,11 @@ def plan_repairs(root: Root, choice: RepairChoice) -> RepairPlan:
 
 
 def with_picture_statistics(plan: RepairPlan, sampled: Mapping[str, FeatureStatistics]) -> RepairPlan:
-    """Return a plan with the statistics of sampled pictures, which its draft takes.
+    """Write the statistics of sampled pictures into the draft of a plan, and return the plan with these repairs added.
 
     Args:
-        plan: The plan, of a choice with the statistics of pictures.
-        sampled: Of each of `draft.sampled_features`, one row for each episode of the draft.
+        plan: A plan whose choice includes the repair of picture statistics (REP023).
+        sampled: For each feature in `draft.sampled_features`, statistics with one row per episode of the draft.
     """
     outcomes: list[Outcome] = [*plan.made.repairs, *plan.made.refusals]
     outcomes += repair_picture_statistics(plan.draft, sampled)
@@ -117,7 +117,7 @@ def with_picture_statistics(plan: RepairPlan, sampled: Mapping[str, FeatureStati
 
 
 def _made(choice: RepairChoice, outcomes: Iterable[Outcome]) -> MadeRepairs:
-    """Return the repairs that are listed, sorted, and the refusals."""
+    """Return the repairs, shortened by `listed` and sorted by code and place, together with the refusals."""
     found = list(outcomes)
     repairs = list(listed(each for each in found if isinstance(each, Repair)))
     refusals = [each for each in found if isinstance(each, Refusal)]

@@ -1,4 +1,4 @@
-"""Write and read the record `.episeek/repairs.json`: the repairs that were made to a dataset's source, and those refused."""
+"""Write and read the record `.episeek/repairs.json`, which lists the repairs made to a dataset's source and those refused."""
 
 import json
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ _EXPECTED: Final = "a JSON object with version, choice, repairs and refusals, as
 
 @dataclass(frozen=True, slots=True)
 class MadeRepairs:
-    """The repairs that were made to a dataset, and those that were refused."""
+    """The repairs that were made to a dataset, and the repairs that were refused."""
 
     choice: RepairChoice
-    """Which repairs were asked for."""
+    """Which repairs the user selected."""
     repairs: tuple[Repair, ...]
     """The repairs made, sorted by code and place."""
     refusals: tuple[Refusal, ...]
     """The defects that were not repaired, because the evidence allows more than one explanation."""
     version: int = REPAIR_VERSION
-    """The version of the repairs (`registry.REPAIR_VERSION`) with which they were made."""
+    """The value of `registry.REPAIR_VERSION` when the repairs were made."""
 
     def as_document(self) -> dict[str, Any]:
-        """Return the repairs as JSON has them."""
+        """Return the record as a JSON object."""
         return {
             "version": self.version,
             "choice": self.choice.as_document(),
@@ -37,7 +37,7 @@ class MadeRepairs:
 
 
 def write_repairs(root: Root, made: MadeRepairs) -> None:
-    """Write the record below a root; the same repairs give the same bytes.
+    """Write the record below a root. The same repairs give the same bytes.
 
     Raises:
         WriteError: The record cannot be written.
@@ -46,7 +46,7 @@ def write_repairs(root: Root, made: MadeRepairs) -> None:
 
 
 def read_repairs(root: Root) -> MadeRepairs | None:
-    """Return the record below a root, or None if there is none.
+    """Return the record below a root, or None if the file does not exist.
 
     Raises:
         MetadataError: The record is damaged.

@@ -1,4 +1,4 @@
-"""Give a footer to data files without one, whose rows are found by their page headers."""
+"""Report the Parquet files without a footer that get a new footer, after their row groups were found from page headers."""
 
 from collections.abc import Iterator
 
@@ -9,13 +9,13 @@ from episeek_pipelines.words import counted
 
 
 def repair_footers(draft: Draft) -> Iterator[Outcome]:
-    """Yield a repair for each file that gets a footer, with the rows that were found and those that are lost."""
+    """Yield a repair for each file that gets a footer. It states which rows were found and what is lost."""
     evidence = draft.evidence
     files = {path: file.recovered for path, file in evidence.data.items() if file.recovered is not None}
     for path, found in {**evidence.episodes.recovered, **files}.items():
         episodes = found.episodes
         held = f"episodes {episodes[0]} to {episodes[-1]}" if len(episodes) > 1 else f"episode {episodes[0]}"
-        lost = "; ".join(str(loss) for loss in found.losses) or "nothing after them"
+        lost = "; ".join(str(loss) for loss in found.losses) or "nothing"
         rows = f"{counted(found.row_count, 'row')} in {counted(len(found.groups), 'row group')}"
-        proof = f"all pages of these row groups are read, and their rows count; not recovered: {lost}"
-        yield Repair(registry.RECOVERED.code, Place(path), "no footer", f"a footer, for {rows}: {held}", proof)
+        proof = f"all pages of these row groups can be read, and the numbers in their rows are consecutive; not recovered: {lost}"
+        yield Repair(registry.RECOVERED.code, Place(path), "no footer", f"a footer for {rows} ({held})", proof)

@@ -1,4 +1,4 @@
-"""The table of all repairs: code, title, proof in words, and the rules of `verify` whose findings they answer."""
+"""The table of all repairs: for each its code, its title, its proof in words, and the `verify` rules whose findings it removes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from types import MappingProxyType
 from typing import Final
 
 REPAIR_VERSION: Final = 1
-"""Version of the repairs. Increase it when they change: a dataset that was repaired by another version is repaired anew."""
+"""Version of the repairs. Increase it when a repair changes, so that datasets that an older version repaired are repaired again."""
 
 
 @dataclass(frozen=True, slots=True)
 class RepairRule:
-    """A kind of repair."""
+    """One kind of repair, as an entry of `REPAIRS`."""
 
     code: str
     title: str
-    """A noun phrase for what the repair corrects."""
+    """The values that the repair corrects, as a noun phrase."""
     proof: str
     """The evidence that proves the correction, as a clause."""
     answers: tuple[str, ...]
@@ -30,56 +30,58 @@ REPAIRS: Final[Mapping[str, RepairRule]] = MappingProxyType(_registered)
 
 def _repair(code: str, title: str, proof: str, *answers: str) -> RepairRule:
     if code in _registered:
-        raise ValueError(f"code {code} is taken")
+        raise ValueError(f"repair code {code} is already in use")
     _registered[code] = RepairRule(code, title, proof, answers)
     return _registered[code]
 
 
 TEMPLATES: Final = _repair(
-    "REP001", "path templates with / in place of the backslashes of Windows",
-    "files exist at the paths that the templates give with /",
+    "REP001", "path templates with the backslashes of Windows",
+    "files exist at the paths that the templates give with / in place of each backslash",
     "INF001",
 )  # fmt: skip
 RECOVERED: Final = _repair(
     "REP002", "data files and files of meta/episodes without a footer",
-    "every page of the complete row groups can be read, and the numbers in their rows count the rows; lost bytes are "
+    "every page of the complete row groups can be read, and the numbers in their rows are consecutive; lost bytes are "
     "reported",
     "ROW005", "EPI005",
 )  # fmt: skip
 COLUMN_TYPES: Final = _repair(
-    "REP003", "columns of data files in the types that `features` declares",
-    "every value survives exactly: cast to the declared type and back, it is the same bit for bit",
+    "REP003", "columns that do not have the types that `features` declares",
+    "every value is bit for bit the same after a cast to the declared type and back",
     "INF003", "INF003W",
 )  # fmt: skip
 SCHEMA_METADATA: Final = _repair(
     "REP004", "the `huggingface` metadata of data files",
-    "the types of the file's own columns determine it, as `datasets` writes it",
+    "the types of the file's own columns determine the metadata that `datasets` writes",
     "INF003W",
 )  # fmt: skip
 EPISODE_ORDER: Final = _repair(
-    "REP005", "the rows of meta/episodes in the order of the episodes",
+    "REP005", "the order of the rows of meta/episodes",
     "each episode number from 0 to N-1 occurs once; if one number is missing and one row has none, that row has the missing number",
     "EPI008", "EPI011",
 )  # fmt: skip
 ROW_EPISODES: Final = _repair(
     "REP006", "the episode_index of single rows",
-    "frame_index continues from the rows of one episode through these rows, and only with them the episode has its declared length",
+    "frame_index continues from the rows of one episode through these rows, and only with them does the episode have its declared "
+    "length",
     "ROW015",
 )  # fmt: skip
 DATA_POINTERS: Final = _repair(
     "REP007", "data/chunk_index and data/file_index of episodes",
-    "exactly one data file holds rows of the episode, all of them consecutive, and the path template can give its path",
+    "exactly one data file contains rows of the episode, and the path of this file fits the path template",
     "EPI012", "EPI011", "INF004",
 )  # fmt: skip
 LENGTHS: Final = _repair(
     "REP008", "the length of episodes",
-    "the rows of the episode are consecutive and in order, and of the other evidence (dataset_from_index and dataset_to_index, the "
-    "count of the statistics, the `index` of the next episode) more agrees with their number than with any other",
+    "the rows of the episode are consecutive and in order, and more of the evidence (the rows, length, dataset_from_index and "
+    "dataset_to_index, the count of the statistics, the `index` of the next episode) agrees with their number than with any other "
+    "number",
     "ROW015", "EPI010", "EPI011",
 )  # fmt: skip
 ROW_RANGES: Final = _repair(
     "REP009", "dataset_from_index and dataset_to_index",
-    "the number of rows of every episode is proved, so that each range begins where the one before it ends",
+    "the number of rows of every episode is proved, and each range begins where the previous range ends",
     "EPI010", "EPI011",
 )  # fmt: skip
 ROW_NUMBERS: Final = _repair(
@@ -89,37 +91,38 @@ ROW_NUMBERS: Final = _repair(
 )  # fmt: skip
 TIMESTAMPS: Final = _repair(
     "REP011", "the timestamp of single rows",
-    "frame_index counts through the row, and at least nine of ten rows of the episode have exactly the timestamp frame_index / fps",
+    "frame_index or index counts up through all rows of the episode, and at least nine of ten rows (or all but one) have the "
+    "timestamp frame_index / fps",
     "ROW017",
 )  # fmt: skip
 TASK_TABLE: Final = _repair(
-    "REP012", "meta/tasks.parquet: its index, its order and its texts",
-    "rows and episodes agree on one text for each number, and LeRobot takes the text from the index of the table",
+    "REP012", "the index, the order and the texts of meta/tasks.parquet",
+    "rows and episodes agree on one text for each task_index, and LeRobot reads the texts from the pandas index of the table",
     "TSK014",
 )  # fmt: skip
 ROW_TASKS: Final = _repair(
     "REP013", "the task_index of single rows",
-    "no task has the number, and all other rows of the episode have the number of the episode's only task",
+    "no task has this task_index, and all other rows of the episode have the task_index of the episode's only task",
     "TSK014",
 )  # fmt: skip
 EPISODE_TASKS: Final = _repair(
     "REP014", "the tasks of episodes in meta/episodes",
-    "the rows have the numbers of other tasks, and already had them when the statistics of the episode were recorded",
+    "the rows have the task_index of other tasks, and already had it when the statistics of the episode were recorded",
     "TSK014",
 )  # fmt: skip
 TOTALS: Final = _repair(
     "REP015", "the totals of meta/info.json",
-    "the data files and meta/episodes agree on the right totals, and the recorded totals do not agree on lost episodes",
+    "the data files and meta/episodes agree on the right totals, and the recorded totals are no evidence of lost episodes",
     "INF009", "TSK014",
 )  # fmt: skip
 SPLITS: Final = _repair(
     "REP016", "splits that reach beyond the episodes",
-    "the split begins within the existing episodes, none of which is missing: it ends with the last one",
+    "the split begins at an existing episode and no episode is missing, so that the split ends with the last episode",
     "INF009W",
 )  # fmt: skip
 LOST_EPISODES: Final = _repair(
-    "REP022", "episodes whose rows are lost, on request: they are left out, and the remaining episodes are renumbered",
-    "no readable data file holds a row of the episode, or a file that was cut off ends within it, and all values of meta/episodes "
+    "REP022", "episodes whose rows are lost (only on request: they are left out, and the remaining episodes are renumbered)",
+    "no readable data file contains a row of the episode, or its data file was cut off within it, and all values of meta/episodes "
     "agree on the number of rows that it had; or the last file of meta/episodes was cut off before the episode",
     "ROW015",
 )  # fmt: skip
@@ -130,26 +133,28 @@ VIDEO_INFO: Final = _repair(
 )  # fmt: skip
 VIDEO_POINTERS: Final = _repair(
     "REP021", "chunk_index and file_index of videos",
-    "of the files that hold the episodes before and after, exactly one has the missing frames",
+    "the episodes before and after are in the same file, or exactly one of their files also contains the frames of this episode",
     "EPI011", "INF004",
 )  # fmt: skip
 SECONDS: Final = _repair(
     "REP018", "from_timestamp and to_timestamp of episodes",
-    "the file's frames, the lengths of its episodes, encoded streams and the seconds of neighbours leave one possible place",
+    "only one range of frames agrees with the frames of the file, the lengths of its episodes, the encoded streams and the seconds "
+    "of the neighbouring episodes",
     "VID024", "VID024W", "EPI011",
 )  # fmt: skip
 EPISODE_STATISTICS: Final = _repair(
     "REP019", "statistics of episodes",
-    "they differ from the episode's rows by more than rounding; they are recomputed from the rows",
+    "the recorded statistics differ by more than rounding from the statistics of the episode's rows",
     "STA029",
 )  # fmt: skip
 STATISTICS: Final = _repair(
     "REP020", "meta/stats.json",
-    "statistics of numbers differ from the rows or are missing; statistics of pictures follow from those of the episodes",
+    "statistics of numbers are missing or differ from the statistics of the rows; statistics of pictures are missing and follow "
+    "from the statistics of the episodes",
     "STA029",
 )  # fmt: skip
 PICTURES: Final = _repair(
-    "REP023", "statistics of pictures, of episodes and of the dataset, on request",
-    "they are recomputed from the pictures that LeRobot would sample, which are decoded",
+    "REP023", "statistics of pictures, for each episode and for the dataset (only on request)",
+    "the pictures that LeRobot would sample are decoded, and their statistics are computed",
     "STA029",
 )  # fmt: skip

@@ -13,7 +13,7 @@ from episeek_pipelines.repair.schemas import converted, edited_schema
 
 
 def repaired_rows(draft: Draft, path: str, names: Sequence[str]) -> Iterator[pa.Table]:
-    """Yield some columns of the row groups of a data file, in their order, with the edits of the draft.
+    """Yield some columns of each row group of a data file, after the edits of the draft, in the order of the row groups.
 
     Raises:
         ReadError: The store or the system failed.
@@ -31,7 +31,7 @@ def repaired_rows(draft: Draft, path: str, names: Sequence[str]) -> Iterator[pa.
 
 
 def _without(table: pa.Table, edit: DataEdit, first: int) -> pa.Table:
-    """Return the rows of a table without those that the edit leaves out; `first` is the row in the file of the table's row 0."""
+    """Return a table without the rows that the edit drops. The table's row 0 is the row `first` of the data file."""
     if not edit.dropped:
         return table
     stays = np.ones(len(table), np.bool_)

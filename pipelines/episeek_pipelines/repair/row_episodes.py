@@ -1,4 +1,4 @@
-"""Correct the episode_index of single rows, and report rows of episodes that meta/episodes does not list."""
+"""Correct the episode_index of stray rows, and refuse rows of episodes that meta/episodes does not list."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -14,9 +14,9 @@ from episeek_schemas import lerobot
 
 
 def repair_row_episodes(draft: Draft) -> Iterator[Outcome]:
-    """Set the episode_index of stray rows to that of the episode whose frame_index continues through them.
+    """Give stray rows the episode_index of the adjacent episode whose frame_index continues through them.
 
-    Rows of an episode that meta/episodes does not list are refused.
+    Yield a refusal for rows of an episode that meta/episodes does not list, unless they are stray rows of a listed episode.
     """
     if not draft.has_all_episodes:
         return
@@ -46,7 +46,7 @@ def repair_row_episodes(draft: Draft) -> Iterator[Outcome]:
                         lost += ": leave it out with --skip-lost-episodes"
                     readings = (
                         lost,
-                        "the rows are left over, of an edit or a recording that was stopped",
+                        "the rows are left over from an edit or from a recording that was stopped",
                     )
                     yield Refusal(code, where, f"{counted(run.count, 'row')} of {owner}", readings)
                 place += 1
@@ -56,7 +56,7 @@ def repair_row_episodes(draft: Draft) -> Iterator[Outcome]:
                 RowNumbers(run.first_row, run.count, "constant", whole.episode)
             )
             before = "null" if run.episode == NO_NUMBER else run.episode
-            proof = f"frame_index counts on through {counted(run.count, 'row')}; with them the episode has its {whole.count} rows"
+            proof = f"frame_index continues through {counted(run.count, 'row')}, with which the episode has its {whole.count} rows"
             yield Repair(code, where, before, whole.episode, proof, run.count - 1)
             runs[first:stop] = [whole]
             place = first + 1
@@ -65,13 +65,13 @@ def repair_row_episodes(draft: Draft) -> Iterator[Outcome]:
 
 
 def is_cut_after(draft: Draft, episode: int) -> bool:
-    """Return whether an episode comes after the last one of a file of meta/episodes that was cut off, the last file."""
+    """Return whether the last file of meta/episodes was cut off before a given episode."""
     shards = draft.evidence.episodes
     return episode >= draft.row_count and bool(shards.tables) and shards.tables[-1][0] in shards.recovered
 
 
 def _is_intruder(runs: list[Run], place: int) -> bool:
-    """Return whether a run lies between two runs of one other episode, and has fewer rows than these two together."""
+    """Return whether `runs[place]` lies between two runs of another episode that together have more rows."""
     if not 0 < place < len(runs) - 1:
         return False
     before, run, after = runs[place - 1 : place + 2]
@@ -79,7 +79,11 @@ def _is_intruder(runs: list[Run], place: int) -> bool:
 
 
 def _joined(draft: Draft, runs: list[Run], place: int) -> tuple[int, int, Run] | None:
-    """Return the runs `[first, stop)` around `place` that form one episode, and these runs joined; None if nothing proves it."""
+    """Join the run at `place` with its neighbours, if they prove to be the rows of one episode.
+
+    Returns:
+        The positions `[first, stop)` of the runs to join, and the joined run; None without a proof.
+    """
     for first, stop in ((place - 1, place + 2), (place - 1, place + 1), (place, place + 2)):
         if first < 0 or stop > len(runs):
             continue
@@ -127,7 +131,7 @@ def _joined_tasks(parts: list[Run]) -> tuple[tuple[int, int, int], ...]:
 
 
 def _replace_runs(draft: Draft, path: str, runs: list[Run]) -> None:
-    """Replace the runs of a file in the draft with its joined runs."""
+    """Replace the runs that the draft has for a file by the given runs."""
     others: dict[int, list[Run]] = {
         episode: [run for run in found if run.path != path] for episode, found in draft.runs_of.items()
     }

@@ -1,4 +1,4 @@
-"""Find the runs of a data file: consecutive rows of one episode. A few values summarize the numbers in the rows of a run."""
+"""Find the runs of a data file. A run is a range of consecutive rows of one episode; a few values summarize its numbers."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,7 +13,7 @@ from episeek_pipelines.parquet.numpy_values import is_valid, numpy_values
 from episeek_schemas import lerobot
 
 NO_NUMBER: Final = -1
-"""Replaces a null and a value that is not a number. It is negative, and all numbers in LeRobot's columns are 0 or more."""
+"""Replaces a null and a value that is not a number. Numbers in LeRobot's columns are never negative."""
 
 TIME_TOLERANCE_SECONDS: Final = 1e-4
 """LeRobot's tolerance for the timestamp of a row, in seconds."""
@@ -24,36 +24,36 @@ _MOST_TASKS: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """The rows of a run in which a column does not count up by one from row to row."""
+    """How exactly the values of one column count up by one from row to row of a run."""
 
     start: int
-    """The number of row 0 that most of the rows imply; `NO_NUMBER` if the column is missing."""
+    """The first value of the run according to most of its rows, each counted back to row 0; `NO_NUMBER` without the column."""
     wrong: int
-    """How many rows have another number than `start` implies; all rows if the column is missing."""
+    """The number of rows k whose value is not `start` + k; all rows if the column is missing."""
     first_wrong: int = -1
-    """The first such row, counted from the start of the run; -1 if there is none."""
+    """The first wrong row, counted from the start of the run; -1 if no row is wrong."""
     found: int = NO_NUMBER
-    """The number in the first such row."""
+    """The value in the first wrong row."""
 
     @property
     def is_exact(self) -> bool:
-        """Return whether all rows count up."""
+        """Whether every row k has the value `start` + k."""
         return not self.wrong
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """The rows of a run whose timestamp is not k / fps, where k counts the rows of the run from 0."""
+    """How exactly the timestamps of a run are k / fps, where k counts the rows of the run from 0."""
 
     wrong: int
     first_wrong: int = -1
     found: float = 0.0
     wrong_rows: tuple[int, ...] = ()
-    """The first few of these rows, counted from the start of the run."""
+    """The first 64 rows with a wrong timestamp, counted from the start of the run."""
 
     @property
     def is_exact(self) -> bool:
-        """Return whether all rows are at k / fps."""
+        """Whether every row k has the timestamp k / fps."""
         return not self.wrong
 
 
@@ -63,26 +63,29 @@ class Run:
 
     path: str
     episode: int
-    """`NO_NUMBER` for null."""
+    """The episode_index of the rows; `NO_NUMBER` if it is null."""
     first_row: int
     count: int
     frames: Count
-    """Of frame_index."""
+    """How frame_index counts up."""
     index: Count
     times: Times
     tasks: tuple[tuple[int, int, int], ...]
-    """(number, rows, first row within the run) of each task_index, most rows first; empty where there is no such column."""
+    """For each task_index: the number, how many rows have it, and the first of these rows within the run. Most rows first.
+
+    Empty if the column is missing.
+    """
 
     @property
     def order_witnesses(self) -> tuple[str, ...]:
-        """Return the names of the columns that show that no row is missing and that the rows are in order."""
+        """The names of the columns that prove that the rows are in order and that no row between them is missing."""
         columns = ((lerobot.FRAME_INDEX, self.frames.is_exact and self.frames.start == 0),
                    (lerobot.INDEX, self.index.is_exact), (lerobot.TIMESTAMP, self.times.is_exact))  # fmt: skip
         return tuple(name for name, is_exact in columns if is_exact)
 
 
 def read_runs(file: pq.ParquetFile, path: str, *, fps: float) -> list[Run]:
-    """Return the runs of an open data file, or no runs if its column episode_index cannot be used.
+    """Return the runs of an open data file, in the order of its rows; empty if its column episode_index cannot be used.
 
     Raises:
         pa.ArrowException, OSError: Pages cannot be read.
@@ -154,10 +157,9 @@ def _tasks(values: npt.NDArray[Any] | None) -> tuple[tuple[int, int, int], ...]:
 
 
 def _numbers(column: pa.ChunkedArray) -> npt.NDArray[Any] | None:
-    """Return the values of a column of numbers; `NO_NUMBER` or NaN for nulls.
+    """Return the values of a column as numbers, with `NO_NUMBER` or NaN for nulls; None if they are not numbers.
 
-    Lists of one number each, and
-    the digits of whole numbers, are taken for the number.
+    A list with one number counts as the number, and so does the text of a whole number.
     """
     if is_any_list(column.type):
         column = flat_lists(column)
@@ -174,7 +176,7 @@ def _numbers(column: pa.ChunkedArray) -> npt.NDArray[Any] | None:
 
 
 def flat_lists(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """Return the values of a column whose lists all have one value; None if a list is null or has another length."""
+    """Return the single values of a column of one-element lists; None if a list is null or has another length."""
     flat = pa.chunked_array([chunk.flatten() for chunk in column.chunks], column.type.value_type)
     if column.null_count or len(flat) != len(column):
         return None

@@ -11,11 +11,11 @@ from episeek_pipelines.repair.values import Outcome, Place, Refusal, Repair
 from episeek_schemas import lerobot
 
 _MOST_WRONG_TIMES = 0.1
-"""Greatest share of an episode's rows whose timestamps are corrected. If more differ, they may come from another clock."""
+"""Greatest share of an episode's timestamps that is corrected. If more are wrong, they may come from another clock."""
 
 
 def repair_numbers(draft: Draft) -> Iterator[Outcome]:
-    """Correct index and frame_index of the rows of an episode if another column proves the order of the rows."""
+    """Correct index and frame_index in the rows of an episode if the number and the order of its rows are proved."""
     code = registry.ROW_NUMBERS.code
     starts = draft.values(lerobot.DATASET_FROM_INDEX)
     lengths = draft.values(lerobot.LENGTH)
@@ -29,7 +29,7 @@ def repair_numbers(draft: Draft) -> Iterator[Outcome]:
                 continue
             place = Place(run.path, episode, None, column, run.first_row + max(count.first_wrong, 0))
             witnesses = [name for name in run.order_witnesses if name != column]
-            # a column that counts up from another number shows the order of the rows itself
+            # A column that counts up exactly, but from a wrong number, proves the order of the rows itself.
             is_ordered = bool(witnesses) or count.is_exact
             if not is_ordered or not draft.proved[episode] or (column == lerobot.INDEX and not is_tiled):
                 found = f"{column} that does not count up from {start}"
@@ -41,13 +41,13 @@ def repair_numbers(draft: Draft) -> Iterator[Outcome]:
             )
             before, after = _before_and_after(count, start)
             shown = ", ".join(witnesses) or f"{column} itself, which counts up from another number"
-            proof = f"the {run.count} rows are those of the episode, in the order that {shown} shows"
+            proof = f"all {run.count} rows of the episode exist, in the order that {shown} shows"
             more = (count.wrong if count.start == start else run.count) - 1
             yield Repair(code, place, before, after, proof, more)
 
 
 def repair_timestamps(draft: Draft) -> Iterator[Outcome]:
-    """Set single timestamps to frame_index / fps."""
+    """Set wrong timestamps to frame_index / fps, if they are few and the order of the rows is proved."""
     code, fps = registry.TIMESTAMPS.code, draft.evidence.info.fps
     for episode, run in _single_runs(draft):
         if run.times.is_exact or not _has_column(draft, run.path, lerobot.TIMESTAMP):
@@ -60,20 +60,22 @@ def repair_timestamps(draft: Draft) -> Iterator[Outcome]:
         if not (is_single and is_counted and draft.proved[episode]):
             found = f"{run.times.wrong} of {run.count} timestamps that are not frame_index / fps"
             readings = (
-                f"row k is at k / {fps:g} s",
-                "the rows have the times of a clock of their own, or other rows are missing",
+                f"row k has the timestamp k / {fps:g} s",
+                "the timestamps come from another clock, or rows are missing",
             )
             yield Refusal(code, place, found, readings)
             continue
         edits = draft.edit(run.path).numbers.setdefault(lerobot.TIMESTAMP, [])
         edits += [RowNumbers(run.first_row + each, 1, "clock", each) for each in run.times.wrong_rows]
         before = run.times.found if np.isfinite(run.times.found) else "null or NaN"
-        proof = f"the other {run.count - run.times.wrong} rows of the episode are at frame_index / {fps:g} s"
+        proof = (
+            f"the other {run.count - run.times.wrong} rows of the episode have the timestamp frame_index / {fps:g} s"
+        )
         yield Repair(code, place, before, row / fps, proof, run.times.wrong - 1)
 
 
 def _single_runs(draft: Draft) -> Iterator[tuple[int, Run]]:
-    """Yield each episode whose rows lie in one run of one file, with the run."""
+    """Yield (episode, run) for each episode whose rows form a single run; nothing if meta/episodes is incomplete."""
     if draft.has_all_episodes:
         for episode in range(draft.row_count):
             runs = draft.runs_of.get(episode, ())

@@ -17,7 +17,7 @@ from episeek_schemas import lerobot
 from episeek_schemas.features import SCALARS, declared_dtype, declared_shape
 
 _VALUE_NAMES = {"float": "float32", "double": "float64", "halffloat": "float16"}
-"""The names that `datasets` uses for types, by Arrow's names, where the two differ."""
+"""The `datasets` name of each type whose Arrow name is different, by the Arrow name."""
 
 
 def repair_types(draft: Draft) -> Iterator[Outcome]:
@@ -36,15 +36,15 @@ def repair_types(draft: Draft) -> Iterator[Outcome]:
                 column = opened.read(columns=[name], use_threads=False)[name]
             if converted(column, target) is None:
                 readings = (f"the declared type {target} is wrong", "the values are wrong")
-                yield Refusal(code, place, f"type {found}, with values that {target} does not hold", readings)
+                yield Refusal(code, place, f"type {found}, with values that {target} cannot represent", readings)
                 continue
             draft.edit(path).types[name] = target
-            proof = f"all {len(column)} values are the same in {target}, as declared in features"
+            proof = f"all {len(column)} values are exactly the same in {target}, the type that `features` declares"
             yield Repair(code, place, str(found), str(target), proof)
 
 
 def repair_metadata(draft: Draft) -> Iterator[Outcome]:
-    """Write the `huggingface` metadata of data files that lost it, or whose metadata does not fit their columns."""
+    """Write the `huggingface` metadata of data files in which it is missing or does not describe the columns."""
     code = registry.SCHEMA_METADATA.code
     declared = {name for name, spec in draft.info["features"].items() if declared_dtype(spec) not in (None, "video")}
     for path, file in draft.evidence.data.items():
@@ -65,16 +65,16 @@ def repair_metadata(draft: Draft) -> Iterator[Outcome]:
             continue
         draft.edit(path).features = json.dumps({"info": {"features": made}}).encode()
         if fits:
-            # part of the change of the types
+            # The repair of the column types has already reported this change.
             continue
         place = Place(path, column=lerobot.DATA_FEATURES_KEY)
         before = "no such key" if described is None else f"features of {len(described)} columns"
-        proof = "the types of the columns of the file, which are those of `features`"
+        proof = "the file has the columns of `features`, and their types determine the metadata"
         yield Repair(code, place, before, f"the features of its {len(columns)} columns", proof)
 
 
 def converted(column: pa.ChunkedArray, target: pa.DataType) -> pa.ChunkedArray | None:
-    """Return a column converted to another type; None if the conversion would change a value."""
+    """Return a column converted to the type `target`; None if the conversion would change a value."""
     kind = storage_type(column.type)
     if kind != column.type:
         column = pa.chunked_array([chunk.storage for chunk in column.chunks], kind)
@@ -84,7 +84,7 @@ def converted(column: pa.ChunkedArray, target: pa.DataType) -> pa.ChunkedArray |
     try:
         new = column.cast(target)
         if is_any_list(kind):
-            # the kind of list holds no value
+            # Only the values are compared, since list types may differ while the values agree.
             values, back = _flat(column), _flat(new).cast(kind.value_type)
             is_kept = len(values) == len(back) and first_difference(values, back) is None
             return new if is_kept and new.null_count == column.null_count else None
@@ -108,7 +108,7 @@ def _flat(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _declared_type(draft: Draft, name: str, spec: Any) -> pa.DataType | None:
-    """Return the Arrow type of a feature that is a number, a text or a vector of them; None for all others."""
+    """Return the Arrow type of a feature of numbers, texts, or vectors of numbers or texts; None for any other feature."""
     dtype, shape = declared_dtype(spec), declared_shape(spec) if isinstance(spec, Mapping) else None
     if (
         dtype is None
@@ -126,7 +126,7 @@ def _declared_type(draft: Draft, name: str, spec: Any) -> pa.DataType | None:
         if file.schema is not None and file.schema.names.count(name) == 1:
             kind = file.schema.field(name).type
             if pa.types.is_fixed_size_list(kind) and (kind.value_type, kind.list_size) == (leaf, shape[0]):
-                # with the name of its items
+                # This type has the item name that the dataset's files use.
                 return kind
     return pa.list_(pa.field("element", leaf), shape[0])
 
@@ -147,8 +147,10 @@ def _described(schema: pa.Schema) -> dict[str, Any] | None:
 
 
 def _feature(draft: Draft, file: DataFileEvidence, name: str, kind: pa.DataType) -> Any:
-    """Return the entry of a column in the `huggingface` metadata: that of another file with the same type, or one made from the
-    type.
+    """Return the entry of a column in the `huggingface` metadata.
+
+    It is copied from another file in which the column has the same type, or else made from the type. It is None for a type without
+    a known entry.
     """
     for other in draft.evidence.data.values():
         if other is not file and other.schema is not None and name in other.schema.names:

@@ -15,12 +15,12 @@ _HALF_FRAME = 0.5
 
 @dataclass(frozen=True, slots=True)
 class SecondsOfFile:
-    """The episodes of a file with a wrong from_timestamp or to_timestamp, by their position in the file."""
+    """The corrections for the episodes of one video file. Keys are positions of episodes in `DeclaredEpisodes`."""
 
     placed: dict[int, tuple[float, float, str]] = field(default_factory=dict)
-    """New from_timestamp, new to_timestamp, and the proof."""
+    """The new from_timestamp, the new to_timestamp and the proof, for each corrected episode."""
     refused: dict[int, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
-    """The contradiction, and its possible explanations."""
+    """The contradiction and its possible explanations, for each episode that cannot be corrected."""
 
 
 def seconds_of_file(file: FileFrames, episodes: DeclaredEpisodes, *, fps: float) -> SecondsOfFile:
@@ -28,7 +28,7 @@ def seconds_of_file(file: FileFrames, episodes: DeclaredEpisodes, *, fps: float)
 
     Args:
         file: The frames of the file.
-        episodes: Its episodes, in the order of their numbers; seconds may be NaN.
+        episodes: The episodes of the file, in the order of their numbers; seconds may be NaN.
         fps: The dataset's frame rate.
 
     Raises:
@@ -44,7 +44,7 @@ def seconds_of_file(file: FileFrames, episodes: DeclaredEpisodes, *, fps: float)
             found = f"seconds {begin[place]:g} to {end[place]:g}"
             result.refused[place] = (
                 found,
-                ("its frames follow those of the episode before", "they lie elsewhere in the file"),
+                ("its frames follow the frames of the previous episode", "its frames are elsewhere in the file"),
             )
         return result
     order = np.lexsort((episodes.episode_index, begin))
@@ -69,17 +69,17 @@ def seconds_of_file(file: FileFrames, episodes: DeclaredEpisodes, *, fps: float)
         first, length = int(frames.first[row]), int(sorted_episodes.length[row])
         slack = _slack(frames, row)
         if problem is not None and problem.kind == "displaced" and slack:
-            # neither the seconds nor the stream tell which frames of the take the rows are
+            # Neither the seconds nor the encoded stream shows which frames of the recording belong to the rows.
             other = first + slack
             readings = f"frames {first} to {first + length}", f"frames {other} to {other + length}"
-            result.refused[int(order[row])] = f"{problem.found}, beside frames of no episode,", readings
+            result.refused[int(order[row])] = f"{problem.found}, next to frames of no episode,", readings
             proofs.pop(row)
             continue
         start = float(file.seconds[first])
         stop = start + frame_duration(file, first, length)
         drifts = is_comparable and abs(new_begin[row] - start) > _TOLERANCE_SECONDS
         if problem is not None and problem.kind in ("surplus", "duration"):
-            # the pictures stay: only where they end was wrong
+            # The episode keeps its first frame: only its end was wrong.
             new_end[row] = new_begin[row] + (stop - start)
         if (problem is not None and problem.kind == "displaced") or drifts:
             new_begin[row], new_end[row] = start, stop
@@ -102,7 +102,10 @@ def _keep_confirmed(
     order: np.ndarray,
     result: SecondsOfFile,
 ) -> None:
-    """Add those new seconds that place an episode at the same frames as before, and that cause no new problem."""
+    """Add the new seconds to `result.placed` if they give an episode the same frames again and cause no problem.
+
+    All other episodes with new seconds are added to `result.refused`.
+    """
     if not proofs:
         return
     changed = DeclaredEpisodes(episodes.episode_index, episodes.length, *new)
@@ -118,9 +121,9 @@ def _keep_confirmed(
 
 
 def _filled_in(file: FileFrames, episodes: DeclaredEpisodes, begin: np.ndarray, end: np.ndarray) -> bool:
-    """Fill in missing seconds by counting frames in the order of the episodes.
+    """Fill in missing seconds in `begin` and `end` by counting frames in the order of the episodes.
 
-    Return whether the existing seconds and the lengths agree with this count.
+    Return False if the lengths or the existing seconds contradict this count.
     """
     length = episodes.length
     if len(file) != length.sum():
@@ -140,7 +143,7 @@ def _filled_in(file: FileFrames, episodes: DeclaredEpisodes, begin: np.ndarray, 
 def _slack(frames: EpisodeFrames, row: int) -> int:
     """Return by how many frames an episode could be shifted; a negative number is a shift to earlier frames.
 
-    These are the frames next to it, in the same stream, that belong to no episode.
+    An episode can be shifted over the adjacent frames of the same stream that belong to no episode.
     """
     if frames.tail[row] > 0:
         return int(frames.tail[row])
@@ -152,9 +155,9 @@ def _proof(frames: EpisodeFrames, row: int, count: int) -> str:
     first = int(frames.first[row])
     stop = first + int(frames.count[row])
     how = (
-        "its lengths in a row make the file"
+        "the lengths of all episodes add up to the file"
         if frames.by_ordinals
-        else "lengths, streams and neighbours leave one place"
+        else "only these frames agree with lengths, streams and neighbours"
     )
     return f"{how}: frames {first} to {stop} of the {count}"
 

@@ -1,4 +1,4 @@
-"""Read the files of meta/episodes, even files without a footer, which a recording that was killed leaves."""
+"""Read the files of meta/episodes, also files without a footer, which remain after a recording was killed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,13 +20,13 @@ class Shards:
 
     root: Root
     tables: tuple[tuple[str, pa.Table], ...]
-    """The path and the table of each file, without the columns of most statistics."""
+    """The path and the table of each file. The tables lack most `stats/` columns."""
     unreadable: tuple[str, ...]
     recovered: Mapping[str, Recovered] = field(repr=False)
     """The complete row groups of each file without a footer, by path."""
 
     def open(self, path: str) -> pq.ParquetFile:
-        """Open a file, with its new footer if it had none. The caller closes the file."""
+        """Open a file of meta/episodes. A file without a footer is opened with its new footer. The caller closes the file."""
         recovered = self.recovered.get(path)
         return self.root.open_parquet(path) if recovered is None else open_stored(self.root, path, recovered)
 
@@ -40,32 +40,32 @@ class StoredBytes:
 
     @property
     def size(self) -> int:
-        """Length in bytes."""
+        """The length of the file in bytes."""
         return self._size
 
     def read_at(self, start: int, stop: int) -> bytes:
-        """Return the bytes `[start, stop)`."""
+        """Return the bytes `[start, stop)` of the file."""
         return self._source.get_ranges(self._path, [(start, stop)])[0] if stop > start else b""
 
 
 def open_stored(root: Root, path: str, recovered: Recovered) -> pq.ParquetFile:
-    """Open a file of a root as if it had its new footer; the caller closes it (`with`)."""
+    """Open a Parquet file that has no footer, using the footer in `recovered`. The caller closes the file."""
     return open_recovered(StoredBytes(root, path), recovered)
 
 
 def read_shards(
     root: Root, features: Mapping[str, Any], statistics: Mapping[str, Any] | None, *, recovers: bool
 ) -> Shards:
-    """Read the files of meta/episodes.
+    """Read all files of meta/episodes.
 
     Args:
         root: The dataset.
-        features: `features` of meta/info.json, from which the columns of a file without a footer follow.
-        statistics: meta/stats.json, likewise.
+        features: `features` of meta/info.json. Together with `statistics` it determines the columns of a file without a footer.
+        statistics: The content of meta/stats.json; None if it cannot be used.
         recovers: Whether to read files without a footer.
 
     Raises:
-        ReadError: A file cannot be read for another reason than its contents.
+        ReadError: The store or the system failed. Damaged files do not raise.
     """
     tables: list[tuple[str, pa.Table]] = []
     unreadable: list[str] = []
@@ -87,7 +87,7 @@ def read_shards(
 
 
 def contents_problem(error: Exception) -> str:
-    """Return what is wrong with the contents of a file. Raise the error again if the store or the system caused it."""
+    """Return the message of an error that the contents of a file caused. Raise an error that the store or the system caused."""
     if isinstance(error, (ParquetError, MissingFileError)):
         return error.found
     if isinstance(error, EpiseekError) or (isinstance(error, OSError) and error.errno is not None):
@@ -96,13 +96,17 @@ def contents_problem(error: Exception) -> str:
 
 
 def count_columns(names: list[str]) -> list[str]:
-    """Return the names of those columns of meta/episodes that record the number of values of a feature that every row has."""
+    """Return the `stats/.../count` columns of LeRobot's own row columns, such as `index`, which count the rows of an episode.
+
+    Args:
+        names: The columns that exist.
+    """
     wanted = [lerobot.statistics_column(feature, "count") for feature in lerobot.ROW_COLUMNS]
     return [name for name in wanted if name in names]
 
 
 def task_extremes() -> tuple[str, str]:
-    """Return the names of the columns of meta/episodes with the recorded minimum and maximum of an episode's task_index."""
+    """Return the names of the two columns of meta/episodes that record the minimum and maximum task_index of an episode."""
     return lerobot.statistics_column(lerobot.TASK_INDEX, "min"), lerobot.statistics_column(lerobot.TASK_INDEX, "max")
 
 
@@ -116,7 +120,7 @@ def _table(file: pq.ParquetFile) -> pa.Table:
 def _recovered(
     root: Root, path: str, features: Mapping[str, Any], statistics: Mapping[str, Any] | None
 ) -> Recovered | None:
-    """Return the complete row groups of a file, or None if a missing footer is not its problem."""
+    """Return the complete row groups of a file without a footer; None if it has a footer or no complete row group."""
     stored = StoredBytes(root, path)
     try:
         if lacks_footer(stored):

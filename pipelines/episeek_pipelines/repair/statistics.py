@@ -1,4 +1,4 @@
-"""Correct statistics: recompute those of numbers from the rows, and aggregate those of pictures from the episodes' statistics."""
+"""Correct statistics: recompute statistics of numbers from the rows, and aggregate statistics of pictures over the episodes."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -27,11 +27,11 @@ Float64Array = npt.NDArray[np.float64]
 PICTURE_DTYPES: Final = ("image", "video")
 
 _RANK_TOLERANCE: Final = 1e-3
-"""Share of the rows by which a recorded quantile may miss the exact one, since LeRobot estimates quantiles from histograms."""
+"""Allowed error of a recorded quantile, as a share of the rows: LeRobot only estimates quantiles, from histograms."""
 
 
 def repair_episode_statistics(draft: Draft) -> Iterator[Outcome]:
-    """Recompute the statistics of episodes that differ from those of their rows."""
+    """Replace the recorded statistics of episodes that differ from the statistics of the episodes' rows."""
     measured = draft.measured
     if measured is None:
         return
@@ -39,14 +39,14 @@ def repair_episode_statistics(draft: Draft) -> Iterator[Outcome]:
     counts = measured.row_count.astype(np.float64)
     for feature, truth in measured.features.items():
         if feature in lerobot.ROW_COLUMNS:
-            # merging leaves them as they are, and nothing is normalized by them
+            # LeRobot does not renumber these statistics when it merges datasets, and never normalizes by them.
             continue
         recorded = _recorded(draft, feature, truth)
         if not recorded:
             continue
         spec = draft.info["features"][feature]
         if feature == lerobot.ACTION and "count" in recorded and (recorded["count"][:, 0] != counts).sum() > 1:
-            # statistics of relative actions are counted by chunk
+            # LeRobot counts the values of relative actions in chunks, not in rows.
             continue
         odd = {
             name: differing(name, values, truth, counts, spec) | ~np.isfinite(values)
@@ -65,7 +65,7 @@ def repair_episode_statistics(draft: Draft) -> Iterator[Outcome]:
 
 
 def repair_statistics(draft: Draft) -> Iterator[Outcome]:
-    """Recompute the statistics of the dataset that are missing or differ from those of the rows."""
+    """Replace the statistics of the dataset that are missing or differ from the statistics of its rows."""
     measured = draft.measured
     if measured is None:
         return
@@ -91,7 +91,10 @@ def repair_statistics(draft: Draft) -> Iterator[Outcome]:
 
 
 def measure(draft: Draft) -> EpisodeStatistics | None:
-    """Return the statistics of all episodes, computed from the repaired rows; None if some rows are not proved to be complete."""
+    """Return the statistics of all episodes, computed from the repaired rows.
+
+    The result is None unless the rows of every episode are proved to be complete.
+    """
     if not draft.has_all_episodes or not draft.proved.all():
         return None
     wanted = measured_features(draft.info["features"])
@@ -113,9 +116,15 @@ def measure(draft: Draft) -> EpisodeStatistics | None:
 
 
 def _recorded(draft: Draft, feature: str, truth: FeatureStatistics) -> dict[str, Float64Array]:
-    """Return the recorded statistics of a feature in all episodes, by name. Episodes without a value have NaN.
+    """Return the recorded statistics of a feature by name, each with one row per episode; NaN for episodes without a value.
 
-    Names that no file of meta/episodes has are left out.
+    Args:
+        draft: The dataset.
+        feature: The feature.
+        truth: The statistics computed from the rows, which give the number of values per episode.
+
+    Returns:
+        A statistic is left out unless every file of meta/episodes has its column.
     """
     found: dict[str, Float64Array] = {}
     for name in NAMES:
@@ -127,7 +136,10 @@ def _recorded(draft: Draft, feature: str, truth: FeatureStatistics) -> dict[str,
 
 
 def _rows_of_numbers(column: pa.ChunkedArray, width: int) -> Float64Array:
-    """Return lists of numbers as an array of shape [rows, width]; NaN for rows of another length or without numbers."""
+    """Return a column of numbers or lists of numbers as an array of shape [rows, width].
+
+    A row that has another length or contains anything but numbers becomes NaN.
+    """
     kind = column.type
     if is_any_list(kind) and is_number(kind.value_type) and not column.null_count:
         lengths = numpy_values(pc.list_value_length(column))
@@ -143,7 +155,15 @@ def _rows_of_numbers(column: pa.ChunkedArray, width: int) -> Float64Array:
 
 
 def _problem(draft: Draft, feature: str, entry: Any, truth: FeatureStatistics, spec: Any) -> tuple[str, Any] | None:
-    """Return the name and the recorded value of a statistic of the dataset that differs from that of its rows, or None."""
+    """Return the name and the recorded value of a dataset statistic that is missing or wrong; None if all agree with the rows.
+
+    Args:
+        draft: The dataset.
+        feature: The feature.
+        entry: The feature's entry in meta/stats.json.
+        truth: The feature's statistics in each episode, computed from the rows.
+        spec: The feature's entry in meta/info.json.
+    """
     if not isinstance(entry, Mapping):
         return "mean", None
     total = aggregated(truth)
@@ -156,7 +176,7 @@ def _problem(draft: Draft, feature: str, entry: Any, truth: FeatureStatistics, s
         return None
     count = _numbers(entry["count"])
     if feature == lerobot.ACTION and count is not None and count.ravel()[0] != total["count"].ravel()[0]:
-        # statistics of relative actions are counted by chunk
+        # LeRobot counts the values of relative actions in chunks, not in rows.
         return None
     for name in NAMES:
         recorded = _numbers(entry[name])
@@ -174,7 +194,11 @@ def _problem(draft: Draft, feature: str, entry: Any, truth: FeatureStatistics, s
 def _is_odd_quantile(
     draft: Draft, feature: str, name: str, recorded: Float64Array, truth: FeatureStatistics
 ) -> npt.NDArray[np.bool_]:
-    """Return where a quantile is neither LeRobot's aggregate, nor the outermost of the episodes, nor that of all rows together."""
+    """Return which dimensions of a recorded dataset quantile agree with no usual definition; shape [dimensions].
+
+    The usual definitions are LeRobot's aggregate over the episodes, the smallest and the largest quantile of an episode, and the
+    quantile of all rows together.
+    """
     total = aggregated(truth)
     low, high = (total[each][0].astype(np.float64) for each in ("min", "max"))
     tolerance = quantile_tolerance(low, high)
@@ -198,7 +222,7 @@ def _is_odd_quantile(
 
 
 def _repair_pictures(draft: Draft, feature: str, place: Place) -> Iterator[Outcome]:
-    """Aggregate the statistics of a camera's pictures from those of the episodes."""
+    """Aggregate a camera's picture statistics over the episodes. Yield a refusal if an episode has no complete statistics."""
     code = registry.STATISTICS.code
     held: FeatureStatistics = {}
     for name in NAMES:
@@ -208,15 +232,15 @@ def _repair_pictures(draft: Draft, feature: str, place: Place) -> Iterator[Outco
         except (TypeError, ValueError):
             values = None
         if values is None or len(values) != draft.row_count or not np.isfinite(values).all():
-            found = "no statistics of pictures, neither of the dataset nor of its episodes"
+            found = "no complete statistics of pictures, neither for the dataset nor for its episodes"
             yield Refusal(
-                code, place, found, ("sample them from the pictures, with --picture-statistics", "train without them")
+                code, place, found, ("compute them from pictures with --picture-statistics", "train without them")
             )
             return
         held[name] = values
     before = draft.statistics.get(feature)
     draft.statistics[feature] = stats_entry(held)
-    proof = f"the statistics of its {draft.row_count} episodes, put together as LeRobot does"
+    proof = f"aggregated from the statistics of the {draft.row_count} episodes, as LeRobot does"
     yield Repair(code, place, None if before is None else "incomplete", "all statistics", proof)
 
 
@@ -235,7 +259,7 @@ def _numbers(value: Any) -> Float64Array | None:
 
 
 def _plain(value: Any) -> Any:
-    """Return recorded numbers as values that JSON can represent."""
+    """Return recorded numbers in a form that JSON can represent: NaN and infinities become text."""
     if isinstance(value, list):
         return [_plain(each) for each in value]
     return str(value) if isinstance(value, float) and not np.isfinite(value) else value

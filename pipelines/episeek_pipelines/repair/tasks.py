@@ -18,8 +18,8 @@ from episeek_schemas import layout, lerobot
 def repair_task_table(draft: Draft) -> Iterator[Outcome]:
     """Rewrite meta/tasks.parquet with the task texts as its index, sorted by task_index.
 
-    If the table is damaged, the text of a number comes from the episodes whose rows have this number. The table gives the texts
-    of numbers that no row has.
+    If the table is damaged, a task_index gets the text of the episodes whose rows have it. A task_index that occurs in no row keeps
+    its text from the table.
     """
     code, place = registry.TASK_TABLE.code, Place(layout.TASKS_PATH)
     if not draft.has_all_episodes:
@@ -30,7 +30,7 @@ def repair_task_table(draft: Draft) -> Iterator[Outcome]:
     numbers = [] if listed is None else [number for number, _ in listed]
     texts = [] if listed is None else [text for _, text in listed]
     used = _used_numbers(draft)
-    # what the table says stays where nothing contradicts it
+    # A table without contradictions keeps its texts.
     is_sound = listed is not None and sorted(numbers) == list(range(len(numbers))) and len({*texts}) == len(texts)
     is_sound = is_sound and None not in texts and all(number < len(numbers) for number in used)
     if not is_sound:
@@ -41,15 +41,15 @@ def repair_task_table(draft: Draft) -> Iterator[Outcome]:
         if conflicts or not is_whole or not wanted:
             if table is None and not used:
                 return
-            found = conflicts[0] if conflicts else "numbers of rows for which no episode names one text"
-            readings = ("the texts of the episodes are right", "the numbers of the rows are right")
+            found = conflicts[0] if conflicts else "task_index values of rows for which no episode gives a single text"
+            readings = ("the texts of the episodes are right", "the task_index values of the rows are right")
             yield Refusal(code, place, found, readings, max(0, len(conflicts) - 1))
             return
         after = [str(wanted[number]) for number in range(len(wanted))]
         draft.tasks = task_table(after)
         before = "no usable table" if listed is None else [[number, text] for number, text in listed]
         proof = (
-            f"rows of episodes with one task have the number of its text, for each of {counted(len(after), 'number')}"
+            f"episodes with a single task give the text of every task_index in the rows ({counted(len(after), 'task')})"
         )
         yield Repair(code, place, before, after, proof)
         return
@@ -58,13 +58,13 @@ def repair_task_table(draft: Draft) -> Iterator[Outcome]:
     if numbers != sorted(numbers):
         order = np.argsort(np.array(numbers, np.int64), kind="stable")
         draft.tasks = table = table.take(pa.array(order)).combine_chunks()
-        proof = "each number is there once, and rows refer to the numbers"
+        proof = "each task_index occurs once, and rows refer to tasks by task_index"
         yield Repair(code, Place(layout.TASKS_PATH, column=lerobot.TASK_INDEX), numbers, sorted(numbers), proof)
     name = text_column(table)
     if name is not None and pandas_index(table) != name:
         before = pandas_index(table) or "a row number"
         draft.tasks = with_index(table, name)
-        proof = "the only column of texts, which LeRobot looks up as the index"
+        proof = "this is the only column of texts, and LeRobot expects the texts in the index"
         yield Repair(
             code,
             Place(layout.TASKS_PATH, column=name),
@@ -75,7 +75,7 @@ def repair_task_table(draft: Draft) -> Iterator[Outcome]:
 
 
 def repair_row_tasks(draft: Draft) -> Iterator[Outcome]:
-    """Set a task_index that no task has to the task_index of the other rows of the episode."""
+    """Replace a task_index that belongs to no task by the task_index of the other rows of the episode."""
     code = registry.ROW_TASKS.code
     texts = _texts(draft)
     if not draft.has_all_episodes or not texts:
@@ -91,26 +91,26 @@ def repair_row_tasks(draft: Draft) -> Iterator[Outcome]:
             named = draft.task_texts[episode] or []
             before = "null" if number == NO_NUMBER else number
             if len(known) != 1 or named != [texts[known[0]]] or sum(each[1] for each in strange) * 2 >= run.count:
-                readings = ("the number is wrong", "a task is missing in meta/tasks.parquet")
+                readings = ("the task_index is wrong", "a task is missing in meta/tasks.parquet")
                 yield Refusal(
-                    code, place, f"task_index {before} in {counted(rows, 'row')}, which is that of no task", readings
+                    code, place, f"task_index {before} in {counted(rows, 'row')}, which belongs to no task", readings
                 )
                 continue
             draft.edit(run.path).numbers.setdefault(lerobot.TASK_INDEX, []).append(
                 RowNumbers(run.first_row, run.count, "constant", known[0])
             )
-            proof = f"all other rows of the episode have {known[0]}, the number of its one task {named[0]!r}"
+            proof = f"all other rows of the episode have the task_index {known[0]} of its only task {named[0]!r}"
             yield Repair(code, place, before, known[0], proof, sum(each[1] for each in strange) - 1)
 
 
 def repair_episode_tasks(draft: Draft) -> Iterator[Outcome]:
-    """Set the tasks of episodes to those of their rows."""
+    """Replace the tasks that meta/episodes lists for an episode by the tasks of the episode's rows."""
     code = registry.EPISODE_TASKS.code
     texts = _texts(draft)
     if not draft.has_all_episodes or not texts:
         return
     low, high = (draft.recorded(name) for name in task_extremes())
-    # another episode that names the text of the table shows that the table was not written over
+    # If another episode lists the same text for a task_index, this text of the table was not overwritten.
     named_elsewhere = {
         texts[numbers[0]]
         for episode in range(draft.row_count)
@@ -130,18 +130,18 @@ def repair_episode_tasks(draft: Draft) -> Iterator[Outcome]:
         wanted = [texts[number] for number in numbers]
         is_confirmed = all(texts[number] in named_elsewhere for number in numbers)
         if not is_confirmed or (low[episode], high[episode]) != (min(numbers), max(numbers)):
-            found = f"tasks {named} of the episode, and rows with the numbers of {wanted}"
-            readings = (f"the episode is of {named}", f"the episode is of {wanted}")
+            found = f"tasks {named} in meta/episodes, but rows with the task_index of {wanted}"
+            readings = (f"the tasks of the episode are {named}", f"the tasks of the episode are {wanted}")
             yield Refusal(code, place, found, readings)
             continue
         before = draft.raw(lerobot.TASKS, episode)
         draft.set_texts(episode, wanted)
-        proof = f"its rows have {', '.join(map(str, numbers))}, as had those that its statistics were made from"
+        proof = f"its rows have task_index {', '.join(map(str, numbers))}, which its recorded statistics confirm"
         yield Repair(code, place, before, wanted, proof)
 
 
 def _listed(table: pa.Table) -> list[tuple[int, str | None]] | None:
-    """Return (number, text) for each row of a table of tasks; None if a column is missing."""
+    """Return (task_index, text) for each row of a task table; None if a column is missing or task_index is not an integer."""
     name = text_column(table)
     if name is None or table.column_names.count(lerobot.TASK_INDEX) != 1:
         return None
@@ -155,13 +155,17 @@ def _listed(table: pa.Table) -> list[tuple[int, str | None]] | None:
 
 
 def _kept(listed: list[tuple[int, str | None]]) -> Mapping[int, str | None]:
-    """Return the text of each number that occurs exactly once in a table of tasks."""
+    """Return the texts of a task table by task_index, for each task_index that occurs exactly once.
+
+    Args:
+        listed: The rows of the table, from `_listed`.
+    """
     numbers = [number for number, _ in listed]
     return {number: text for number, text in listed if numbers.count(number) == 1 and number >= 0}
 
 
 def _texts(draft: Draft) -> list[str]:
-    """Return the texts of the tasks in the order of their numbers, as repaired so far; empty if the table cannot be used."""
+    """Return the task texts by task_index, as repaired so far; empty if the task table cannot be used."""
     listed = None if draft.tasks is None else _listed(draft.tasks)
     texts = dict(listed or [])
     if sorted(texts) != list(range(len(listed or []))):
@@ -171,7 +175,12 @@ def _texts(draft: Draft) -> list[str]:
 
 
 def _numbers_of_rows(runs: tuple[Run, ...], count: int) -> list[int]:
-    """Return the task numbers of an episode's rows, in the order of their first rows, without numbers that no task has."""
+    """Return the distinct task_index values of an episode, in the order in which its rows first use them.
+
+    Args:
+        runs: The runs of the episode.
+        count: The number of tasks. A task_index outside `[0, count)` is left out.
+    """
     found: dict[int, None] = {}
     for run in runs:
         for number, _, _ in sorted(run.tasks, key=lambda each: each[2]):
@@ -181,7 +190,7 @@ def _numbers_of_rows(runs: tuple[Run, ...], count: int) -> list[int]:
 
 
 def _used_numbers(draft: Draft) -> list[int]:
-    """Return the most frequent task number of each episode, ascending and without duplicates."""
+    """Return the most frequent task_index of each run of the listed episodes, ascending and without duplicates."""
     usual = (
         run.tasks[0][0] for episode in range(draft.row_count) for run in draft.runs_of.get(episode, ()) if run.tasks
     )
@@ -189,7 +198,11 @@ def _used_numbers(draft: Draft) -> list[int]:
 
 
 def _named_by_episodes(draft: Draft) -> tuple[dict[int, str], list[str]]:
-    """Return the text of each task number, from episodes with one task and one number, and a clause for each contradiction."""
+    """Derive the text of each task_index from the episodes with a single text whose rows mostly have a single task_index.
+
+    Returns:
+        The texts by task_index, and a clause for each task_index for which episodes give different texts.
+    """
     names: dict[int, dict[str, int]] = {}
     for episode in range(draft.row_count):
         texts = draft.task_texts[episode]
@@ -198,7 +211,7 @@ def _named_by_episodes(draft: Draft) -> tuple[dict[int, str], list[str]]:
         if texts and len(texts) == 1 and len(numbers) == 1:
             names.setdefault(numbers.pop(), {}).setdefault(texts[0], episode)
     conflicts = [
-        f"task_index {number} of {' and '.join(f'{text!r} (episode {episode})' for text, episode in sorted(found.items()))}"
+        f"task_index {number} for {' and '.join(f'{text!r} (episode {episode})' for text, episode in sorted(found.items()))}"
         for number, found in sorted(names.items())
         if len(found) > 1
     ]

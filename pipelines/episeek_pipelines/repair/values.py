@@ -1,4 +1,4 @@
-"""The values that describe a repair: its place, the state before and after, and the proof."""
+"""Classes that describe repairs: where one is made, what changes and why, which repairs are refused, and which are selected."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -11,14 +11,14 @@ _PICTURES: Final = "picture_statistics"
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """A place in a dataset; parts that do not apply are None."""
+    """A place in a dataset: a file, and an episode, camera, column and row of it. Parts that do not apply are None."""
 
     file: str
     episode: int | None = None
     camera: str | None = None
     column: str | None = None
     row: int | None = None
-    """Number of the row in the file."""
+    """The number of the row in the file, from 0."""
 
     def __str__(self) -> str:
         parts = [self.file]
@@ -35,24 +35,24 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """A change that the evidence proves. `before` and `after` are values that JSON can represent."""
+    """A change that the evidence proves. JSON can represent `before` and `after`, the values that it replaces and writes."""
 
     code: str
     place: Place
     before: Any
     after: Any
     proof: str
-    """The evidence that proves this change, as a clause for people."""
+    """The evidence that proves this change, as a clause that a person can read."""
     more: int = 0
-    """Further places of the same kind in the same file or column."""
+    """The number of further places in the same file or column where the same repair is made."""
 
     @property
     def rule(self) -> RepairRule:
-        """Its entry in the table of repairs."""
+        """The entry of this kind of repair in the table of repairs."""
         return REPAIRS[self.code]
 
     def as_document(self) -> dict[str, Any]:
-        """Return the repair as JSON has it."""
+        """Return the repair as a JSON object."""
         more = {"more": self.more} if self.more else {}
         place = self.place.as_document()
         return {
@@ -79,11 +79,11 @@ class Refusal:
 
     @property
     def rule(self) -> RepairRule:
-        """The entry in the table of repairs for this kind of defect."""
+        """The entry of the refused kind of repair in the table of repairs."""
         return REPAIRS[self.code]
 
     def as_document(self) -> dict[str, Any]:
-        """Return the refusal as JSON has it."""
+        """Return the refusal as a JSON object."""
         more = {"more": self.more} if self.more else {}
         place = self.place.as_document()
         return {"code": self.code, "place": place, "found": self.found, "readings": list(self.readings), **more}
@@ -94,7 +94,7 @@ Outcome = Repair | Refusal
 
 @dataclass(frozen=True, slots=True)
 class RepairChoice:
-    """Which repairs to make."""
+    """The user's selection of the repairs to make."""
 
     only: tuple[str, ...] = ()
     """The codes of the only repairs to make; empty for all repairs."""
@@ -103,7 +103,7 @@ class RepairChoice:
     skip_lost_episodes: bool = False
     """Whether to leave out episodes whose rows are lost (REP022)."""
     picture_statistics: bool = False
-    """Whether to recompute the statistics of pictures from sampled ones, which are decoded (REP023)."""
+    """Whether to recompute the statistics of pictures from decoded sample pictures (REP023)."""
 
     def __post_init__(self) -> None:
         unknown = sorted({*self.only, *self.skip} - REPAIRS.keys())
@@ -113,14 +113,17 @@ class RepairChoice:
         object.__setattr__(self, "skip", tuple(sorted({*self.skip})))
 
     def includes(self, code: str) -> bool:
-        """Return whether a repair is to be made; one on request, where it was requested or is named in `only`."""
+        """Return whether the repair with a code is selected.
+
+        REP022 and REP023 are selected only if their option is set or `only` lists them. `skip` takes precedence.
+        """
         requested = {LOST_EPISODES.code: self.skip_lost_episodes, PICTURES.code: self.picture_statistics}
         if code in requested:
             return (requested[code] or code in self.only) and code not in self.skip
         return (not self.only or code in self.only) and code not in self.skip
 
     def as_document(self) -> dict[str, Any]:
-        """Return the choice as a JSON object, without options that have their default."""
+        """Return the choice as a JSON object, without the options that have their default values."""
         wanted = {_SKIP_LOST: self.skip_lost_episodes, _PICTURES: self.picture_statistics}
         requested = {name: True for name, is_wanted in wanted.items() if is_wanted}
         return {
@@ -130,7 +133,7 @@ class RepairChoice:
 
     @classmethod
     def of_document(cls, document: dict[str, Any]) -> "RepairChoice":
-        """Return a recorded choice.
+        """Return the choice that `as_document` turned into a JSON object.
 
         Raises:
             ValueError: The choice contains the code of a repair that does not exist.

@@ -1,4 +1,4 @@
-"""Correct the video file of episodes whose chunk_index and file_index are missing or belong to no file."""
+"""Correct the video chunk_index and file_index of episodes for which they are missing or belong to no file."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,11 @@ Numbers = tuple[int, int]
 
 
 def repair_video_pointers(draft: Draft) -> Iterator[Outcome]:
-    """Set the video file of an episode to the file of a neighbouring episode, if exactly its frames are in that file."""
+    """Set the video file of an episode that has none to the file of a neighbouring episode.
+
+    The file must be the only candidate whose number of frames leaves exactly enough for the episode. If both neighbours are in the
+    same file, its frames are not counted.
+    """
     if not draft.has_all_episodes or draft.evidence.info.video_path is None:
         return
     folder = draft.evidence.info.video_path.partition("/")[0]
@@ -38,7 +42,7 @@ def repair_video_pointers(draft: Draft) -> Iterator[Outcome]:
                 fitting = [pair for pair in candidates if _fills(draft, camera, pair, row, pairs, is_known)]
             place = draft.place(row, names[1], camera)
             if len(fitting) != 1:
-                found = f"chunk_index {pairs[row, 0]} and file_index {pairs[row, 1]}, which are those of no file"
+                found = f"chunk_index {pairs[row, 0]} and file_index {pairs[row, 1]}, which belong to no file"
                 readings = tuple(
                     f"its frames are in {draft.evidence.info.video_file(camera, *pair)}" for pair in candidates
                 )
@@ -49,7 +53,7 @@ def repair_video_pointers(draft: Draft) -> Iterator[Outcome]:
                 if draft.values(name)[row] != number:
                     old = draft.raw(name, row)
                     draft.set(name, row, number)
-                    proof = f"{path} holds the episodes beside it, and its frames"
+                    proof = f"{path} contains the neighbouring episodes and the frames of this episode"
                     yield Repair(registry.VIDEO_POINTERS.code, draft.place(row, name, camera), old, number, proof)
 
 
@@ -58,7 +62,16 @@ def _is_file(draft: Draft, camera: str, pair: list[int], listed: frozenset[str])
 
 
 def _fills(draft: Draft, camera: str, pair: Numbers, row: int, pairs: np.ndarray, is_known: np.ndarray) -> bool:
-    """Return whether a file has exactly the frames of its episodes and of one more."""
+    """Return whether a video file has exactly as many frames as its episodes and the episode in `row` need together.
+
+    Args:
+        draft: The dataset.
+        camera: The camera of the file.
+        pair: The chunk_index and file_index of the file.
+        row: The row of the additional episode in meta/episodes.
+        pairs: The chunk_index and file_index of all episodes; shape [episodes, 2].
+        is_known: Whether the file of an episode exists; shape [episodes].
+    """
     path = draft.evidence.info.video_file(camera, *pair)
     try:
         header = read_video_header(draft.evidence.root.source(), path)

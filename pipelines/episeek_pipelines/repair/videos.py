@@ -1,4 +1,4 @@
-"""Correct the seconds of episodes and the declared formats of cameras with the help of the headers of videos."""
+"""Correct the seconds of episodes and the declared formats of cameras on the evidence of the video headers."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _DEPTH_KEY: Final = "video.is_depth_map"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExaminedVideo:
-    """A video file: its format, and the seconds of its episodes."""
+    """A video file whose header was read: its format, and the corrected seconds of its episodes."""
 
     path: str
     camera: str
@@ -36,13 +36,14 @@ class ExaminedVideo:
     frames_per_second: float
     seconds: SecondsOfFile
     rows: tuple[int, ...]
-    """The rows in meta/episodes of the file's episodes, in the order of `seconds`."""
+    """The rows of the file's episodes in meta/episodes. `seconds` refers to an episode by its position in this tuple."""
 
 
 def examine_videos(draft: Draft) -> tuple[ExaminedVideo, ...]:
-    """Read the header of every video file that can be read, and place the episodes that are declared in it.
+    """Read the headers of all video files, and find the frames of the episodes that are declared in each file.
 
-    Files that are missing or damaged are left out. No repair can correct them, and `prepare` reports them.
+    Missing and damaged files are left out: no repair can correct them, and `prepare` reports them. The result is empty if
+    meta/episodes is incomplete or an episode has no usable length.
 
     Raises:
         ReadError: The store fails.
@@ -82,7 +83,7 @@ def _examined(draft: Draft, camera: str, path: str, rows: list[int]) -> Examined
 
 
 def repair_seconds(draft: Draft, examined: tuple[ExaminedVideo, ...]) -> Iterator[Outcome]:
-    """Set the seconds of episodes to the times of their frames."""
+    """Set from_timestamp and to_timestamp of episodes to the times of their frames."""
     code = registry.SECONDS.code
     length = draft.values(lerobot.LENGTH)
     missing = {video.path: int(length[list(video.rows)].sum()) - video.frame_count for video in examined}
@@ -93,8 +94,8 @@ def repair_seconds(draft: Draft, examined: tuple[ExaminedVideo, ...]) -> Iterato
         for place, row in enumerate(video.rows):
             refused = video.seconds.refused.get(place)
             if refused is None and place in video.seconds.placed and may_be_exchanged:
-                found = f"{-missing[video.path]} frames too many, and other seconds than those of the episode's frames,"
-                exchanged = f"the file was exchanged with {others[0]}, which lacks frames"
+                found = f"{-missing[video.path]} frames too many, and seconds that are not the times of the episode's frames,"
+                exchanged = f"the file was swapped with {others[0]}, which lacks frames"
                 refused = found, ("frames of the file belong to no episode", exchanged)
             if refused is not None:
                 found, both = refused
@@ -111,7 +112,7 @@ def repair_seconds(draft: Draft, examined: tuple[ExaminedVideo, ...]) -> Iterato
 
 
 def repair_video_info(draft: Draft, examined: tuple[ExaminedVideo, ...]) -> Iterator[Outcome]:
-    """Set the declared formats of cameras to those of their files, and remove stale `video_info`."""
+    """Set the declared format of each camera in meta/info.json to the format of its files, and remove a wrong `video_info`."""
     code = registry.VIDEO_INFO.code
     fps = draft.evidence.info.fps
     for camera in draft.evidence.info.video_keys:
@@ -132,7 +133,7 @@ def repair_video_info(draft: Draft, examined: tuple[ExaminedVideo, ...]) -> Iter
         for key, value in wrong.items():
             where = Place(layout.INFO_PATH, None, camera, f"{place}.info.{key}")
             if _is_open(key, spec, shape, members[0].entry):
-                found = f"{key} {info[key]!r}, and {value!r} in the files"
+                found = f"{key} {info[key]!r} in meta/info.json, but {value!r} in the files"
                 yield Refusal(code, where, found, ("meta/info.json is right, and the files are those of another recording",
                                                    "the files are right"))  # fmt: skip
                 continue
@@ -142,7 +143,7 @@ def repair_video_info(draft: Draft, examined: tuple[ExaminedVideo, ...]) -> Iter
         if stale:
             kept: dict[str, Any] = {}
             if old.get(_DEPTH_KEY) and not lerobot.is_depth({_INFO: info}):
-                # LeRobot looks for the flag in both: it would be lost with the key
+                # LeRobot reads the flag from either key. Removing the old key would lose it.
                 kept[_DEPTH_KEY] = True
             spec = _with_info(draft, camera, kept, without_old=True)
             where = Place(layout.INFO_PATH, None, camera, f"{place}.{_OLD_INFO}")
@@ -165,7 +166,7 @@ def _with_info(
 
 
 def _format_of(entry: VisualSampleEntry) -> tuple[tuple[str, Any], ...]:
-    """Return the keys of `info` and the values that follow from the header of a file. Keys without such a value are left out."""
+    """Return (key, value) pairs of `info` that follow from the header of a file. Keys without a value are left out."""
     codec = codec_name(entry.codec)
     pixels = None if entry.pictures is None else pixel_format_name(entry.pictures)
     found = {"video.codec": codec, "video.pix_fmt": pixels, "video.height": entry.height, "video.width": entry.width}
@@ -173,7 +174,7 @@ def _format_of(entry: VisualSampleEntry) -> tuple[tuple[str, Any], ...]:
 
 
 def _differs(key: str, declared: Any, actual: Any) -> bool:
-    """Return whether a declared value means another thing than that of the files; names that are not known do not."""
+    """Return whether a declared value contradicts the value of the files. An unknown codec or pixel format never does."""
     if key == "video.codec":
         entries = sample_entries(declared)
         return (
@@ -198,7 +199,10 @@ def _shape(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_open(key: str, spec: Mapping[str, Any], shape: Mapping[str, Any], entry: VisualSampleEntry) -> bool:
-    """Return whether the files may be the wrong ones: another size than the shape, or colours where depths were recorded."""
+    """Return whether meta/info.json may be right and the files wrong, so that a difference in `key` must not be repaired.
+
+    This applies to a picture size that contradicts the feature's shape, and to colour pictures of a depth camera.
+    """
     if key in ("video.height", "video.width"):
         return (shape.get("height"), shape.get("width")) != (entry.height, entry.width)
     is_colour = entry.pictures is not None and not entry.is_monochrome

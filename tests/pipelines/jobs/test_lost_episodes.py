@@ -190,7 +190,7 @@ def test_a_dry_run_shows_each_episode_with_its_proof(tmp_path: Path, capsys: pyt
     assert main(["repair", str(root), str(tmp_path / "out"), "--skip-lost-episodes", "--dry-run"]) == 0
     shown = capsys.readouterr().out
     assert f"REP022   {EPISODES}, episode 5, row 5\n       - 41 rows\n       + left out\n" in shown
-    assert "end with episode 4, and not recovered: bytes" in shown
+    assert "end with episode 4 (not recovered: bytes" in shown
     assert digests(tmp_path) == before
 
 
@@ -218,9 +218,9 @@ def two_lengths(root: Path) -> None:
     ("damage", "found"),
     [
         (lose_last_row, "37 rows in"),
-        (lose_all, "no rows of any of the 10 episodes"),
-        (rows_of_another_episode, "1 row of data/chunk-000/file-000.parquet belong to no listed episode"),
-        (two_lengths, "3 by length"),
+        (lose_all, "no data file with rows of any of the 10 episodes"),
+        (rows_of_another_episode, "1 row of data/chunk-000/file-000.parquet without a listed episode"),
+        (two_lengths, "3 rows according to length"),
     ],
 )
 def test_what_is_not_proved_is_refused_by_name(damage: Callable[[Path], None], found: str, tmp_path: Path):

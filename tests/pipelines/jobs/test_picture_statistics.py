@@ -112,5 +112,5 @@ def test_the_command_shows_the_statistics(tmp_path: Path, capsys: pytest.Capture
     assert main(arguments) == 0
     shown = capsys.readouterr().out
     assert f"REP023   {EPISODES}, episode 0, row 0, stats/{TOP}/mean\n" in shown
-    assert "sampled pictures of the episode, which were decoded" in shown
+    assert "decoded sample pictures of the episode" in shown
     assert not (tmp_path / "out").exists()

@@ -191,7 +191,7 @@ def test_what_has_two_readings_is_shown_with_both(tmp_path: Path, capsys: pytest
     assert main(["repair", str(root), str(tmp_path / "out"), "--scheduler", "sync"]) == 1
     shown = capsys.readouterr().out
     assert "either the episode has 48 rows" in shown
-    assert "or 1 row of the episode lost" in shown
+    assert "or the episode has lost 1 row" in shown
     assert "ROW015" in shown
 
 

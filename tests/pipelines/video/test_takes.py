@@ -119,7 +119,7 @@ def test_a_fault_is_named_where_it_is_and_its_remedy_is_true(
     found = [each for each in findings(root) if each.code == "VID024"]
     assert [each.location.episode for each in found] == accused
     spare = [each.found for each in findings(root) if each.code == "VID023W"]
-    assert [text.partition(", of which no episode has ")[2] for text in spare] == ([places] if places else [])
+    assert [text.partition("; frames of no episode: ")[2] for text in spare] == ([places] if places else [])
 
     result = index(str(root))
     assert result.index is not None

@@ -1,6 +1,4 @@
-"""Choose the frames for a strip of pictures that shows a wrong boundary: the end or start of an episode, or frames of no
-episode.
-"""
+"""Choose the frames of the strips of pictures that show wrong episode boundaries, or frames that belong to no episode."""
 
 import numpy as np
 
@@ -11,10 +9,10 @@ from episeek_pipelines.video.frame_problems import FrameProblem
 
 
 def strip_of_problem(view: FrameView, problem: FrameProblem) -> Strip | None:
-    """Return a strip of frames that shows a problem of an episode's frames, or None if the file holds no frame near it.
+    """Return a strip that shows the frames at which a problem of an episode occurs; None if the file has no frames there.
 
-    Marked are: for `surplus`, the frames of no episode; for `missing`, the last frame of the episode; for `displaced` and
-    `uncertain`, the frame at which the episode's declared seconds begin.
+    The kind of the problem decides which frames are marked. `surplus`: the frames that belong to no episode. `missing`: the last
+    frame of the episode. `displaced` and `uncertain`: the frame at which the episode's declared seconds begin.
     """
     if not view.frame_count:
         return None
@@ -35,7 +33,12 @@ def strip_of_problem(view: FrameView, problem: FrameProblem) -> Strip | None:
 
 
 def strip_of_ends(view: FrameView, *, is_short: bool) -> Strip | None:
-    """Return the last frames of a file that is too short, and otherwise the frames around a frame of no episode."""
+    """Return a strip for a file with a wrong number of frames; None if the file has no frames to show.
+
+    Args:
+        view: The frames of the file.
+        is_short: Whether the file has too few frames. Its last frames are shown then; otherwise frames that belong to no episode.
+    """
     if not view.frame_count:
         return None
     file = StripRange(0, view.frame_count)

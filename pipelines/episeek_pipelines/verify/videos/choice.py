@@ -1,7 +1,7 @@
-"""Choose what is decoded: episodes of a dataset, and windows of frames of a file. The same arguments give the same choice.
+"""Choose the episodes of a dataset and the windows of a file to decode. The same arguments always give the same choice.
 
-A window starts at a *later sync sample*, which is any but the file's first one. Decoding from there shows whether readers may
-start there, too.
+A window is a range of frames that starts at or shortly after a *later sync sample*, which is any sync sample except the file's
+first one. Decoding from this sample shows whether readers may start there, too.
 """
 
 import zlib
@@ -18,19 +18,21 @@ from episeek_pipelines.verify.videos.frames import FrameView, ParsedVideo
 from episeek_pipelines.verify.videos.picture_reader import has_decoder
 
 WINDOW_FRAMES: Final = 16
-"""Largest number of frames of a window at level `decode`: after a false sync sample, the first pictures may be right."""
+"""Largest number of frames of a window at level `decode`. More than one is needed: after a false sync sample, the first pictures
+may be right."""
 
 SHORT_WINDOW_FRAMES: Final = 8
 """Largest number of frames of a window at lower levels."""
 
 LATEST_START_FRAMES: Final = 3
-"""A window starts at most this many frames after its sync sample. The frames in between are its lead-in."""
+"""Largest number of frames from the sync sample of a window to its first frame. The frames in between are its lead-in."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameWindow:
-    """Frames `[start, stop)`, counted from the episode's first frame, of the episode at `position` in the arrays of a
-    `VideoFile`.
+    """Frames `[start, stop)` of one episode, counted from the episode's first frame.
+
+    The episode is given by its `position` in the arrays of a `VideoFile`.
     """
 
     position: int
@@ -39,9 +41,10 @@ class FrameWindow:
 
 
 def choose_episodes(episode_index: Int64Array, options: VerifyOptions) -> Int64Array:
-    """Return the episodes to decode, ascending: the first, the last, and others chosen by a hash of the seed and the episode.
+    """Return the numbers of the episodes to decode, ascending: the first, the last, and episodes between them.
 
-    The choice does not depend on the order of the episodes. At least two episodes are chosen if there are two.
+    A hash of the episode number and the seed chooses the episodes in between. The choice does not depend on the order of
+    `episode_index`. If the dataset has two episodes or more, at least two are chosen.
     """
     episodes = np.unique(episode_index).astype(np.int64, copy=False)
     wanted = options.decoded_episodes
@@ -54,21 +57,21 @@ def choose_episodes(episode_index: Int64Array, options: VerifyOptions) -> Int64A
 
 
 def reason_without_windows(context: VerificationContext) -> str:
-    """Return why no windows are decoded although the options ask for them, as a clause; empty if they are."""
+    """Return the reason, as a clause, why no windows are decoded although the options request them; empty if they are decoded."""
     # At the level `decode`, a missing decoder fails every check of pictures.
     if context.options.looks_at("decode"):
         return ""
     if not context.data_root.is_local:
-        return "the videos are in a store, of which this level reads the headers alone"
+        return "the videos are in a store, from which this level reads only headers"
     return "" if has_decoder() else "PyAV is not installed"
 
 
 def choose_windows(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> tuple[FrameWindow, ...]:
-    """Return windows of a file in the order of its frames, each at another later sync sample.
+    """Return the windows of a file in the order of its frames, each at a different later sync sample.
 
-    The option `window_count` gives the number of windows that are spread over the file; the first is at the first later sync
-    sample. In addition, each episode that is decoded gets a window after the sync sample at which the episode starts. For a file
-    in a store, windows are in decoded episodes only, since they are compared with the pictures of these.
+    The option `window_count` gives the number of windows that are spread over the file; the first window is at the first later
+    sync sample. In addition, each decoded episode gets a window at a sync sample after the episode's first frame. For a file in a
+    store, all windows are within decoded episodes, since they are compared with the pictures of these episodes.
     """
     options = context.options
     if not options.window_count or reason_without_windows(context):
@@ -92,7 +95,7 @@ def choose_windows(context: VerificationContext, file: VideoFile, video: ParsedV
 
 
 def owners(view: FrameView) -> Int64Array:
-    """Return the position of the episode that each presented frame belongs to; -1 for none. Shape [frames]."""
+    """Return the position in `view` of the episode that each frame belongs to; -1 for a frame of no episode. Shape [frames]."""
     owner = np.full(view.frame_count, -1, np.int64)
     for position, (first, stop) in enumerate(zip(view.first.tolist(), view.stop.tolist(), strict=True)):
         owner[max(first, 0) : max(stop, 0)] = position
@@ -100,7 +103,7 @@ def owners(view: FrameView) -> Int64Array:
 
 
 def _window_starts(video: ParsedVideo) -> Int64Array:
-    """Return the frames of later sync samples that belong to an episode, ascending."""
+    """Return the frame numbers of the later sync samples that belong to an episode, ascending."""
     table, view = video.table, video.view
     rank = np.full(len(table), -1, np.int64)
     rank[view.decode_position] = np.arange(view.frame_count)
@@ -111,9 +114,9 @@ def _window_starts(video: ParsedVideo) -> Int64Array:
 
 
 def _spread(frames: Int64Array, count: int, seed: int, *, with_first: bool = True) -> Int64Array:
-    """Return `count` of the frames, one from each of `count` equal parts.
+    """Divide the frames into `count` parts of equal size, and return one frame of each part.
 
-    A hash chooses the frame of each part; in the first part it is the first frame if `with_first`.
+    A hash chooses the frame. With `with_first`, the first part returns its first frame instead.
     """
     if len(frames) <= count:
         return frames
@@ -135,7 +138,7 @@ def _window(view: FrameView, starts: Int64Array, frame: int, position: int, *, l
 
 
 def _scattered(numbers: Int64Array, seed: int) -> npt.NDArray[np.uint64]:
-    """Return a hash of each number and the seed."""
+    """Return a hash of each number together with the seed."""
     return _hashed(numbers.astype(np.uint64) + _hashed(np.array([seed % (1 << 64)], np.uint64)))
 
 

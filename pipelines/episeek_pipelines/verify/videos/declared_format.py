@@ -1,8 +1,9 @@
 """VID026: compare the formats of a camera's videos with meta/info.json and with each other.
 
-LeRobot reads each file by its own header and returns pictures as RGB of 8 bits, so a codec or pixel format that differs from the
-declared one is a warning. Another picture size is an error, since policies are built for the declared shape. Colour pictures where
-a depth map is declared are an error, too: the depths are lost. LeRobot reads the key `info`; old versions wrote `video_info`.
+LeRobot reads each file according to the file's own header and returns pictures as RGB of 8 bits. Therefore a codec or pixel format
+that differs from the declaration is only a warning. A different picture size is an error, since policies are built for the declared
+shape. Colour pictures of a camera that is declared as a depth map are an error, too: the depths are lost. LeRobot reads the
+declaration from the key `info`; old versions wrote it to `video_info`.
 """
 
 from collections import Counter
@@ -20,8 +21,8 @@ from episeek_pipelines.video.ffmpeg_names import picture_format, sample_entries
 from episeek_schemas import layout, lerobot
 
 INFO_REMEDY: Final = (
-    "run `episeek repair SRC DST`, or set the value in the camera's `info` in meta/info.json to that of its "
-    "files; the files stay as they are, and LeRobot "
+    "run `episeek repair SRC DST`, or change the value in the camera's `info` in meta/info.json to the value of its "
+    "files; the files need no change, and LeRobot "
     "reads them"
 )
 SEVERAL_REMEDY: Final = (
@@ -29,8 +30,8 @@ SEVERAL_REMEDY: Final = (
     "all files of a camera in one format; if so, encode the recording of this file again in the format of the others"
 )
 SIZE_REMEDY: Final = (
-    "decide which is right: if the pictures are as recorded, set shape and the size in `info` to theirs in meta/info.json; "
-    "otherwise restore the files that were recorded"
+    "decide which is right: if the pictures have the recorded size, set shape and `info` in meta/info.json to this size; "
+    "otherwise restore the recorded files"
 )
 ODD_SIZE_REMEDY: Final = "restore the file, or encode its recording at the picture size of the camera's other files"
 DEPTH_REMEDY: Final = (
@@ -39,17 +40,17 @@ DEPTH_REMEDY: Final = (
 )
 CHANNELS_REMEDY: Final = (
     "decide which is right: if colours were recorded, set the channels in shape and `info` to 3 in meta/info.json; otherwise "
-    "restore the files that were recorded"
+    "restore the recorded files"
 )
 STALE_REMEDY: Final = (
-    "run `episeek repair SRC DST`, or remove `video_info` from the feature in meta/info.json: LeRobot reads "
-    "`info`, and writes it where it is missing"
+    "run `episeek repair SRC DST`, or remove `video_info` from the feature in meta/info.json: LeRobot reads only "
+    "`info`, and writes this key if it is missing"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class _Difference:
-    """A property of a file that is not as declared."""
+    """A property of a file that differs from its declaration."""
 
     what: str
     found: str
@@ -59,10 +60,10 @@ class _Difference:
 
 
 def check_formats(formats: Sequence[VideoFormat], features: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield VID026 for files whose format is not the declared one, or not that of most of the camera's files.
+    """Yield VID026 for files whose format differs from the declared format, or from the format of most of the camera's files.
 
     Args:
-        formats: The formats of all files that could be read.
+        formats: The formats of all video files that could be read.
         features: `features` of meta/info.json.
     """
     for camera in sorted({each.camera_key for each in formats}):
@@ -96,7 +97,7 @@ def _check_declared(camera: str, members: Sequence[VideoFormat], spec: Mapping[s
         yield finding(
             VIDEO_FORMAT,
             f"`video_info` with {stale[0].what} {stale[0].expected}",
-            f"{stale[0].found}, as in the files, or no such key",
+            f"{stale[0].found}, as in the files, or no `video_info`",
             Location(file=layout.INFO_PATH, camera=camera, column="video_info"),
             more=len(stale) - 1,
             remedy=STALE_REMEDY,
@@ -126,9 +127,7 @@ def _check_same(camera: str, members: Sequence[VideoFormat]) -> Iterator[Finding
 def _channel_problem(
     spec: Mapping[str, Any], info: Mapping[str, Any], entry: VisualSampleEntry
 ) -> tuple[str, str, str] | None:
-    """Return (found, expected, remedy) if colour pictures are stored where one channel or a depth map is declared, otherwise
-    None.
-    """
+    """Return (found, expected, remedy) if a file has colour pictures although one channel or a depth map is declared, else None."""
     pictures = entry.pictures
     if pictures is None or pictures.is_monochrome:
         return None
@@ -148,7 +147,13 @@ def _channel_problem(
 
 
 def _differences(spec: Mapping[str, Any], info: Mapping[str, Any], entry: VisualSampleEntry) -> Iterator[_Difference]:
-    """Yield each property of a file that differs from a feature's shape, or from a description of its encoding."""
+    """Yield each property of a file that differs from the declarations of its feature.
+
+    Args:
+        spec: The feature, whose shape declares the picture size; empty to ignore the shape.
+        info: The content of the feature's key `info` or `video_info`, which declares the encoding.
+        entry: The sample description of the file.
+    """
     codec = info.get("video.codec")
     fourccs = sample_entries(codec)
     if fourccs is not None and entry.codec not in fourccs:
@@ -176,7 +181,7 @@ def _differences(spec: Mapping[str, Any], info: Mapping[str, Any], entry: Visual
 
 
 def _by_name(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the numbers of a feature's shape by their names, each without a plural s."""
+    """Return the numbers in a feature's `shape` by their `names`, without a final s: "channels" becomes "channel"."""
     shape, names = spec.get("shape"), spec.get("names")
     if not (isinstance(shape, list) and isinstance(names, list) and len(shape) == len(names)):
         return {}

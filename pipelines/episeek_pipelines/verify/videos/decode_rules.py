@@ -1,8 +1,8 @@
-"""VID027 and VID028: rules on decoded pictures. Only these rules read media data; the level `decode` runs them.
+"""VID027 and VID028 for whole episodes: rules on decoded pictures, which run at the level `decode`.
 
 The bytes of each chosen episode are fetched with one range request, and decoded as the clip that readers get. Decoders often return
 pictures of damaged H.264 and HEVC without an error, while dav1d reports damage in AV1. Therefore pictures are also compared with
-two independent sources: the numbers burned into them, and FFmpeg's decoding of the whole file.
+two independent sources: the numbers burned into them, and the pictures that FFmpeg decodes from the whole file.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,19 +32,19 @@ from episeek_pipelines.verify.videos.reference import EpisodeReference, FileRefe
 
 @dataclass(slots=True)
 class _DecodedClip:
-    """The results of decoding one clip, without its pictures; frames are numbered within the episode."""
+    """The results of decoding one clip, without its pictures. Frames are numbered within the episode."""
 
     is_decoded: list[bool]
-    """Shape [frames]."""
+    """Whether each frame was decoded; shape [frames]."""
     error: str = ""
     error_frame: int = 0
-    """A frame near which the error happened."""
+    """The frame at which the decoder was when the error happened, approximately."""
     stray_ticks: list[int | None] = field(default_factory=list)
     damaged: list[int] = field(default_factory=list)
     sizes: list[tuple[int, tuple[int, int]]] = field(default_factory=list)
-    """(frame, (width, height)) of pictures whose size is not the one in the header."""
+    """(frame, (width, height)) of each picture whose size differs from the header."""
     numbers: list[tuple[int, int | None]] = field(default_factory=list)
-    """(frame, number read) of pictures whose burned-in number is wrong."""
+    """(frame, number) of each picture with a wrong burned-in number; None for a picture that is too small for a number."""
     digests: dict[int, bytes] = field(default_factory=dict)
     """Digests of the pictures, by frame."""
 
@@ -72,8 +72,8 @@ def check_pictures(
         video: Its parsed header.
         source: The byte source; one range is fetched for each episode.
         positions: Positions of the episodes in the arrays of `file`.
-        reference: A `FileReference` is compared with the episodes' pictures. An `EpisodeReference` receives them.
-        burned_in_bits: See `VerifyOptions`.
+        reference: A `FileReference` is compared with the pictures of the episodes. To an `EpisodeReference` they are added.
+        burned_in_bits: The number of bits of the burned-in frame numbers; None if the pictures have no such numbers.
     """
     for position in positions:
         where = Location(file.path, int(file.episode_index[position]), file.camera_key)
@@ -93,7 +93,7 @@ def _check_episode(
     burned_in_bits: int | None,
     where: Location,
 ) -> Iterator[Finding]:
-    # VID024 reports fewer frames than the episode's length, and none that certainly belong to it
+    # VID024 reports an episode with too few frames, and an episode whose frames are uncertain.
     held = int(video.view.stop[position] - video.view.first[position])
     if held <= 0:
         return
@@ -122,7 +122,13 @@ def _check_episode(
 
 
 def _decode(clip: Clip, bits: int | None, changes: PictureChanges) -> _DecodedClip:
-    """Decode a clip, one picture at a time."""
+    """Decode a clip one picture at a time, and pass each picture to `changes`.
+
+    Args:
+        clip: The clip.
+        bits: The number of bits of the burned-in frame numbers; None to read no numbers.
+        changes: Measures the changes between the pictures.
+    """
     origin = int(clip.samples.pts.min())
     ticks = (clip.frame_ticks - origin).tolist()
     frame_of_tick = {tick: number for number, tick in enumerate(ticks)}
@@ -158,7 +164,10 @@ def _decode(clip: Clip, bits: int | None, changes: PictureChanges) -> _DecodedCl
 
 
 def _check_times(clip: Clip, fps: float, where: Location) -> Iterator[Finding]:
-    """Check that the header shows frame k at k/fps, to within half a frame. `_check_decoded` checks the decoded times."""
+    """Yield VID027 if the header does not show every frame k at k/fps, to within half a frame.
+
+    `_check_decoded` checks that the decoded pictures have the times of the header.
+    """
     off = np.abs(clip.frame_ticks / clip.timescale * fps - np.arange(clip.frame_count))
     wrong = np.flatnonzero(off > HALF_FRAME)
     if len(wrong):
@@ -174,17 +183,17 @@ def _check_decoded(clip: Clip, decoded: _DecodedClip, strips: StripRange, where:
         yield finding(DECODED, found, f"{count} pictures", where, strip=strip)
     elif decoded.count < count:
         first = decoded.is_decoded.index(False)
-        found = f"{decoded.count} decoded pictures, none of frame {first} at tick {clip.frame_ticks[first]}"
+        found = f"{decoded.count} decoded pictures, but none for frame {first} at tick {clip.frame_ticks[first]}"
         absent = [frame for frame, is_decoded in enumerate(decoded.is_decoded) if not is_decoded]
         yield finding(DECODED, found, f"{count}, one for each frame", where, strip=_strip(strips, absent))
     if decoded.stray_ticks:
         found = f"a picture at tick {decoded.stray_ticks[0]} of the clip, where the header has no frame"
-        yield finding(DECODED, found, "pictures at the header's times", where, more=len(decoded.stray_ticks) - 1)
+        yield finding(DECODED, found, "pictures only at the header's times", where, more=len(decoded.stray_ticks) - 1)
     if decoded.damaged:
         yield finding(
             DECODED,
             f"frame {decoded.damaged[0]}, which the decoder marks as damaged",
-            "whole pictures",
+            "undamaged pictures",
             where,
             more=len(decoded.damaged) - 1,
             strip=_strip(strips, decoded.damaged),
@@ -198,7 +207,7 @@ def _check_decoded(clip: Clip, decoded: _DecodedClip, strips: StripRange, where:
 
 
 def _strip(strips: StripRange, frames: Sequence[int], *, is_compared: bool = False) -> Strip:
-    """Return a strip around the first of the given frames, which are marked. Like them, it is decoded from the episode's start."""
+    """Return a strip around the first of the given frames, decoded from the start of the episode. The given frames are marked."""
     return strips.around(frames[0], frames, start=0, is_compared=is_compared)
 
 
@@ -207,7 +216,7 @@ def _check_numbers(decoded: _DecodedClip, bits: int, strips: StripRange, where: 
         return
     frame, number = decoded.numbers[0]
     if number is None:
-        found = f"frame {frame} without room for {bits} burned-in bits"
+        found = f"frame {frame}, which is too small for {bits} burned-in bits"
     else:
         found = f"frame {frame} with the burned-in number {number}"
     strip = _strip(strips, [other for other, _ in decoded.numbers])
@@ -223,18 +232,27 @@ def _check_file_pictures(
     strips: StripRange,
     where: Location,
 ) -> Iterator[Finding]:
-    """Compare the pictures with those that FFmpeg decodes from the file. The keys of `digests` are frame numbers of the file."""
+    """Yield VID027 if pictures of an episode differ from the pictures that FFmpeg decodes from the file.
+
+    Args:
+        video: The parsed header of the file.
+        digests: The digests of the episode's pictures, by frame number within the file.
+        first: The first frame of the episode within the file.
+        reference: The pictures that FFmpeg decodes.
+        strips: Makes the strips of the episode.
+        where: The episode.
+    """
     compared = reference.compare(digests)
     if compared.other:
         frame = compared.other[0]
         seconds = float(video.view.seconds[frame])
-        found = f"frame {frame - first}, another picture than at {seconds:.6f} s of the file"
+        found = f"frame {frame - first} with a different picture than the file has at {seconds:.6f} s"
         strip = _strip(strips, [other - first for other in compared.other], is_compared=True)
         yield finding(DECODED, found, reference.expected, where, more=len(compared.other) - 1, strip=strip)
 
 
 def _check_changes(changes: PictureChanges, fps: float, strips: StripRange, where: Location) -> Iterator[Finding]:
-    """Yield VID028 for pictures that stand still while the scene moves."""
+    """Yield VID028 for frozen or repeated pictures while the scene moves, and for an episode in which no picture changes."""
     if changes.never_changes:
         found = f"{changes.picture_count} pictures, none of which differs from the first one"
         yield finding(FROZEN, found, "motion", where, strip=strips.spread())
@@ -242,11 +260,11 @@ def _check_changes(changes: PictureChanges, fps: float, strips: StripRange, wher
     if changes.frozen:
         run = changes.frozen[0]
         seconds = (run.stop - run.start) / fps
-        found = f"frames {run.start} to {run.stop - 1} that show the same for {seconds:.2f} s, then a jump of the scene"
+        found = f"frames {run.start} to {run.stop - 1} that show the same for {seconds:.2f} s, followed by a jump of the scene"
         strip = strips.around_run(run.start, run.stop)
         yield finding(FROZEN, found, "pictures that follow the scene", where, more=len(changes.frozen) - 1, strip=strip)
     if changes.repeats_frames:
         moving = changes.repeated_count + changes.moving_count
-        found = f"{changes.repeated_count} of {moving} frames amid motion that repeat the picture before"
+        found = f"{changes.repeated_count} of {moving} frames that repeat the previous picture although the scene moves"
         strip = strips.around(changes.repeats[0], changes.repeats)
         yield finding(FROZEN, found, "a new picture for each frame", where, strip=strip)

@@ -1,7 +1,7 @@
 """Make clips of a parsed video from its sample table instead of the sidecars.
 
-In this way verification decodes what readers get, whether or not the dataset was indexed. Other rules compare the sidecars with the
-same sample table.
+Verification thus decodes the same clips as readers, whether or not the dataset was indexed. Other rules compare the sidecars with
+the same sample table.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ def episode_clip(
 
     Raises:
         EpisodeFramesError: No sync sample precedes the first frame, so decoding cannot start.
-        ValueError: The file holds none of the frames.
+        ValueError: The range contains no frame of the episode.
     """
     episode = int(file.episode_index[position])
     return _clip(
@@ -33,11 +33,11 @@ def episode_clip(
 
 
 def file_clip(file: VideoFile, video: ParsedVideo, source: ByteSource, start: int, stop: int) -> Clip:
-    """Return the clip of frames `[start, stop)` of a file, whatever episodes they belong to; its `episode_index` is -1.
+    """Return the clip of frames `[start, stop)` of a file, regardless of episodes. Its `episode_index` is -1.
 
     Raises:
         EpisodeFramesError: No sync sample precedes the first frame, so decoding cannot start.
-        ValueError: The file holds none of the frames.
+        ValueError: The range contains no frame of the file.
     """
     return _clip(file, video, source, -1, (0, video.view.frame_count), start, stop)
 
@@ -51,7 +51,17 @@ def _clip(
     start: int,
     stop: int | None,
 ) -> Clip:
-    """Return the clip of frames `[start, stop)`, counted from the start of `held`, which is a range `[first, end)` of the file."""
+    """Return the clip of frames `[start, stop)` of a part of a file.
+
+    Args:
+        file: The file.
+        video: The parsed header of the file.
+        source: The byte source of the clip.
+        episode_index: The episode of the clip; -1 for none.
+        held: The part of the file, as a range `[first, end)` of frames.
+        start: The first frame of the clip, counted from the start of the part.
+        stop: The end of the clip, counted likewise; None for the end of the part.
+    """
     table, view = video.table, video.view
     first, last = held
     end = last if stop is None else min(first + stop, last)

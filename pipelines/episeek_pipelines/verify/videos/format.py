@@ -1,4 +1,4 @@
-"""Rules on how frames are encoded, according to the header: VID026W, VID039."""
+"""VID026W and VID039: rules on the order and the keyframes of the encoded frames, according to the header."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -13,20 +13,20 @@ from episeek_pipelines.verify.rules import KEYFRAME_INTERVAL, REORDERED
 from episeek_pipelines.verify.videos.frames import ParsedVideo
 
 LONG_INTERVAL_SECONDS: Final = 2.0
-"""Longest interval of keyframes. LeRobot's default is two frames; the encoders' own defaults are 8 to 10 seconds."""
+"""Longest interval between keyframes without a finding. LeRobot's default is 2 frames; encoders default to 8 to 10 seconds."""
 
 
 def check_order(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """Yield VID026W where frames are stored in another order than they are shown."""
+    """Yield VID026W for a file whose frames are stored in a different order than they are shown."""
     later = np.flatnonzero(np.diff(video.view.decode_position) < 0)
     if len(later):
         found = f"{len(later)} of {video.view.frame_count} frames stored after a frame that is shown later"
         where = Location(file=file.path, camera=file.camera_key)
-        yield finding(REORDERED, found, "frames in the order in which they are shown", where)
+        yield finding(REORDERED, found, "frames stored in the order in which they are shown", where)
 
 
 def check_keyframe_interval(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """Yield VID039 where keyframes are further apart than `LONG_INTERVAL_SECONDS`."""
+    """Yield VID039 for a file in which keyframes are further apart than `LONG_INTERVAL_SECONDS`, and by more than two frames."""
     limit = max(int(LONG_INTERVAL_SECONDS * context.info.fps), 2)
     intervals = keyframe_intervals(video)
     long = intervals[intervals > limit]
@@ -45,17 +45,20 @@ FORMAT_RULES = (check_order, check_keyframe_interval)
 
 
 def keyframe_intervals(video: ParsedVideo) -> Int64Array:
-    """Return the number of frames from each keyframe to the next, in decode order, or to the end of the file."""
+    """Return the number of frames from each keyframe to the next in decode order, or from the last one to the end of the file."""
     sync = np.flatnonzero(video.table.is_sync)
     return np.diff(np.append(sync, len(video.table)))
 
 
 def frame_entry(video: ParsedVideo, path: str) -> VisualSampleEntry:
-    """Return the first sample description; a file whose descriptions disagree about pictures was refused before."""
+    """Return the first sample description of a video. All descriptions agree about the pictures, or the file was refused before."""
     return read_entries(video.table.sample_description, where=path)[0]
 
 
 def format_text(entry: VisualSampleEntry) -> str:
-    """Return codec, size, bits and chroma subsampling, where the header has them; equal texts mean equal formats."""
+    """Return a text with codec, picture size, bits and chroma subsampling, as far as the header states them.
+
+    Two formats are equal if their texts are equal.
+    """
     subsampling = None if entry.pictures is None else entry.pictures.subsampling
     return str(entry) if subsampling is None else f"{entry}, chroma {subsampling}"

@@ -1,6 +1,4 @@
-"""Compute digests ("prints") of the coded frames of episodes from the sample table: a copied episode has samples of the same
-sizes.
-"""
+"""Compute digests of episodes ("prints") from the sample sizes of their frames: copies of an episode have the same sizes."""
 
 from typing import Final
 
@@ -11,11 +9,14 @@ from episeek_pipelines.verify.findings.prints import UNKNOWN, FramePrints, diges
 from episeek_pipelines.verify.videos.frames import ParsedVideo
 
 LEAST_SIZES: Final = 8
-"""Smallest number of different sample sizes for a print. With fewer, two episodes may have the same sizes by chance."""
+"""An episode needs this many different sample sizes for a print. With fewer, two episodes may have the same sizes by chance."""
 
 
 def frame_prints(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> tuple[FramePrints, ...]:
-    """Return the prints of the episodes of a file; empty if rows are not read, since equal rows are what is looked for first."""
+    """Return the prints of the episodes of a file; empty if the level reads no rows.
+
+    Prints only confirm that episodes with equal rows are copies, so they are useless without rows.
+    """
     if not context.options.looks_at("rows"):
         return ()
     view = video.view

@@ -1,7 +1,7 @@
-"""Compare the times of frames that are not k/fps with the timestamps of their rows: the dataset is right if both are the same.
+"""Compare the times of irregular frames, which are not at k/fps, with the timestamps of their rows.
 
 A camera without a steady rate gives each frame the time at which it was taken. LeRobot reads such videos correctly if the rows have
-the same times. One check reads the times of frames and another the times of rows, so they are compared at the end.
+the same times, so that there is no finding then. Separate checks read the times of frames and of rows; the comparison comes last.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,13 +17,15 @@ from episeek_pipelines.verify.videos.frames import HALF_FRAME, FrameView, Parsed
 
 
 def regular_episodes(view: FrameView, length: Int64Array, rows: Int64Array, *, fps: float) -> Int64Array:
-    """Return those of the episodes at `rows` in which every frame k is k/fps after frame 0, to within half a frame."""
+    """Return the elements of `rows` whose episodes show every frame k at k/fps after frame 0, to within half a frame."""
     return rows[_worst(view, length, rows, fps=fps) <= HALF_FRAME]
 
 
 def irregular_times(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> tuple[FrameTimes, ...]:
-    """Return the times of the episodes whose frames are not at k/fps; empty if rows, which may have the same times, are not
-    read.
+    """Return the frame times of the episodes whose frames are not at k/fps.
+
+    The result is empty if the level reads no rows, since their timestamps may equal these times. It is also empty if the file has
+    another steady rate.
     """
     view, fps = video.view, context.info.fps
     if not context.options.looks_at("rows") or has_other_rate(view, fps=fps):
@@ -42,12 +44,15 @@ def irregular_times(context: VerificationContext, file: VideoFile, video: Parsed
 def compare_times(
     context: VerificationContext, observations: Observations, findings: Iterable[Finding]
 ) -> Iterator[Finding]:
-    """Yield the findings, without those about rows that have the times of their frames, and VID024 for frames with other times."""
+    """Yield VID024 for irregular frame times that differ from the timestamps of the rows, and then the given findings.
+
+    Findings about timestamps are left out for episodes whose rows have the frame times of all cameras.
+    """
     rows = {times.episode_index: times for times in observations.row_times}
     matched: dict[int, set[str]] = {}
     for frames in observations.frame_times:
         same = rows.get(frames.episode_index)
-        # single precision keeps the seconds of an hour to a fifth of a millisecond
+        # Rows store float32, in which times of up to an hour are exact to a fifth of a millisecond.
         tolerance = max(context.options.tolerance_seconds, frames.tick_seconds)
         if same is not None and len(same.seconds) == len(frames.seconds):
             rounding = np.spacing(frames.seconds.astype(np.float32))
@@ -67,7 +72,7 @@ def compare_times(
 
 
 def _worst(view: FrameView, length: Int64Array, rows: Int64Array, *, fps: float) -> Float64Array:
-    """Return the largest distance of a frame from its time at `fps`, in frames, for each of the episodes at `rows`."""
+    """Return, for each episode in `rows`, the largest distance in frames of a frame from its time at `fps`."""
     if not len(rows):
         return np.zeros(0)
     first, count = view.first[rows], length[rows]

@@ -15,12 +15,12 @@ from episeek_pipelines.video.episode_frames import (
 from episeek_pipelines.video.header import VideoHeader
 
 HALF_FRAME = 0.5
-"""Largest distance, in frames, between a frame and its expected time."""
+"""Largest allowed distance, in frames, between the time of a frame and its expected time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameView:
-    """The presented frames of one file, assigned to the episodes that are declared in it."""
+    """The presented frames of one file, and the declared episodes to which they belong."""
 
     file: FileFrames
     """The presented frames, in presentation order."""
@@ -29,29 +29,29 @@ class FrameView:
     frames: EpisodeFrames
     """The first frame and the number of frames of each episode."""
     frames_per_second: float
-    """Average rate of the file; 0 with fewer than two frames."""
+    """Average rate of the file; 0 if it has fewer than two frames."""
 
     @property
     def seconds(self) -> Float64Array:
-        """Presentation times, rising; shape [frames]."""
+        """The presentation times of the frames, ascending; shape [frames]."""
         return self.file.seconds
 
     @property
     def first(self) -> Int64Array:
-        """First frame of each episode; shape [episodes]."""
+        """The first frame of each episode; shape [episodes]."""
         return self.frames.first
 
     @property
     def stop(self) -> Int64Array:
-        """End of each episode, exclusive; shape [episodes].
+        """The exclusive end of each episode's frames; shape [episodes].
 
-        It equals the first frame if the episode's frames cannot be determined.
+        It equals `first` for an episode whose frames cannot be determined.
         """
         return self.frames.first + self.frames.count
 
     @property
     def is_counted(self) -> bool:
-        """Whether frames were assigned by counting, since the lengths add up to the file's frames."""
+        """Whether frames were assigned by counting, which is possible if the lengths add up to the frames of the file."""
         return self.frames.by_ordinals
 
     @property
@@ -76,10 +76,10 @@ def frame_view(table: SampleTable, file: VideoFile, *, fps: float, read_marks: R
         table: The sample table of the file.
         file: The file and its episodes, sorted by from_timestamp.
         fps: The dataset's frame rate.
-        read_marks: Reads the marks of the encoder if they are needed.
+        read_marks: Reads the samples in which an encoder marks the start of a stream. It is called only if they are needed.
 
     Raises:
-        ReadError: The marks cannot be read.
+        ReadError: These samples cannot be read.
     """
     frames_of_file = FileFrames.of(table, read_marks)
     frames = locate_frames(frames_of_file, declared_episodes(file), fps=fps)
@@ -92,8 +92,8 @@ def declared_episodes(file: VideoFile) -> DeclaredEpisodes:
 
 
 def has_other_rate(view: FrameView, *, fps: float) -> bool:
-    """Return whether the frames come at a steady rate other than `fps`; their times then cannot be compared with k/fps.
+    """Return whether the frames have a steady rate that is not `fps`, so that their times cannot be compared with k/fps.
 
-    A rate is steady when every frame is within half a frame of its time at that rate. Otherwise frames are missing or irregular.
+    A rate is steady if every frame is within half a frame of its time at that rate. Otherwise frames are missing or irregular.
     """
     return view.file.has_other_rate(fps=fps)

@@ -1,14 +1,14 @@
-"""VID046: find frames that LeRobot cannot get from a file, judged by the file's header.
+"""VID046: find frames that LeRobot cannot read from a file, according to the file's header.
 
-LeRobot asks TorchCodec for the frame at `from_timestamp + timestamp`, and raises FrameTimestampError if the returned frame is 1e-4
-seconds or more away. With LeRobot 0.4.4, TorchCodec 0.10 and PyAV 15, and items in random order, it fails on
+LeRobot requests from TorchCodec the frame at `from_timestamp + timestamp`, and raises FrameTimestampError if the time of the
+returned frame is off by 1e-4 seconds or more. LeRobot 0.4.4 with TorchCodec 0.10 and PyAV 15, reading in random order, fails on
 
-- leading pictures of a keyframe in H.264 and HEVC, as libx265 encodes by default (open groups of pictures): they are stored
-  after the keyframe and shown before it, FFmpeg seeks to that keyframe, and a decoder that starts there drops them. Frames
-  that are merely reordered, within closed groups of pictures, are read;
-- episodes whose `from_timestamp` is not the time of their first frame, as after sums of durations that a muxer rounded.
+- leading pictures of a keyframe in H.264 and HEVC (open groups of pictures, the default of libx265). They are stored after the
+  keyframe and shown before it. FFmpeg seeks to that keyframe, and a decoder that starts there drops them. LeRobot does read frames
+  that are merely reordered within closed groups of pictures.
+- episodes whose `from_timestamp` is not the time of their first frame, for example because rounded durations were added up.
 
-Only files with a steady rate of `fps` are judged: for other files, the times in the rows decide.
+Only episodes whose frames are at k/fps are checked for the second cause. For others, the timestamps of the rows decide.
 """
 
 from collections.abc import Iterator, Mapping
@@ -37,17 +37,17 @@ _WITH_LEADING_PICTURES: Final = frozenset({"avc1", "avc3", "hvc1", "hev1"})
 
 
 def check_lerobot_reading(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """Yield VID046, one finding for each cause, with the number of frames that LeRobot does not get."""
+    """Yield one VID046 for each cause, with the number of frames of the file that LeRobot cannot read."""
     where = Location(file=file.path, camera=file.camera_key)
     spec = context.features.get(file.camera_key)
-    # LeRobot reads depth with PyAV, a tick earlier than the time.
+    # LeRobot reads depth maps with PyAV, and seeks one tick before the requested time.
     margin = 1 if isinstance(spec, Mapping) and lerobot.is_depth(spec) else 0
     lost = int(lost_frames(video.table, margin_ticks=margin).sum())
     if lost:
         yield finding(
             LEROBOT_READING,
             f"{lost} of {video.view.frame_count} frames stored after a keyframe and shown before it",
-            "no frame that is lost where decoding starts at a keyframe",
+            "no frame that is lost if decoding starts at a keyframe",
             where,
             remedy=OPEN_GROUPS_REMEDY,
         )
@@ -58,7 +58,7 @@ def check_lerobot_reading(context: VerificationContext, file: VideoFile, video: 
         worst = int(wrong[np.argmax(np.abs(off[wrong]))])
         yield finding(
             LEROBOT_READING,
-            f"{int(file.length[wrong].sum())} frames asked for at other times than they have, by up to {abs(off[worst]):.6f} s",
+            f"{int(file.length[wrong].sum())} frames that LeRobot requests at wrong times, by up to {abs(off[worst]):.6f} s",
             f"times within LeRobot's tolerance of {context.options.tolerance_seconds:g} s",
             Location(file.path, int(file.episode_index[worst]), file.camera_key, column="from_timestamp"),
             more=len(wrong) - 1,
@@ -67,15 +67,15 @@ def check_lerobot_reading(context: VerificationContext, file: VideoFile, video: 
 
 
 def lost_frames(table: SampleTable, *, margin_ticks: int = 0) -> BoolArray:
-    """Return whether each sample is lost after a seek to its own time; shape [samples]. All are False for codecs without such
-    samples.
+    """Return whether each sample is lost to a reader that seeks to the time of the sample; shape [samples].
 
     FFmpeg seeks to the last sync sample whose decode time, plus the delay between decoding and showing, is not after the requested
-    time (`mov_seek_stream` of libavformat/mov.c). A sample that is shown before that sync sample is lost.
+    time (`mov_seek_stream` of libavformat/mov.c). A sample that is shown before that sync sample is lost. Only H.264 and HEVC have
+    such samples.
 
     Args:
         table: The sample table.
-        margin_ticks: By how many ticks a reader seeks before the time of the sample.
+        margin_ticks: How many ticks before the time of the sample the reader seeks to.
     """
     sync, order = np.flatnonzero(table.is_sync), table.presentation_order()
     if table.codec not in _WITH_LEADING_PICTURES or not len(sync) or not len(order):
@@ -87,9 +87,10 @@ def lost_frames(table: SampleTable, *, margin_ticks: int = 0) -> BoolArray:
 
 
 def _seconds_off(file: VideoFile, view: FrameView, *, fps: float, tolerance_seconds: float) -> np.ndarray:
-    """Return from_timestamp minus the time of the episode's first frame, in seconds; shape [episodes].
+    """Return from_timestamp minus the time of the first frame for each episode, in seconds; shape [episodes].
 
-    It is 0 for episodes whose frames are not at k/fps, and for episodes that are off by half a frame or more, which VID024 reports.
+    The value is 0 for an episode whose frames are not at k/fps, and for an episode that is off by half a frame or more, which
+    VID024 reports.
     """
     off = np.zeros(len(file.length))
     for row, (first, length) in enumerate(zip(view.first.tolist(), file.length.tolist(), strict=True)):

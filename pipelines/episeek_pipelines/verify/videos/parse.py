@@ -1,4 +1,4 @@
-"""Parse a video file: its sample table, read as thoroughly as for the sidecars, and the frames of its episodes."""
+"""Parse a video file: read its sample table as thoroughly as indexing did, and find the frames of its episodes."""
 
 from functools import partial
 
@@ -16,7 +16,8 @@ from episeek_pipelines.video.header import read_video_header
 def parse_video(context: VerificationContext, source: ByteSource, file: VideoFile) -> ParsedVideo:
     """Return the sample table of a file and the frames of its episodes.
 
-    Of a file in a store a few samples are read. All are read if the sidecars were made from all samples and differ.
+    To tell keyframes from false sync samples, only a few sync samples of a file in a store are read. All of them are read if the
+    sidecars were made from all of them and differ from the result.
 
     Raises:
         ReadError: The file cannot be read.

@@ -1,24 +1,24 @@
 """VID028: find pictures that stand still while the scene moves, by comparing reduced copies of the pictures.
 
-Unchanged pictures alone prove nothing. With a robot at rest and a camera with noise, LeRobot's encoding (AV1, g=2, crf 30) makes
-half of all consecutive pairs bit-identical, HEVC with g=30 nine of ten, and a simulated scene all of them. Therefore the first
-two of these measures require motion around the unchanged pictures:
+Unchanged pictures alone prove nothing. If a robot rests in front of a noisy camera, LeRobot's encoding (AV1, g=2, crf 30) makes
+half of all consecutive pairs bit-identical, and HEVC with g=30 makes nine of ten pairs bit-identical. In a simulated scene all
+pairs are. Therefore the first two of these measures require motion around the unchanged pictures:
 
-- *frozen*: pictures stay like the first of them for 0.5 s or more. The scene moves right before and right after. Between the two
-  it jumps, by at least 4 times its motion a frame afterwards, because it moved while the pictures did not. A robot that rests
-  starts again with a step like those that follow.
-- *repeated*: more than 30 % of the neighbours amid strong motion are bit-identical, and at least 10 of them: the camera delivers
-  only part of the pictures that are recorded. Jerky motion gave up to 24 %. In slow motion, AV1 at crf 45 and more repeats every
-  second picture, but changes stay below 20 levels.
-- *nothing changes*: no picture of an episode of 2 s or more differs from its first one.
+- *frozen*: for 0.5 s or more, all pictures show the same as the first of them. The scene moves directly before and directly after
+  them. At their end it jumps by at least 4 times its motion per frame afterwards, because it moved while the pictures did not. A
+  robot that rested starts with a step as small as the following steps.
+- *repeated*: during strong motion, at least 30 % of the pairs of neighbouring pictures are bit-identical, and at least 10 pairs:
+  the camera delivers fewer pictures than are recorded. Jerky motion gave up to 24 %. In slow motion, AV1 at crf 45 and more repeats
+  every second picture, but the changes stay below 20 levels, which is not strong motion.
+- *nothing changes*: in an episode of 2 s or more, no picture differs from the first picture.
 
-The change between two pictures is the largest mean absolute difference of luma in any tile (16 x 16 pixels of a picture up to
-959 wide, more of larger ones), in levels of 0 to 255. Measured on pictures with noise of 0.5 to 3 levels, AV1, H.264 and HEVC
-at crf 23 to 45: still scenes change by up to 7 (a keyframe that refreshes the noise), a textured edge that moves by two
-pixels changes 12 or more. Hence the limit of 8 between standing still and moving.
+The change between two pictures is the largest mean absolute difference of luma in any tile, in levels of 0 to 255. A tile has
+16 x 16 pixels in a picture of up to 959 pixels in width, and more pixels in a wider picture. Measured on pictures with noise of 0.5
+to 3 levels, encoded as AV1, H.264 and HEVC at crf 23 to 45, still scenes change by up to 7 levels (at a keyframe that refreshes the
+noise), and a textured edge that moves by two pixels changes by 12 or more. Hence the limit of 8 levels for motion.
 
-Not found on purpose: a freeze at rest, at the start or at the end of an episode; a camera at two thirds of the rate; repeated
-frames of encoders that do not keep them bit-identical (x264, x265).
+These defects are not found, on purpose: a freeze while the robot rests, at the start or at the end of an episode; a camera that
+delivers two thirds of the rate; repeated frames that the encoder does not keep bit-identical (x264, x265).
 """
 
 from collections import deque
@@ -42,7 +42,7 @@ STRONG_MOTION_LEVELS = 20.0
 REPEATED_COUNT = 10
 
 _NEAR_PAIRS = 5
-"""Number of consecutive pairs that decide whether the scene moves before or after a run of unchanged pictures."""
+"""Number of pairs of consecutive pictures that decide whether the scene moves before or after a run of unchanged pictures."""
 
 _TILE = 8
 _THINNED_WIDTH = 320
@@ -55,18 +55,18 @@ class Change:
     """The change between two pictures, in levels of 0 to 255."""
 
     peak: float
-    """The change of the tile that changes most."""
+    """The mean absolute difference in the tile that changes most."""
     mean: float
 
     @property
     def is_motion(self) -> bool:
-        """Whether the change exceeds that of an encoded still scene."""
+        """Whether the change is larger than encoding alone causes in a still scene."""
         return self.peak >= MOTION_LEVELS
 
 
 @dataclass(frozen=True, slots=True)
 class FrozenRun:
-    """Frames `[start, stop)` that show what frame `start` shows."""
+    """A range `[start, stop)` of frames that all show the same as frame `start`."""
 
     start: int
     stop: int
@@ -74,7 +74,7 @@ class FrozenRun:
 
 @dataclass(slots=True)
 class _Held:
-    """A run that is long enough to be frozen. The pairs after it decide whether it is."""
+    """A run of unchanged pictures that is long enough to be frozen. The changes after it decide whether it is."""
 
     run: FrozenRun
     jump: Change
@@ -82,17 +82,20 @@ class _Held:
 
 
 class PictureChanges:
-    """Takes an episode's pictures in order, and measures their changes; keeps the last picture and two small copies."""
+    """Measures the changes between the pictures of an episode, which `add` takes in order.
+
+    Only the last picture and small copies of three pictures are kept in memory.
+    """
 
     def __init__(self, *, fps: float) -> None:
         self._fps = fps
         self.frozen: list[FrozenRun] = []
-        """The frozen runs that were found so far."""
+        """The frozen runs found so far."""
         self.picture_count = 0
         self.repeats: list[int] = []
-        """Numbers of the frames that repeat the picture before them although the scene moves."""
+        """The numbers of the frames that repeat the previous picture although the scene moves."""
         self.moving_count = 0
-        """Number of consecutive pairs that differ by strong motion."""
+        """The number of pairs of consecutive pictures that differ by strong motion."""
         self._is_as_first = True
         self._first: FloatArray | None = None
         self._last: FloatArray | None = None
@@ -106,7 +109,7 @@ class PictureChanges:
         self._was_motion = False
 
     def add(self, frame: "VideoFrame") -> None:
-        """Take the next picture."""
+        """Take the next picture of the episode."""
         small = _small_copy(frame)
         number, self.picture_count = self.picture_count, self.picture_count + 1
         if self._last is None or self._last_frame is None or small.shape != self._last.shape:
@@ -123,22 +126,28 @@ class PictureChanges:
 
     @property
     def never_changes(self) -> bool:
-        """Whether all pictures show the same as the first one, for `UNCHANGED_SECONDS` or longer."""
+        """Whether all pictures show the same as the first one, and the episode lasts `UNCHANGED_SECONDS` or longer."""
         return self._is_as_first and self.picture_count >= UNCHANGED_SECONDS * self._fps
 
     @property
     def repeated_count(self) -> int:
-        """The number of frames that repeat the picture before them although the scene moves."""
+        """The number of frames that repeat the previous picture although the scene moves."""
         return len(self.repeats)
 
     @property
     def repeats_frames(self) -> bool:
-        """Whether many frames repeat the picture before."""
+        """Whether enough frames repeat the previous picture, although the scene moves, for a finding."""
         moving = self.repeated_count + self.moving_count
         return self.repeated_count >= max(REPEATED_COUNT, REPEATED_SHARE * moving)
 
     def _count_repeats(self, number: int, change: Change, *, is_repeat: bool) -> None:
-        """Count the repeats for which the nearest changes, before and after, are strong motion."""
+        """Record repeated frames if the last change before them and the first change after them are strong motion.
+
+        Args:
+            number: The number of the new frame.
+            change: The change from the previous picture.
+            is_repeat: Whether the new picture is bit-identical with the previous one.
+        """
         if is_repeat:
             self._pending_repeats += self._was_motion
             return
@@ -172,12 +181,12 @@ class PictureChanges:
 
 
 def _moves(pairs: list[Change]) -> bool:
-    """Return whether most of a few neighbouring pairs are motion."""
+    """Return whether most of the given changes are motion; False if they are too few to decide."""
     return len(pairs) == _NEAR_PAIRS and 2 * sum(pair.is_motion for pair in pairs) > len(pairs)
 
 
 def _small_copy(frame: "VideoFrame") -> FloatArray:
-    """Return every n-th pixel of the luma, in levels of 0 to 255."""
+    """Return every n-th row and column of the luma of a picture, in levels of 0 to 255."""
     picture = luma(frame)
     step = max(picture.shape[1] // _THINNED_WIDTH, 2 if picture.shape[1] >= 8 * _TILE else 1)
     small: FloatArray = picture[::step, ::step].astype(np.float32)

@@ -1,7 +1,7 @@
 """Decode pictures one at a time, and read their luma and the number burned into them.
 
-Decoding runs in one thread: worker processes use all cores already, memory use stays low, and an error belongs to the sample that
-was sent to the decoder last.
+Decoding runs in one thread. Worker processes already use all cores, memory use stays low, and an error can be attributed to the
+sample that was sent to the decoder last.
 """
 
 import hashlib
@@ -29,11 +29,11 @@ _WHITE_LEVEL = 127
 
 
 class PictureError(Exception):
-    """A decoder failed.
+    """The error of a decoder that failed.
 
     Args:
-        message: The decoder's own words.
-        pts: Presentation time of the sample that was sent last; None if none was sent.
+        message: The message of the decoder.
+        pts: The presentation time of the sample that was sent to the decoder last; None if no sample was sent.
     """
 
     def __init__(self, message: str, pts: int | None) -> None:
@@ -51,7 +51,7 @@ def decode_clip(mp4: bytes) -> Iterator["VideoFrame"]:
     """Yield the pictures of a complete MP4 with PyAV, in presentation order.
 
     Raises:
-        PictureError: The file cannot be opened, or the decoder fails; no further picture follows.
+        PictureError: The file cannot be opened, or the decoder fails.
     """
     import av
 
@@ -71,7 +71,7 @@ def decode_what_can_be(mp4: bytes) -> Iterator["VideoFrame"]:
     """Yield the pictures of a complete MP4 like `decode_clip`, but skip samples that the decoder refuses.
 
     Raises:
-        PictureError: The file cannot be opened, or its samples cannot be separated.
+        PictureError: The file cannot be opened, or its samples cannot be read.
     """
     import av
 
@@ -86,13 +86,14 @@ def decode_what_can_be(mp4: bytes) -> Iterator["VideoFrame"]:
 def decode_file(
     path: Path, *, start_seconds: Fraction | None = None
 ) -> Iterator[tuple["Packet[VideoStream]", list["VideoFrame"]]]:
-    """Yield the packets of a local file, in decode order, each with the pictures that FFmpeg returns after it.
+    """Yield (packet, pictures) in decode order for each packet of a local file, as FFmpeg reads and decodes it.
 
-    FFmpeg reads the file by itself, without our sample table. A packet that the decoder refuses has no picture.
+    The pictures of a packet are those that the decoder returns in response to it. A packet that the decoder refuses has none.
+    FFmpeg reads the file itself, without the sample table of episeek.
 
     Args:
         path: The file.
-        start_seconds: FFmpeg starts at a keyframe at or before this time; None starts at the first sample.
+        start_seconds: FFmpeg starts at a keyframe at or before this time. With None it starts at the first sample.
     """
     import av
 
@@ -105,7 +106,10 @@ def decode_file(
 
 
 def _decoded_packets(container: "InputContainer") -> Iterator[tuple["Packet[VideoStream]", list["VideoFrame"]]]:
-    """Yield packets, each with the pictures that the decoder returns after it. A packet that the decoder refuses has none."""
+    """Yield (packet, pictures) for each packet. The pictures are those that the decoder returns in response to the packet.
+
+    A packet that the decoder refuses has no pictures.
+    """
     import av
 
     stream = container.streams.video[0]
@@ -118,7 +122,7 @@ def _decoded_packets(container: "InputContainer") -> Iterator[tuple["Packet[Vide
 
 
 def picture_digest(frame: "VideoFrame") -> bytes:
-    """Return the SHA-256 of a picture's format, size and all bits of its visible pixels."""
+    """Return a SHA-256 digest of a picture's format, its size and all bits of its visible pixels."""
     digest = hashlib.sha256(f"{frame.format.name} {frame.width} {frame.height}".encode())
     for plane in _planes(frame):
         digest.update(np.ascontiguousarray(plane).data)
@@ -132,7 +136,10 @@ def is_same_picture(one: "VideoFrame", other: "VideoFrame") -> bool:
 
 
 def luma(frame: "VideoFrame") -> npt.NDArray[Any]:
-    """Return the luma [height, width] as uint8, or as uint16 with `luma_bits` bits. It is a view if the format allows one."""
+    """Return the luma of a picture as uint8, or as uint16 values of `luma_bits` bits; shape [height, width].
+
+    The array is a view of the picture if its format allows this.
+    """
     if not frame.format.name.startswith(("yuv", "gray")) or len(_parts_of_plane(frame, 0)) != 1:
         frame = frame.reformat(format="gray")
     plane = frame.planes[0]
@@ -143,14 +150,15 @@ def luma(frame: "VideoFrame") -> npt.NDArray[Any]:
 
 
 def luma_bits(frame: "VideoFrame") -> int:
-    """Return the number of bits of a value of `luma`."""
+    """Return how many bits each value in the result of `luma` has."""
     is_direct = frame.format.name.startswith(("yuv", "gray")) and len(_parts_of_plane(frame, 0)) == 1
     return frame.format.components[0].bits if is_direct else 8
 
 
 def burned_in_number(frame: "VideoFrame", bits: int) -> int | None:
-    """Return the number in the `bits` black or white cells at the top left of the shown picture, or None if the picture is too
-    small.
+    """Return the number that is burned into the top left of a picture; None if the picture is too small.
+
+    Each of its `bits` bits is a black or white cell. Rotated pictures are read in the orientation in which they are shown.
     """
     picture = np.rot90(luma(frame), quarter_turns(frame.rotation))
     if picture.shape[0] < CELL_PIXELS or picture.shape[1] < CELL_PIXELS * bits:
@@ -161,7 +169,7 @@ def burned_in_number(frame: "VideoFrame", bits: int) -> int | None:
 
 
 def _planes(frame: "VideoFrame") -> list[npt.NDArray[np.uint8]]:
-    """Return the bytes [lines, bytes of a line] of each plane, without the padding of lines."""
+    """Return the bytes of each plane of a picture, without the padding of its lines; shape [lines, bytes per line]."""
     planes = []
     for number, plane in enumerate(frame.planes):
         parts = _parts_of_plane(frame, number)

@@ -1,7 +1,7 @@
-"""Provide the reference pictures with which clips are compared, as digests by frame number of the file.
+"""Provide the reference pictures with which decoded clips are compared, as digests by frame number within the file.
 
-FFmpeg decodes the reference pictures of a local file from the file itself, in decode order. For a file in a store this would fetch
-the whole file. There, the pictures of an episode decoded from its first frame are the reference for windows that start later.
+For a local file, FFmpeg decodes the reference pictures from the file itself, in decode order. For a file in a store this would
+fetch the whole file. There, an episode is decoded from its first frame, and its pictures are the reference for later windows.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """How many samples are decoded before the wanted pictures, so that a false sync sample is noticed."""
+    """How far before the wanted pictures decoding starts, so that a false sync sample is noticed."""
 
     least: int
-    """Smallest number of samples. Decoding starts at a sync sample at least this far before the wanted pictures."""
+    """Smallest distance in samples. Decoding starts at a sync sample at least this far before the wanted pictures."""
     largest: int
-    """If the episode before begins at most this many samples earlier, decoding starts there: two streams may be joined between
-    them.
+    """If the previous episode begins at most this many samples earlier, decoding starts there, since two streams may be joined
+    between the episodes.
     """
 
 
@@ -39,7 +39,7 @@ SHORT_LEAD: Final = Lead(16, 32)
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The result of a comparison, as frame numbers of the file, ascending."""
+    """The result of a comparison of pictures. Frames are numbered within the file, ascending."""
 
     other: tuple[int, ...]
     """Frames whose picture differs from the reference."""
@@ -48,18 +48,22 @@ class Comparison:
 
 
 class Reference(Protocol):
-    """Pictures to compare with."""
+    """The reference pictures with which decoded pictures are compared."""
 
     expected: str
-    """A noun phrase for the reference pictures, for messages."""
+    """A noun phrase that describes the reference pictures in messages."""
 
     def compare(self, digests: Mapping[int, bytes | None]) -> Comparison:
-        """Compare digests by frame number of the file with the reference. None is the digest of a picture that was not decoded."""
+        """Compare pictures with the reference.
+
+        Args:
+            digests: The digests of the pictures by frame number within the file; None for a picture that was not decoded.
+        """
         ...
 
 
 class EpisodeReference:
-    """Keeps digests of the pictures from decoding each episode from its first frame, and compares others with them."""
+    """Reference pictures from decoding each episode from its first frame. `add` adds the pictures of an episode."""
 
     expected = "the pictures that decoding the episode from its start gives"
 
@@ -67,25 +71,25 @@ class EpisodeReference:
         self._digests: dict[int, bytes] = {}
 
     def add(self, digests: Mapping[int, bytes]) -> None:
-        """Add the pictures of an episode, by frame of the file."""
+        """Add the digests of an episode's pictures, by frame number within the file."""
         self._digests.update(digests)
 
     def compare(self, digests: Mapping[int, bytes | None]) -> Comparison:
-        """Compare pictures by frame of the file."""
+        """Compare pictures with the episodes added so far, as `Reference.compare` says."""
         return _compared(digests, self._digests)
 
 
 class FileReference:
-    """Decodes the reference pictures of a local file.
+    """Reference pictures of a local file, which FFmpeg decodes from the file at the first comparison.
 
     Decoding from the file's first sample gives the right pictures, but takes long in a long file. Therefore decoding starts shortly
-    before the wanted pictures, and at the first sample only if a picture then differs.
+    before the wanted pictures. Only if a picture differs, decoding is repeated from the first sample.
 
     Args:
         path: The file.
         video: The parsed header of the file.
         wanted: Ranges `[first, stop)` of the frames that will be compared.
-        lead: How far before the wanted pictures decoding starts; None always starts at the first sample.
+        lead: How far before the wanted pictures decoding starts; None to start at the first sample at once.
     """
 
     expected = "the pictures that decoding the whole file gives"
@@ -97,7 +101,7 @@ class FileReference:
         self._digests: dict[int, bytes] | None = None
 
     def compare(self, digests: Mapping[int, bytes | None]) -> Comparison:
-        """Compare pictures by frame of the file."""
+        """Compare pictures with the pictures of the file, as `Reference.compare` says."""
         if self._digests is None:
             self._digests = {}
             for run in self._runs:
@@ -118,13 +122,15 @@ class FileReference:
 def file_pictures(
     path: Path, video: ParsedVideo, frames: Sequence[int], *, start: int = 0
 ) -> Iterator[tuple[int, "VideoFrame"]]:
-    """Yield frames of a local file with the pictures that FFmpeg decodes from the file itself, in presentation order.
+    """Yield (frame number, picture) for frames of a local file, as FFmpeg decodes them from the file itself.
+
+    The pictures come in presentation order. A frame that cannot be decoded is left out.
 
     Args:
         path: The file.
         video: The parsed header of the file.
-        frames: The frame numbers. Frames that cannot be decoded are left out.
-        start: Position in decode order at which decoding starts: 0, or a sync sample.
+        frames: The frame numbers.
+        start: The sample at which decoding starts, by its position in decode order: 0, or a sync sample.
     """
     table, view = video.table, video.view
     ticks = table.pts[view.decode_position[list(frames)]].tolist()
@@ -147,9 +153,9 @@ def file_pictures(
 
 
 def _delay_of(video: ParsedVideo, packet: "Packet[VideoStream]") -> Fraction | None:
-    """Return by how many seconds FFmpeg's times are later than the header's, or None if the packet does not show it.
+    """Return by how many seconds FFmpeg's times are later than the times in the header; None if the packet does not show this.
 
-    FFmpeg rounds the times of edit lists, and shifts all times of some fragmented files by the same amount.
+    The times differ because FFmpeg rounds the times of edit lists, and shifts all times of some fragmented files.
     """
     table = video.table
     samples = np.flatnonzero(table.offset == packet.pos)
@@ -160,16 +166,22 @@ def _delay_of(video: ParsedVideo, packet: "Packet[VideoStream]") -> Fraction | N
 
 @dataclass(slots=True)
 class _Run:
-    """Frames that are decoded in one pass, which starts at a given sample."""
+    """One decoding pass, and the frames that are wanted from it."""
 
     start: int
-    """Position in decode order: 0, or a sync sample."""
+    """The sample at which decoding starts, by its position in decode order: 0, or a sync sample."""
     frames: list[int]
-    """Wanted frames, ascending."""
+    """The wanted frames, ascending."""
 
 
 def _runs(video: ParsedVideo, wanted: Sequence[tuple[int, int]], lead: Lead | None) -> list[_Run]:
-    """Return the decoding passes for ranges of frames, which are sorted by their first frame."""
+    """Return the decoding passes that together decode all wanted frames.
+
+    Args:
+        video: The parsed header of the file.
+        wanted: Ranges `[first, stop)` of frames, sorted by their first frame.
+        lead: How far before a range decoding starts; None for one pass from the first sample.
+    """
     view = video.view
     sync = np.flatnonzero(video.table.is_sync)
     owner = owners(view)
@@ -186,7 +198,18 @@ def _runs(video: ParsedVideo, wanted: Sequence[tuple[int, int]], lead: Lead | No
 
 
 def _start(video: ParsedVideo, sync: Int64Array, owner: Int64Array, frame: int, lead: Lead) -> int:
-    """Return the decode position at which decoding starts for a frame and the frames after it."""
+    """Return the sample at which decoding starts to reach a frame: a sync sample before it, or 0.
+
+    Args:
+        video: The parsed header of the file.
+        sync: The sync samples, in decode order.
+        owner: The result of `owners`.
+        frame: The frame.
+        lead: How far before the frame decoding starts.
+
+    Returns:
+        The position of the sample in decode order.
+    """
     view = video.view
     sample = int(view.decode_position[frame])
     start = sample - lead.least

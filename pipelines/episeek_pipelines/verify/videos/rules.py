@@ -1,4 +1,4 @@
-"""Check one video file, opened once. The rules on its header are in this module (INF002, VID022 to VID025, VID040)."""
+"""Check one video file: run all rules on it, of which this module contains INF002, VID022 to VID025 and VID040."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -59,11 +59,14 @@ from episeek_pipelines.verify.videos.window_rules import check_windows
 from episeek_pipelines.video.frame_problems import FrameProblem, frame_problems
 
 _MOST_PLACES = 8
-"""Greatest number of places with frames of no episode that a message lists."""
+"""Greatest number of places that a message about frames of no episode lists."""
 
 
 def check_video_file(context: VerificationContext, source: ByteSource, file: VideoFile) -> CheckResult:
-    """Check the header of a video file, and pictures of the chosen episodes. Damaged contents never raise: they become findings."""
+    """Check the header of a video file, and decoded pictures of the chosen episodes and windows.
+
+    Damaged contents never raise an error; they lead to findings.
+    """
     where = Location(file=file.path, camera=file.camera_key)
     findings: list[Finding] = []
     observations = Observations()
@@ -97,7 +100,7 @@ def check_video_file(context: VerificationContext, source: ByteSource, file: Vid
 def _check_decoding(
     context: VerificationContext, file: VideoFile, video: ParsedVideo, source: ByteSource
 ) -> tuple[list[Finding], WindowCounts]:
-    """Return the findings of the chosen episodes and windows, and how many windows were compared."""
+    """Decode the chosen episodes and windows, and return the findings and the counts of compared and uncompared windows."""
     options, where = context.options, Location(file=file.path, camera=file.camera_key)
     windows = choose_windows(context, file, video)
     if not file.decoded and not windows:
@@ -128,7 +131,7 @@ def _reference(
 
 
 def camera_figures(file: VideoFile, video: ParsedVideo) -> CameraFigures:
-    """Return the figures of one file for the report page."""
+    """Return the figures of one file that the plots of the report page show."""
     view = video.view
     order = np.argsort(file.episode_index, kind="stable")
     first, stop = view.first[order], np.maximum(view.stop, view.first)[order]
@@ -151,25 +154,25 @@ def check_container(context: VerificationContext, file: VideoFile, video: Parsed
     where = Location(file=file.path, camera=file.camera_key)
     tracks = len(video_tracks(video.header.moov, where=file.path))
     if tracks != 1:
-        yield finding(UNUSABLE_VIDEO, f"{tracks} video tracks, of which readers take the first", "one", where)
+        yield finding(UNUSABLE_VIDEO, f"{tracks} video tracks (readers use the first one)", "one video track", where)
     if not video.header.is_faststart:
         yield finding(
             NOT_FASTSTART,
             f"moov box at byte {video.header.moov_offset}, after the media data",
-            "moov before the media data",
+            "the moov box before the media data",
             where,
         )
 
 
 def check_end(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """Yield VID040 where the end of a fragmented file is missing."""
+    """Yield VID040 for a fragmented file whose end is missing."""
     if video.header.missing:
         where = Location(file=file.path, camera=file.camera_key)
-        yield finding(CUT_SHORT, f"a file without {video.header.missing}", "whole fragments up to its end", where)
+        yield finding(CUT_SHORT, f"a file without {video.header.missing}", "a file with all its fragments", where)
 
 
 def check_rate(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """Yield INF002 where the frames come at another steady rate than the dataset's fps."""
+    """Yield INF002 for a file whose frames have a steady rate that is not the dataset's fps."""
     fps = context.info.fps
     if has_other_rate(video.view, fps=fps):
         yield finding(
@@ -182,7 +185,10 @@ def check_rate(context: VerificationContext, file: VideoFile, video: ParsedVideo
 
 
 def check_frame_count(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """Yield VID023 or VID023W if the file and its episodes have different numbers of frames, unless VID024 reports the episodes."""
+    """Yield VID023 if a file has fewer frames than the lengths of its episodes add up to, and VID023W if it has more.
+
+    Nothing is yielded if VID024 reports episodes that lack exactly the missing frames.
+    """
     found, expected = video.view.frame_count, int(file.length.sum())
     if found == expected or (found > expected and not context.is_complete):
         return
@@ -202,7 +208,10 @@ def check_frame_count(context: VerificationContext, file: VideoFile, video: Pars
 
 
 def check_grid(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """Yield VID024 for episodes whose declared seconds do not cover exactly their frames, and VID024W if only drift explains it."""
+    """Yield VID024 for episodes whose declared seconds do not cover exactly their frames, and VID024W for mere drift.
+
+    Drift is a from_timestamp that is off by less than half a frame.
+    """
     view, fps = video.view, context.info.fps
     episodes = declared_episodes(file)
     problems = list(frame_problems(view.file, episodes, view.frames, fps=fps))
@@ -221,9 +230,7 @@ def check_grid(context: VerificationContext, file: VideoFile, video: ParsedVideo
 
 
 def _in_runs(problems: list[FrameProblem]) -> Iterator[list[FrameProblem]]:
-    """Yield each problem in a list of its own, but consecutive uncertain episodes together: they are uncertain for the same
-    reason.
-    """
+    """Yield the problems in lists of one, except that consecutive uncertain episodes, which have one cause, share a list."""
     run: list[FrameProblem] = []
     for problem in problems:
         if run and not (problem.kind == run[-1].kind == "uncertain" and problem.row == run[-1].row + 1):
@@ -235,7 +242,7 @@ def _in_runs(problems: list[FrameProblem]) -> Iterator[list[FrameProblem]]:
 
 
 def _unclaimed(file: VideoFile, view: FrameView) -> str:
-    """Return the places of the frames of no episode as text; empty if they are not known."""
+    """Return a clause that says where the file has frames that belong to no episode; empty if this is unknown."""
     frames = view.frames
     if not frames.is_placed.all() or not len(frames.first):
         return ""
@@ -245,17 +252,17 @@ def _unclaimed(file: VideoFile, view: FrameView) -> str:
     places.append((int((frames.surplus - frames.tail)[-1]), "at the end"))
     named = [f"{count} {place}" for count, place in places if count > 0]
     more = f" and {len(named) - _MOST_PLACES} more places" if len(named) > _MOST_PLACES else ""
-    return f", of which no episode has {', '.join(named[:_MOST_PLACES])}{more}" if named else ""
+    return f"; frames of no episode: {', '.join(named[:_MOST_PLACES])}{more}" if named else ""
 
 
 def check_sync_start(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
     """Yield VID025 for episodes whose first frame is not a sync sample.
 
-    It is an error if no sync sample comes before the frame, or if the episode's place is doubtful, too. Otherwise clips start at
-    the sync sample before it and are exact; these episodes of a file share one warning.
+    This is an error if no sync sample precedes the frame, or if it is doubtful which frame is the episode's first. Otherwise it is
+    a warning: clips that start at the preceding sync sample are exact. All episodes with the warning share one finding per file.
     """
     view = video.view
-    # Then the frame at which an episode starts is unknown.
+    # With another rate, it is unknown at which frame an episode starts, unless frames were counted.
     if not view.is_counted and has_other_rate(view, fps=context.info.fps):
         return
     rows = np.flatnonzero((view.first < view.frame_count) & (view.stop > view.first))
@@ -266,11 +273,11 @@ def check_sync_start(context: VerificationContext, file: VideoFile, video: Parse
     for row in wrong.tolist():
         sample = int(view.decode_position[view.first[row]])
         before = sync[: np.searchsorted(sync, sample)]
-        nearest = f" (the last one before is sample {before[-1]})" if len(before) else ""
+        nearest = f" (the last sync sample before it is {before[-1]})" if len(before) else ""
         is_exact = bool(len(before)) and not view.frames.is_doubtful[row]
         found = finding(
             SYNC_START,
-            f"sample {sample}, which is not a sync sample{nearest}",
+            f"first frame in sample {sample}, which is not a sync sample{nearest}",
             "a sync sample as the episode's first frame",
             Location(file.path, int(file.episode_index[row]), file.camera_key),
             remedy=WITHIN_GROUP_REMEDY if is_exact else "",
@@ -290,7 +297,17 @@ VIDEO_RULES = (check_container, check_end, check_rate, check_frame_count, check_
 def _check_times(
     context: VerificationContext, file: VideoFile, view: FrameView, rows: Int64Array, *, timescale: int
 ) -> Iterator[Finding]:
-    """Yield VID024W for episodes whose frame 0 is not at from_timestamp. `frame_times` checks the other frames."""
+    """Yield VID024W for episodes whose first frame is not at from_timestamp.
+
+    The module `frame_times` checks the times of the other frames.
+
+    Args:
+        context: The dataset.
+        file: The file and its episodes.
+        view: The frames of the file.
+        rows: The positions of the episodes to check.
+        timescale: The number of ticks per second in the file.
+    """
     rows = regular_episodes(view, file.length, rows, fps=context.info.fps)
     if not len(rows):
         return
@@ -304,7 +321,7 @@ def _check_times(
         number = int(drifting[np.argmax(np.abs(drift_seconds[drifting]))])
         row = int(rows[number])
         found = (
-            f"from_timestamp {file.from_timestamp[row]:.6f} s, {drift[number]:.2f} frames off, the most in this file"
+            f"from_timestamp {file.from_timestamp[row]:.6f} s, {drift[number]:.2f} frames off (the most in this file)"
         )
         expected = f"{view.seconds[first[number]]:.6f} s, the time of the episode's first frame"
         where = Location(file.path, int(file.episode_index[row]), file.camera_key, column="from_timestamp")

@@ -1,7 +1,8 @@
 """IDX031 to IDX033 and IDX036: compare the current header of one MP4 with its rows of the sidecars.
 
-The expected rows are computed from the header and the metadata, without the code that writes the sidecars. Only the runs of
-sample descriptions and the digest of the declared episodes come from shared code.
+A span is the range of samples that decoding an episode needs. The expected rows are computed from the header and the metadata,
+without the code that writes the sidecars. Only the runs of sample descriptions and the digest of the declared episodes come from
+shared code.
 """
 
 import hashlib
@@ -29,25 +30,27 @@ _SPAN_COLUMNS = (
 )  # fmt: skip
 _STARTS = ("sample_start", "keyframe_start")
 _ROWS = (("samples", "sample"), ("keyframes", "keyframe"))
-"""The tables with several rows for each episode, and the prefix of the columns of `episodes` that locate these rows."""
+"""(table, prefix) of the tables with several rows per episode: the columns `prefix_start` and `prefix_count` of `episodes` locate
+these rows."""
 _BLOCK_SAMPLES = 1 << 18
-"""Number of samples that are compared at once. If sync samples are rare, the spans of several episodes share samples."""
+"""Number of samples that are compared at once. It bounds memory, since spans overlap, and add up to far more than the file if sync
+samples are rare."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExpectedSpans:
-    """The rows that the sidecars should have for some episodes of one camera."""
+    """The rows that the sidecars should contain for some episodes of one camera."""
 
     row: dict[str, npt.NDArray[Any]]
     """Columns of the table `episodes`; shape [episodes]."""
     samples: dict[str, Int64Array]
-    """Columns of the table `samples`: the rows of the first episode, then those of the next, and so on."""
+    """Columns of the table `samples`: the rows of the first episode, then the rows of the next episode, and so on."""
     keyframes: dict[str, Int64Array]
     """Columns of the table `keyframes`, in the same order of episodes."""
 
 
 def check_indexed_file(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """Yield IDX031 where the index has no row for the file, or where its row describes another file."""
+    """Yield IDX031 if the index has no row for the file, and for each column of its row that does not describe the file."""
     where = Location(file=layout.FILES_PATH, camera=file.camera_key)
     if file.indexed is None:
         yield finding(INDEXED_FILES, f"no row for {file.path}", "a row for every MP4 of the dataset", where)
@@ -59,7 +62,10 @@ def check_indexed_file(context: VerificationContext, file: VideoFile, video: Par
 
 
 def check_spans(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """Yield IDX032 and IDX033 for rows that differ from the header, and nothing if the file changed since it was indexed."""
+    """Yield IDX032 and IDX033 for rows of the sidecars that differ from the header, and IDX036 if the declared episodes changed.
+
+    Nothing is yielded for a file that changed since it was indexed, which IDX031 reports.
+    """
     tables, indexed = context.sidecars, file.indexed
     if tables is None or indexed is None or _file_differences(indexed, file.path, video):
         return
@@ -99,7 +105,7 @@ def check_spans(context: VerificationContext, file: VideoFile, video: ParsedVide
 def _compare_declaration(
     context: VerificationContext, file: VideoFile, indexed: IndexedFile, camera_index: int
 ) -> Iterator[Finding]:
-    """Yield IDX036 if the declared episodes differ from those that were indexed."""
+    """Yield IDX036 if the episodes that are declared now differ from the episodes that were declared when the file was indexed."""
     declared = DeclaredEpisodes(file.episode_index, file.length, file.from_timestamp, file.to_timestamp)
     expected = declared.digest(camera_index=camera_index, fps=context.info.fps)
     found = indexed.values["episodes_sha256"]
@@ -118,33 +124,37 @@ SPAN_RULES = (check_indexed_file, check_spans)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SampleWindows:
-    """Samples `[start, stop)`, in decode order, that decoding each episode needs; arrays have shape [episodes]."""
+    """For each of some episodes, the samples `[start, stop)`, in decode order, that decoding it needs; shape [episodes]."""
 
     tick: Int64Array
-    """Presentation time of the episode's first frame."""
+    """The presentation time of the episode's first frame, in ticks."""
     start: Int64Array
     stop: Int64Array
 
     def of(self, part: slice) -> "SampleWindows":
-        """Return the windows of some of the episodes."""
+        """Return the windows of the episodes in a slice."""
         return SampleWindows(self.tick[part], self.start[part], self.stop[part])
 
 
 def sample_windows(video: ParsedVideo, position: Int64Array) -> SampleWindows:
-    """Return the samples that decoding each of the episodes at `position` needs; each must have frames.
+    """Return the range of samples that decoding each of some episodes needs.
 
-    They start at the last sync sample that is not after the episode's first frame, neither in decode order nor in presentation
-    order. They end with the last sample, in decode order, of any of its frames.
+    The range starts at the last sync sample that is not after the episode's first frame, neither in decode order nor in
+    presentation order. It ends with the episode's last sample in decode order.
+
+    Args:
+        video: The parsed header of the file.
+        position: The positions of the episodes in the file; each episode must have frames.
     """
     table, view = video.table, video.view
     count = view.stop[position] - view.first[position]
     begin = np.cumsum(count) - count
     frames = view.decode_position[_ranges(view.first[position], count)]
     tick = table.pts[frames[begin]]
-    # Sample 0 stands in where no sync sample precedes.
+    # Sample 0 is used if no sync sample precedes the episode.
     sync = np.concatenate([[0], np.flatnonzero(table.is_sync)])
     nearest = np.searchsorted(sync[1:], np.minimum.reduceat(frames, begin), side="right")
-    # Ends after a group of pictures or two.
+    # The loop ends after one or two groups of pictures.
     while (is_late := (nearest > 0) & (table.pts[sync[nearest]] > tick)).any():
         nearest -= is_late
     return SampleWindows(tick, sync[nearest], np.maximum.reduceat(frames, begin) + 1)
@@ -153,7 +163,15 @@ def sample_windows(video: ParsedVideo, position: Int64Array) -> SampleWindows:
 def expected_spans(
     file: VideoFile, indexed: IndexedFile, video: ParsedVideo, position: Int64Array, windows: SampleWindows
 ) -> ExpectedSpans:
-    """Return the rows of the episodes at `position` of `file`, given their `sample_windows`."""
+    """Return the rows that the sidecars should contain for the episodes at `position` in `file`.
+
+    Args:
+        file: The file and its episodes.
+        indexed: The file's row in the sidecars.
+        video: The parsed header of the file.
+        position: The positions of the episodes in `file`.
+        windows: The result of `sample_windows` for these episodes.
+    """
     table, view = video.table, video.view
     count = windows.stop - windows.start
     begin = np.cumsum(count) - count
@@ -195,12 +213,18 @@ def expected_spans(
 
 
 def _ranges(start: Int64Array, count: Int64Array) -> Int64Array:
-    """Return the numbers `[start, start + count)` of each pair, concatenated."""
+    """Return the numbers in `[start, start + count)` for each element of the arrays, concatenated."""
     return np.repeat(start - (np.cumsum(count) - count), count) + np.arange(count.sum())
 
 
 def _blocks(count: Int64Array) -> Iterator[slice]:
-    """Yield blocks of consecutive episodes with at most `_BLOCK_SAMPLES` samples together; a single episode may have more."""
+    """Yield slices of consecutive episodes that need at most `_BLOCK_SAMPLES` samples together.
+
+    An episode that alone needs more has a slice for itself.
+
+    Args:
+        count: The number of samples that each episode needs.
+    """
     end = np.cumsum(count)
     start = 0
     while start < len(count):
@@ -210,7 +234,10 @@ def _blocks(count: Int64Array) -> Iterator[slice]:
 
 
 def _file_differences(indexed: IndexedFile, path: str, video: ParsedVideo) -> list[tuple[str, str, str]]:
-    """Return (column, found, expected) for each difference of the row of `files`; only the digest if the header changed."""
+    """Return (column, found, expected) for each column in which the file's row in `files` differs from the file.
+
+    If the digest of the header differs, only this difference is returned.
+    """
     header, table = video.header, video.table
     expected = {
         "file_size": header.file_size,
@@ -233,7 +260,7 @@ def _file_differences(indexed: IndexedFile, path: str, video: ParsedVideo) -> li
         "sync_sample_count": header.sync_sample_count,
     }
     found = indexed.values
-    # sidecars of an older format version do not have all columns
+    # Sidecars of an older format version lack some of the columns.
     names = ["moov_sha256"] if found["moov_sha256"] != expected["moov_sha256"] else [n for n in expected if n in found]
     return [
         (name, _short(found[name]), _short(expected[name]))
@@ -259,9 +286,9 @@ def _compare_rows(
     episode: Int64Array,
     camera_key: str,
 ) -> Iterator[Finding]:
-    """Yield IDX033 for episodes whose rows in a table are not the expected ones.
+    """Yield IDX033 for episodes whose rows in a sidecar table differ from the expected rows.
 
-    All rows are compared at once. Only if they differ are they compared again for each episode.
+    The rows of all episodes are compared at once. Episodes that differ are then compared one by one.
 
     Args:
         root: The dataset.
@@ -269,9 +296,9 @@ def _compare_rows(
         table: Name of the table to compare.
         start: First row of each episode, from the table `episodes`; shape [episodes].
         count: Number of rows of each episode; shape [episodes].
-        wanted: Expected columns: the rows of the first episode, then those of the next, and so on.
-        is_compared: Whether to compare an episode; shape [episodes].
-        episode: The episode_index; shape [episodes].
+        wanted: The expected columns, with the rows of the first episode, then the rows of the next episode, and so on.
+        is_compared: Whether to compare each episode; shape [episodes].
+        episode: The number of each episode; shape [episodes].
         camera_key: The camera.
     """
     total = min(stored_rows(tables, table, column) for column in wanted)

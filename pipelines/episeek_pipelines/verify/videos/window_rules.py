@@ -1,8 +1,8 @@
 """VID027 for windows: check that decoding from a later sync sample gives the same pictures as decoding the whole file.
 
-Later samples may need something that only an earlier sample holds: parameter sets, pictures to which an intra refresh refers, the
-version of an encoder. Or a sample is flagged as a sync sample and is none. Then a clip that starts at a later sync sample shows
-other pictures than the file, often without an error of the decoder.
+Later samples may need something that only an earlier sample contains: parameter sets, the pictures to which an intra refresh
+refers, or the version of an encoder. Or a sample may be flagged as a sync sample without being one. In both cases, a clip that
+starts at a later sync sample shows other pictures than the file, often without an error from the decoder.
 """
 
 from collections.abc import Sequence
@@ -41,10 +41,10 @@ def check_windows(
     windows: Sequence[FrameWindow],
     reference: Reference,
 ) -> tuple[list[Finding], WindowCounts]:
-    """Return one VID027 for each episode with windows that decode to other pictures, and the number of windows that were compared.
+    """Compare the pictures of windows with the reference, and return the findings and how many windows were compared.
 
-    A window is decoded twice, as readers get it: from the sample table of the video's header, and from the rows of the sidecars, if
-    these describe the file as it is now.
+    Each episode with windows that decode to other pictures gets one VID027. A window is decoded twice, as readers get it: located
+    by the video's header, and located by the sidecars, if they describe the current file.
 
     Args:
         context: The dataset.
@@ -77,13 +77,13 @@ def _location(file: VideoFile, position: int) -> Location:
 
 
 def _index_of(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> ByteIndex | None:
-    """Open the sidecars, and return None if there are none or if they do not describe the file as it is now."""
+    """Return the opened sidecars; None if the dataset has none, if they describe an older file, or if they cannot be opened."""
     if context.sidecars is None or file.indexed is None or file.indexed.values["moov_sha256"] != video.header.digest:
         return None
     try:
         return opened_index(context.root, context.data_root, context.sidecars.versions)
     except EpiseekError:
-        # The rules on sidecars report it.
+        # The rules on sidecars report this error.
         return None
 
 
@@ -95,13 +95,13 @@ def _problem_of(
     reference: Reference,
     index: ByteIndex | None,
 ) -> tuple[_Problem | None, bool]:
-    """Return the problem of a window, or None, and whether its pictures were compared."""
+    """Return the problem of a window (None if it has no problem), and whether any of its pictures were compared."""
     is_compared = False
     decoded: set[bytes] = set()
     payloads: dict[ByteRange, bytes] = {}
     for rows in (None,) if index is None else (None, index):
         by = "the video's header" if rows is None else "the sidecars"
-        frames = f"frames {window.start} to {window.stop - 1} by {by}"
+        frames = f"frames {window.start} to {window.stop - 1}, located by {by}"
         try:
             clip = _clip(file, video, source, window, rows)
         except EpiseekError as error:
@@ -109,7 +109,7 @@ def _problem_of(
         if clip.byte_range not in payloads:
             payloads[clip.byte_range] = source.get_ranges(file.path, [clip.byte_range])[0]
         mp4 = clip.mux(payloads[clip.byte_range], "shown")
-        # The sidecars mostly give the same clip.
+        # Header and sidecars mostly give the same clip.
         if mp4 in decoded:
             continue
         decoded.add(mp4)
@@ -118,19 +118,19 @@ def _problem_of(
         is_compared |= of_this
         if problem:
             text = f"{frames}, decoded from byte {clip.byte_range[0]} on: {problem}"
-            # strips are decoded by the header
+            # A strip is decoded from the sample table of the header, and would not show a problem of the sidecars.
             strip = _strip(first, window, other) if rows is None and other else None
             return _Problem(text, strip), is_compared
     return None, is_compared
 
 
 def _strip(first: int, window: FrameWindow, other: Sequence[int]) -> Strip:
-    """Return a strip of frames of a window, which is decoded in the same way as the window.
+    """Return a strip of frames of a window. Its pictures are decoded in the same way as the window.
 
     Args:
-        first: First frame of the episode within the video.
+        first: The first frame of the episode within the video.
         window: The window.
-        other: Frames of the video that decode to other pictures, or near which the decoder fails; at least one.
+        other: The frames of the video that decode to other pictures, or near which the decoder fails; at least one.
     """
     marked = [frame - first - window.start for frame in other]
     return StripRange(first + window.start, first + window.stop).around(marked[0], marked, start=0, is_compared=True)
@@ -145,15 +145,17 @@ def _clip(
 
 
 def _problem_of_clip(clip: Clip, mp4: bytes, first: int, reference: Reference) -> tuple[str, tuple[int, ...], bool]:
-    """Return the problem of a clip's pictures as text, the frames of the video that show it, and whether pictures were compared.
-
-    The frames are those that decode to other pictures, or the frame near which the decoder fails.
+    """Decode a clip and compare its pictures with the reference.
 
     Args:
         clip: The clip.
         mp4: The MP4 file of the clip, with the lead-in shown.
-        first: First frame of the episode within the video.
+        first: The first frame of the episode within the video.
         reference: The pictures to compare with.
+
+    Returns:
+        The problem as text, which is empty if there is none; the frames of the video that decode to other pictures, or the frame
+        near which the decoder fails; and whether any pictures were compared.
     """
     origin = int(clip.samples.pts.min())
     frame_of_tick = {tick: frame for frame, tick in enumerate((clip.frame_ticks - origin).tolist(), first + clip.start)}
@@ -170,8 +172,10 @@ def _problem_of_clip(clip: Clip, mp4: bytes, first: int, reference: Reference) -
         failed = frame_of_tick.get(error.pts) if error.pts is not None else None
     compared = reference.compare(digests)
     if compared.other:
-        kind = "other pictures" if digests[compared.other[0]] else "pictures missing"
-        other = f"{len(compared.other)} of {clip.frame_count} {kind}, frame {compared.other[0] - first} first"
+        kind = "different" if digests[compared.other[0]] else "missing"
+        other = (
+            f"{len(compared.other)} of {clip.frame_count} pictures {kind}, first at frame {compared.other[0] - first}"
+        )
         problem = f"{other}; {problem}" if problem else other
     places = compared.other if failed is None else (failed,)
     return problem, places, len(compared.unknown) < clip.frame_count
