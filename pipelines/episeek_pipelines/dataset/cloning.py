@@ -1,7 +1,7 @@
-"""Clone local files: make a new file that shares the disk blocks of another one until either is written to (ioctl_ficlone(2)).
+"""Clone local files: make a new file that shares the disk blocks of an existing file until either is written to (ioctl_ficlone(2)).
 
-A clone has an inode of its own, so a program that writes into one of the two files does not change the other. This is not so for
-hard links and symbolic links. Btrfs, XFS, bcachefs and others can clone; ext4 and tmpfs cannot.
+A program that writes into one of the two files does not change the other, whereas a write through a hard link or a symbolic link
+changes the original. Btrfs, XFS, bcachefs and others can clone; ext4 and tmpfs cannot.
 """
 
 import errno
@@ -14,11 +14,11 @@ _FICLONE: Final = 0x40049409
 _CANNOT: Final = frozenset(
     {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EACCES, errno.ETXTBSY}
 )
-"""Error numbers of file systems and kernels that cannot clone these files. A copy may still be possible."""
+"""Error numbers which mean that the file system or the kernel cannot clone the files. A copy may still be possible."""
 
 
 def clone_contents(source: int, target: int) -> bool:
-    """Make an empty file a clone of another one. Return False if the file system cannot clone.
+    """Turn an empty file into a clone of another file. Return False if the file system cannot clone it.
 
     Args:
         source: File descriptor that is open for reading.

@@ -1,7 +1,8 @@
 """Separate the files that belong to a dataset from other files in its folder, which tools have left there.
 
-While LeRobot records, it writes pictures below `images/`, and removes them after encoding. A recording that was stopped leaves
-them. Tools keep their state in hidden folders (`.annotate_staging`, `.cache`, `.git`). Readers of a dataset open none of these.
+While LeRobot records, it writes pictures below `images/`, and removes them after encoding. If a recording is stopped, the pictures
+remain. Tools keep their state in hidden folders (`.annotate_staging`, `.cache`, `.git`). Readers of a dataset open none of these
+files.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,16 +24,16 @@ class LeftOut:
     """Path relative to the root of the source."""
     files: int
     size_bytes: int
-    """Bytes of the files in the folder, as far as the listing gives their sizes."""
+    """Total size in bytes of the files in the folder. Files without a size in the listing count as 0."""
 
 
 def own_files(
     paths: Iterable[str], listing: Mapping[str, FileIdentity | None], info: DatasetInfo
 ) -> tuple[list[str], tuple[LeftOut, ...]]:
-    """Return the files that belong to a dataset, in order, and the folders of the other files, sorted.
+    """Return the files that belong to a dataset, in the given order, and the folders of all other files, sorted.
 
-    Hidden folders do not belong to it. Neither does `images/`, unless a feature has its pictures in the data files, whose rows may
-    hold paths.
+    Hidden folders do not belong to a dataset. Neither does `images/`, unless the dataset has features of dtype `image`, since their
+    rows may contain paths, or the path templates of its data or videos begin with `images/`.
 
     Args:
         paths: Paths relative to the root.

@@ -32,16 +32,15 @@ def copy_file(
 ) -> Way:
     """Copy a file to the same relative path of another root, and return the way that was used.
 
-    A clone becomes a copy if the file system cannot clone. A hard link becomes a copy between two file systems, and if the path of
-    the
-    file contains a symbolic link: its target, such as a blob in the Hub client's cache, also belongs to others.
+    A file that cannot be cloned or hard-linked is copied, for example between two file systems. A file is also copied in place of a
+    hard link if its path contains a symbolic link: other datasets may use the target, such as a blob in the Hub client's cache.
 
     Args:
         source: The root to read from.
         destination: The root to write to.
         path: The file, relative to both.
         way: The preferred way.
-        reader: The byte source that reads a file in a store, and counts its requests; None to make a new one.
+        reader: The byte source through which a source in a store is read; None to open a new one.
 
     Raises:
         MissingFileError, ReadError: The file cannot be read.
@@ -66,7 +65,7 @@ def copy_file(
                 os.close(handle)
         with closing(_contents(source, path, reader)) as parts:
             while True:
-                # Without this, a fault of the source would be reported as one of the destination.
+                # Without this conversion, an error of the source would be reported as an error of the destination.
                 with store_errors(source.join(path)):
                     data = next(parts, b"")
                 if not data:
@@ -87,9 +86,9 @@ def require_room(source: Root, destination: Root, sizes: Mapping[str, int], *, w
         way: The preferred way.
 
     Raises:
-        DestinationError: The copies need more room than there is.
+        DestinationError: The copies need more space than is free.
     """
-    # a link to nothing has no size, and is reported when it is copied
+    # a broken symbolic link has no size, and the attempt to copy it raises an error
     wanted = {path: size for path, size in sizes.items() if size and not destination.exists(path)}
     if way == "hardlink" or not destination.is_local or not wanted:
         return

@@ -25,7 +25,7 @@ class DeclaredVideo:
 
 
 def require_videos(dataset: Dataset, data_root: Root) -> list[DeclaredVideo]:
-    """Return the video files of a dataset with their episodes, sorted by path, all of which have to exist.
+    """Return the video files of a dataset with their episodes, sorted by path. Raise MissingFileError unless all of them exist.
 
     Args:
         dataset: The dataset.
@@ -59,7 +59,9 @@ def list_videos(dataset: Dataset, data_root: Root) -> tuple[list[DeclaredVideo],
         path, row = table.locate(int(displaced[0]))
         where = f"{dataset.root.join(path)}, row {row}"
         raise MetadataError(
-            where, f"episode_index {table.episode_index[displaced[0]]}", f"{displaced[0]}: episodes in order, from 0"
+            where,
+            f"episode_index {table.episode_index[displaced[0]]}",
+            f"{displaced[0]}, with episodes in order from 0",
         )
     unusable = np.flatnonzero((table.length < 1) | (table.length >= 1 << 31))
     if len(unusable):

@@ -1,4 +1,4 @@
-"""Compute digests of local files and of bytes: the SHA-256, and the id of the same content as a Git blob."""
+"""Compute digests of local files and of bytes: the SHA-256, and the id that Git gives to a blob with the same content."""
 
 import hashlib
 import os
@@ -11,7 +11,10 @@ from episeek.errors import ReadError
 from episeek.stores.processes.workers import map_in_threads
 
 MAX_BLOB_BYTES: Final = 1 << 26
-"""Largest content, in bytes, that gets a blob id: the Hub refuses files of more than 10 MB outside LFS and Xet."""
+"""Greatest size, in bytes, of contents for which a blob id is computed.
+
+Larger files on the Hub have no blob id: it refuses files of more than 10 MB outside LFS and Xet.
+"""
 
 _CHUNK_BYTES: Final = 1 << 20
 
@@ -38,7 +41,7 @@ class LocalDigests:
         self._computed: dict[tuple[str, int, int, int], Digests] = {}
 
     def of_all(self, contents: Sequence[str | bytes]) -> list[Digests]:
-        """Return the digests of files, by their paths, and of bytes, in order.
+        """Return the digests of each of `contents`, in order. A str is the path of a local file, and bytes are contents themselves.
 
         Several files are read at the same time, each with a buffer of one mebibyte.
 
@@ -67,8 +70,8 @@ class LocalDigests:
         except OSError as error:
             raise ReadError(content, str(error), "a readable file") from error
         if hashing.byte_count != status.st_size:
-            found = f"{hashing.byte_count} bytes, so it is being written"
-            raise ReadError(content, found, f"{status.st_size} bytes, as when it was opened")
+            found = f"{hashing.byte_count} bytes, so the file is being written"
+            raise ReadError(content, found, f"{status.st_size} bytes, the size when the file was opened")
         digests = hashing.digests()
         with self._lock:
             self._computed[key] = digests
@@ -76,7 +79,7 @@ class LocalDigests:
 
 
 class _Hashing:
-    """Computes both digests in one pass. Git's digest begins with the size of the content, which has to be known first."""
+    """Computes both digests in one pass. The size has to be given first, since Git hashes it before the content."""
 
     def __init__(self, size: int) -> None:
         self._sha256 = hashlib.sha256()

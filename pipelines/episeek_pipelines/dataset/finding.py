@@ -15,7 +15,7 @@ from episeek_schemas import layout
 
 
 def find_datasets(root: Root, *, without: Iterable[Root] = ()) -> list[str]:
-    """Return the sorted paths of the datasets below a root, relative to it; only `""` if the root is a dataset itself.
+    """Return the sorted paths of the datasets below a root, relative to the root; `[""]` if the root itself is a dataset.
 
     Args:
         root: A folder, or a prefix of a store.
@@ -31,9 +31,9 @@ def find_datasets(root: Root, *, without: Iterable[Root] = ()) -> list[str]:
 
 
 def datasets_at(place: str) -> list[str]:
-    """Return the datasets that a path or URL stands for: the datasets below it if it is a folder of datasets, otherwise itself.
+    """Return the paths or URLs of the datasets below a folder of datasets, or `[place]` for any other path or URL.
 
-    A folder with `meta/`, a repository of the Hub and a folder without any dataset below it stand for themselves.
+    A folder with `meta/`, a repository of the Hub, and a folder without any dataset below it are not folders of datasets.
 
     Raises:
         ReadError: A folder cannot be listed.
@@ -49,7 +49,7 @@ def datasets_at(place: str) -> list[str]:
 
 def _local_datasets(top: Path, left_out: set[str]) -> Iterator[str]:
     def refuse(error: OSError) -> None:
-        # a folder that may not be read is not an empty one
+        # an unreadable folder must not be treated as an empty folder
         raise ReadError(str(error.filename), first_line(error), "a readable directory") from error
 
     seen: set[str] = set()
@@ -58,7 +58,7 @@ def _local_datasets(top: Path, left_out: set[str]) -> Iterator[str]:
         if real in left_out or real in seen or (here / WORK_DIR).is_dir():
             folders.clear()
             continue
-        # a link may lead to a folder that was searched, or around in a circle
+        # a link may lead to a folder that was already searched, or to a folder above it
         seen.add(real)
         if (here / layout.INFO_PATH).is_file():
             yield "" if here == top else here.relative_to(top).as_posix()

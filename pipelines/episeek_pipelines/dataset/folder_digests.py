@@ -14,13 +14,13 @@ _NOT_LISTED: Final = (f"{layout.BYTE_INDEX_PARTIAL_DIR}/",)
 def source_digests(root: Root) -> dict[str, str]:
     """Return, for each folder of a source, a SHA-256 of the paths and versions of its files.
 
-    The version of a local file is its size and time of change; in a store, its size and identity.
+    The version of a local file is its size and modification time. The version of a file in a store is its size and identity.
 
-    The source's sidecars are left out. The files outside the folders have the key "".
+    Sidecars, hidden files and hidden folders of the root are left out. The files outside of `FOLDERS` have the key "".
     """
     skipped = (*_NOT_LISTED, f"{layout.BYTE_INDEX_DIR}/")
     if root.is_local:
-        # a link to nothing is not there
+        # a broken symbolic link counts as a missing file
         versions = {path: root.version_of(path) for path in root.list() if (root.local / path).exists()}
     else:
         versions = {
@@ -32,9 +32,9 @@ def source_digests(root: Root) -> dict[str, str]:
 
 
 def written_digests(root: Root) -> dict[str, str]:
-    """Return, for each folder of a prepared dataset, the SHA-256 of its files' paths and sizes.
+    """Return, for each of `FOLDERS` of a prepared dataset, a SHA-256 of the paths and sizes of its files.
 
-    Files outside the folders are left out.
+    Files outside of `FOLDERS` are left out.
     """
     sizes = (
         (path, "" if identity is None else str(identity.size))

@@ -17,7 +17,7 @@ MAX_FOOTERS = 1000
 
 @dataclass(frozen=True, slots=True)
 class DataSummary:
-    """The data files in numbers. Rows, row groups and episodes count only the files whose footers were read."""
+    """Totals of the data files. `rows`, `row_groups` and `episodes` count only the files whose footers were read."""
 
     files: int
     file_bytes: int
@@ -30,7 +30,7 @@ class DataSummary:
 
 @dataclass(frozen=True, slots=True)
 class CameraSummary:
-    """One camera in numbers, from the sidecars."""
+    """Totals and means of one camera, from the sidecars."""
 
     camera_key: str
     files: int
@@ -43,16 +43,16 @@ class CameraSummary:
     samples: int
     keyframes: int
     span_bytes: int
-    """Bytes of all episodes' samples."""
+    """Total size of the samples of all episodes, in bytes."""
     random_frame_bytes: float
-    """Mean number of bytes to fetch for one frame, over a sample of frames."""
+    """Mean number of bytes to fetch for one frame, over up to `MAX_SAMPLED_FRAMES` frames."""
     random_frame_samples: float
     """Mean number of samples to decode for one frame, over the same frames."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """A dataset in numbers."""
+    """A summary of a dataset."""
 
     root: str
     codebase_version: str
@@ -68,10 +68,10 @@ class Inspection:
     """Cameras whose pictures are stored in the data files."""
     data: DataSummary
     build_id: str | None
-    """The sidecars in numbers; None if the dataset has none."""
+    """The id of the build of the sidecars; None if the dataset has no sidecars."""
     sidecar_bytes: int
     indexed_episodes: int | None
-    """Number of episodes in the sidecars; None if the dataset has none."""
+    """Number of episodes in the sidecars; None if the dataset has no sidecars."""
     indexed_frames: int | None
     camera_facts: tuple[CameraSummary, ...]
 
@@ -155,7 +155,7 @@ def _summarize_camera(index: ByteIndex, camera_key: str) -> CameraSummary:
 
 
 def _random_frames(index: ByteIndex, camera_key: str, frame_counts: Any) -> tuple[float, float]:
-    """Return the mean bytes and samples of a one-frame clip, over frames that are spread evenly over the dataset."""
+    """Return the mean number of bytes and of samples of a clip of one frame, for frames spread evenly over the dataset."""
     total = int(frame_counts.sum())
     if not total:
         return 0.0, 0.0

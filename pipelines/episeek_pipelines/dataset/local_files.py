@@ -15,14 +15,16 @@ TEMPORARY_SUFFIX: Final = ".tmp"
 
 
 def walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yield a folder and each folder below it, with the names of its files. Links to folders are followed, each folder once.
+    """Yield a folder and each folder below it, with the names of its files.
+
+    Symbolic links to folders are followed, unless they lead to a folder that contains the link.
 
     Raises:
         ReadError: A folder cannot be listed.
     """
 
     def refuse(error: OSError) -> None:
-        # A folder that may not be read is not an empty one.
+        # An unreadable folder must not be treated as an empty folder.
         if not isinstance(error, FileNotFoundError | NotADirectoryError):
             raise ReadError(str(error.filename), first_line(error), "a readable directory") from error
 
@@ -65,4 +67,4 @@ def writing(target: Path) -> Iterator[None]:
         if error.errno is None or isinstance(error, WriteError | ReadError | MissingFileError):
             raise
         reason = "no space left on the device" if error.errno == errno.ENOSPC else os.strerror(error.errno).lower()
-        raise WriteError(str(target), reason, "a writable destination with room") from error
+        raise WriteError(str(target), reason, "a writable destination with free space") from error

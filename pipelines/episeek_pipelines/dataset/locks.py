@@ -21,8 +21,8 @@ def exclusive_lock(
     Args:
         path: An existing folder, or a file, which is created if it does not exist.
         where: The file or folder that the lock protects, for messages.
-        found: A noun phrase for the other run, for messages.
-        hint: Advice for the case that another process holds the lock.
+        found: A noun phrase for the other run, for the message if another process holds the lock.
+        hint: The hint of the same message.
         is_required: Whether to refuse to work without a lock. Some network file systems have no locks.
 
     Raises:
@@ -44,7 +44,7 @@ def exclusive_lock(
         except OSError as error:
             if is_required:
                 reason = f"a file system without locks ({os.strerror(error.errno or 0).lower()})"
-                raise DestinationError(where, reason, "a file system with locks, which keep a second run out") from None
+                raise DestinationError(where, reason, "a file system with locks, which prevent a second run") from None
             is_locked = False
         yield is_locked
     finally:

@@ -34,12 +34,12 @@ Int64Array = npt.NDArray[np.int64]
 Float64Array = npt.NDArray[np.float64]
 
 _EXPECTED = "the root of a LeRobot v3.0 dataset"
-_OLD_HINT = "make version 3.0 of it with `episeek upgrade SRC DST`"
+_OLD_HINT = "convert the dataset to version 3.0 with `episeek upgrade SRC DST`"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CameraColumns:
-    """Where the frames of one camera are, for each episode. Arrays have shape [episode_count]."""
+    """The video file and the times of each episode's frames for one camera. Arrays have shape [episode_count]."""
 
     chunk_index: Int64Array
     file_index: Int64Array
@@ -51,9 +51,9 @@ class CameraColumns:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EpisodeTable:
-    """The rows of `meta/episodes`, in the order of its files; arrays of shape [episode_count].
+    """The location columns of `meta/episodes`, in the order of its files. Arrays have shape [episode_count].
 
-    LeRobot looks episodes up by position, so that row i should hold episode i.
+    LeRobot looks up episodes by position, so row i should describe episode i.
     """
 
     episode_index: Int64Array
@@ -64,7 +64,7 @@ class EpisodeTable:
     dataset_from_index: Int64Array
     """Number of each episode's first row, counted over the whole dataset."""
     dataset_to_index: Int64Array
-    """Number of the row after each episode's last one, counted over the whole dataset."""
+    """Number of the row after each episode's last row, counted over the whole dataset."""
     cameras: dict[str, CameraColumns]
     shards: tuple[tuple[str, int], ...]
     """Relative path and number of rows of each file of meta/episodes, in order."""
@@ -73,7 +73,7 @@ class EpisodeTable:
         return len(self.episode_index)
 
     def locate(self, row: int) -> tuple[str, int]:
-        """Return the file that holds a row of this table, and the number of the row in that file."""
+        """Return the path of the file that contains a row of this table, and the number of the row in that file."""
         for path, rows in self.shards:
             if row < rows:
                 return path, row
@@ -90,31 +90,34 @@ class Dataset:
     episodes: EpisodeTable
 
     def data_rows(self) -> dict[str, Int64Array]:
-        """Return the rows of `episodes` by the relative path of their data file. Paths are in the order of their first row."""
+        """Return the row numbers in `episodes` of the episodes in each data file, by relative path.
+
+        Paths are ordered by their first row.
+        """
         return rows_by_path(self.episodes.data_chunk_index, self.episodes.data_file_index, self.info.data_file)
 
     def video_rows(self, camera_key: str) -> dict[str, Int64Array]:
-        """Return the rows of `episodes` by the relative path of their MP4 for one camera.
+        """Return the row numbers in `episodes` of the episodes in each MP4 of a camera, by relative path.
 
-        Paths are in the order of their first row.
+        Paths are ordered by their first row.
         """
         columns = self.episodes.cameras[camera_key]
         return rows_by_path(columns.chunk_index, columns.file_index, partial(self.info.video_file, camera_key))
 
     @property
     def found_version(self) -> str:
-        """The `codebase_version` of the dataset as it is in the store."""
+        """The `codebase_version` of the stored dataset, before any conversion to version 3.0."""
         return self.root.version if isinstance(self.root, V2Root) else self.info.codebase_version
 
     @property
     def is_file_an_episode(self) -> bool:
-        """Whether each episode has a data file of its own, as in version 2.x."""
+        """Whether the stored dataset is of version 2.x, which has one data file for each episode."""
         return isinstance(self.root, V2Root)
 
     def require_sound_documents(self) -> None:
-        """Raise MetadataError if a document of version 2.x has a line that cannot be right.
+        """Raise MetadataError if a document of version 2.x has any problem.
 
-        Opening a dataset of version 2.x does not check this: it only requires that each episode's files are known.
+        Opening a dataset of version 2.x is less strict: the documents only have to say which files belong to which episode.
         """
         if isinstance(self.root, V2Root):
             require_no_problems(self.root.view.problems, self.root.url)
@@ -140,7 +143,7 @@ class Dataset:
 def rows_by_path(
     chunk_index: Int64Array, file_index: Int64Array, path_of: Callable[[int, int], str]
 ) -> dict[str, Int64Array]:
-    """Return the row numbers of each file, ascending. A path is formatted once for each run of equal numbers, not for each row.
+    """Return the ascending row numbers of each file, by path. `path_of` is called once for each file, not for each row.
 
     Args:
         chunk_index: The chunk of each row's file, shape [rows].
@@ -163,7 +166,7 @@ def rows_by_path(
 def open_dataset(root: str | Root, *, skipped: tuple[int, ...] = ()) -> Dataset:
     """Read the metadata of a dataset. A repository on the Hub is read at the commit that its revision points to now.
 
-    A dataset of version 2.x is opened as if it were of version 3.0: its root shows metadata of that version.
+    A dataset of version 2.x is opened as if it were of version 3.0: its root shows converted metadata.
 
     Args:
         root: The dataset.
@@ -195,7 +198,7 @@ def as_v3(root: Root, *, skipped: tuple[int, ...] = ()) -> Root:
 
     Args:
         root: The dataset.
-        skipped: Episodes of a dataset of version 2.x to leave out.
+        skipped: Numbers of episodes to leave out of a dataset of version 2.x.
 
     Raises:
         NotADatasetError: There is no usable `meta/info.json`.
@@ -210,7 +213,7 @@ def read_info(root: Root) -> DatasetInfo:
 
     Raises:
         NotADatasetError: The file does not exist or cannot be used.
-        UnsupportedVersionError: The dataset has another major version than 3.
+        UnsupportedVersionError: The major version of the dataset is not 3.
     """
     return _checked_info(root, read_info_document(root))
 
@@ -252,7 +255,7 @@ def read_info_bytes(root: Root, *, file_size: int | None = None) -> bytes:
 
     Args:
         root: The root of the dataset.
-        file_size: Its size in bytes, if a listing gives it.
+        file_size: The size of the file in bytes, if a listing gives it.
 
     Raises:
         NotADatasetError: The file does not exist.
@@ -265,14 +268,17 @@ def read_info_bytes(root: Root, *, file_size: int | None = None) -> bytes:
 
 
 def _hint_for(root: Root) -> str:
-    """Return a hint to a folder that may hold the metadata: `Meta/`, for example, or the old dataset after an edit by LeRobot."""
+    """Return a hint that names a folder with the missing metadata; empty if none is found.
+
+    The folder may be `meta/` in another spelling, such as `Meta/`, or the old dataset, which LeRobot renames before it edits it.
+    """
     if not root.is_local:
         return ""
     for name in root.folders() if root.is_dir() else ():
         if name.casefold() == layout.META_DIR and root.exists(f"{name}/{layout.INFO_PATH.rpartition('/')[2]}"):
             return f"rename {name}/ to {layout.META_DIR}/"
     old = Root(f"{root.url}_old")
-    return f"see {old}, where LeRobot's edits in place keep the old dataset" if old.exists(layout.INFO_PATH) else ""
+    return f"use {old}, to which LeRobot renames a dataset before it edits it" if old.exists(layout.INFO_PATH) else ""
 
 
 def read_episodes(root: Root, info: DatasetInfo) -> EpisodeTable:
@@ -286,7 +292,7 @@ def read_episodes(root: Root, info: DatasetInfo) -> EpisodeTable:
                 root.join(layout.META_DIR),
                 f"{' and '.join(old)} of version 2.1, and no {layout.EPISODES_DIR}/",
                 f"the files of version {info.codebase_version}, as {layout.INFO_PATH} says",
-                "`episeek verify` says how to convert the dataset",
+                "run `episeek verify`, which says how to convert the dataset",
             )
         raise NotADatasetError(
             root.join(layout.EPISODES_DIR), "no Parquet files", "the episodes of a LeRobot v3.0 dataset"
@@ -329,7 +335,7 @@ def read_columns(root: Root, path: str, names: list[str]) -> pa.Table:
         if missing:
             raise MetadataError(root.join(path), f"no column {missing[0]!r}", f"the columns {', '.join(names[:6])} ...")
         try:
-            # With threads, a process that ends soon after may abort (apache/arrow#34314).
+            # With threads, a process that ends soon after the read may abort (apache/arrow#34314).
             return file.read(columns=names, use_threads=False)
         except (pa.ArrowException, OSError) as error:
             if isinstance(error, EpiseekError):

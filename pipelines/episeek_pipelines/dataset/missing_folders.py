@@ -1,7 +1,7 @@
 """Find folders that the metadata refers to and that do not exist, each with the existing folder that is probably meant.
 
-A folder `video/` instead of `videos/`, `Data/` instead of `data/`, or a camera's folder under another name is one defect, however
-many files it holds.
+A folder `video/` instead of `videos/`, `Data/` instead of `data/`, or a camera's folder under another name is a single defect,
+however many files the folder contains.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -18,7 +18,7 @@ MOST_LISTED: Final = 3
 """Greatest number of folders at the root whose files are listed for comparison, the most similar names first."""
 
 SIMILAR: Final = 0.7
-"""Smallest similarity of two names of which one may be a misspelling of the other (`difflib.SequenceMatcher.ratio`)."""
+"""Smallest `difflib.SequenceMatcher.ratio` at which one name may be a misspelling of the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +26,21 @@ class MissingFolder:
     """A folder that does not exist, although the metadata refers to files in it."""
 
     folder: str
-    """Path of the folder, relative to the root, as all paths here."""
+    """Path of the folder, relative to the root. All paths in this module are relative to the root."""
     files: tuple[str, ...]
     """The files in it that the metadata refers to."""
     meant: str = ""
-    """A folder next to it that holds files of these names, or has a similar name; empty if there is none."""
+    """The folder next to it that contains files with the same names, or has a similar name; empty if no such folder exists."""
     held: int = 0
-    """The number of `files` that `meant` holds."""
+    """The number of `files` that exist in `meant`."""
 
     @property
     def found(self) -> str:
         """A noun phrase that says which folder was found instead."""
         if not self.meant:
             return "no such folder"
-        held = f"which holds {self.held:,} of its {len(self.files):,} files" if self.held else "a similar name"
-        return f"no such folder, but {self.meant}/, {held}"
+        held = f"contains {self.held:,} of its {len(self.files):,} files" if self.held else "has a similar name"
+        return f"no such folder, but {self.meant}/ {held}"
 
 
 def missing_folders(
@@ -52,7 +52,7 @@ def missing_folders(
         root: The root of the files. It is listed only if a folder directly below it is missing.
         missing: Paths of the missing files.
         listed: Paths of the existing files, at least those below `data/` or `videos/`.
-        declared: Paths of all files that the metadata refers to. A folder that holds such files has its right name.
+        declared: Paths of all files that the metadata refers to. A folder with any of these files is not misnamed.
     """
     existing = {folder for path in listed for folder in _folders_of(path)}
     files_of: dict[str, list[str]] = {}
@@ -72,10 +72,10 @@ def missing_folders(
 
 
 def require_folders(root: Root, declared: Collection[str], listed: Collection[str]) -> None:
-    """Raise MissingFileError if the files of a folder are in a folder with another name than the metadata gives.
+    """Raise MissingFileError if files that the metadata refers to are in a folder with a different name.
 
     Raises:
-        MissingFileError: A folder does not exist, and a folder next to it holds its files.
+        MissingFileError: A folder does not exist, and a folder next to it contains its files.
     """
     missing = [path for path in declared if path not in listed]
     for folder in missing_folders(root, missing, listed=listed, declared=declared)[0]:
@@ -112,9 +112,10 @@ def _beside(folder: str, existing: Collection[str], listed: Collection[str]) -> 
 def _meant(
     folder: str, files: list[str], candidates: Iterable[tuple[str, Collection[str]]], declared: set[str]
 ) -> tuple[str, int]:
-    """Return the folder that is probably meant, and how many of the files it holds.
+    """Return the candidate that is probably meant, and how many of the files exist in it.
 
-    It is the candidate that holds most of the files; if none holds any, one with a similar name and no declared files.
+    The candidate with most of the files is returned, or, if no candidate has any of them, one with a similar name. Candidates with
+    declared files are skipped.
     """
     best, similar = ("", 0), ""
     for name, contents in candidates:

@@ -1,7 +1,8 @@
 """Write and read the record of the source from which a dataset was prepared. The record is never published.
 
-The record holds the identities of the source's files and, if the source is a repository on the Hub or a copy of one, its commit. A
-publication compares them with the files that it would replace. It does not silently replace files that others have changed since.
+The record contains the identities of the source's files and, if the source is a repository on the Hub or a copy of one, its commit.
+A publication compares the recorded identities with the files that it would replace, and never silently replaces files that have
+changed since the dataset was prepared.
 """
 
 import json
@@ -22,7 +23,7 @@ from episeek_pipelines.dataset.root import Root
 from episeek_schemas import layout
 
 SKIPPED_KEY: Final = "skip_episodes"
-"""Key of the recorded preparation: the numbers, in the source, of the episodes that were left out."""
+"""Key in `SourceRecord.preparation`. Its value lists the numbers, in the source, of the episodes that were left out."""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _DOWNLOAD_DIR = ".cache/huggingface/download"
@@ -45,11 +46,11 @@ class SourceRecord:
 
 
 def source_commit(root: Root) -> str | None:
-    """Return the commit of a dataset, or the commit of which it is a copy, or None if it is unknown.
+    """Return the commit of a dataset, or the commit from which it was copied or prepared, or None if no commit is known.
 
-    The commit is known for a repository on the Hub, for a dataset that was prepared from one, for a snapshot in the Hub client's
-    cache, for a folder into which that client has downloaded all metadata and data files at one commit, and for a Git clone. Such
-    copies may have been edited since.
+    A commit is known for a repository on the Hub, for a dataset that was prepared from such a repository, for a snapshot in the Hub
+    client's cache, for a folder into which that client has downloaded all metadata and data files at one commit, and for a Git
+    clone. Copies may have been edited since.
 
     Raises:
         MetadataError: The record of the dataset is damaged.
@@ -73,7 +74,7 @@ def record_source(source: Root, preparation: dict[str, Any]) -> SourceRecord:
         preparation: The command, its source and its options.
 
     Raises:
-        MetadataError: The source has a record of its own that is damaged.
+        MetadataError: The source's own record is damaged.
         ReadError: A file cannot be read, or is being written.
     """
     return SourceRecord(source_commit(source), preparation, _identities(source))
@@ -124,7 +125,10 @@ def read_record(root: Root) -> SourceRecord | None:
 
 
 def skipped_episodes(root: Root) -> tuple[int, ...]:
-    """Return the episodes of its source that a local overlay has left out according to its record; none without a usable record."""
+    """Return the numbers, in the source, of the episodes that a local overlay left out, according to its record.
+
+    The result is empty if there is no usable record.
+    """
     if not root.is_local:
         return ()
     with suppress(DatasetError):
@@ -185,7 +189,7 @@ def _snapshot_commit(folder: Path) -> str | None:
 
 
 def _downloaded_commit(folder: Path) -> str | None:
-    """Return the commit from which the Hub client has downloaded a folder, or None if it is not one commit.
+    """Return the commit from which the Hub client has downloaded a folder, or None unless all files come from the same commit.
 
     The client keeps a text file for each downloaded file, with the lines commit, ETag and time.
     """

@@ -1,4 +1,4 @@
-"""Recompute the statistics of a dataset from its rows: first of each data file, then of all files together.
+"""Recompute the statistics of a dataset from its rows: first for each data file, then for all files together.
 
 Statistics of pictures do not change, since computing them requires decoding.
 """
@@ -43,7 +43,7 @@ def all_episodes(parts: Iterable[EpisodeStatistics]) -> EpisodeStatistics:
     Features that are missing from a file, or cannot be measured in it, are in `left_out` with the reason.
 
     Raises:
-        ValueError: Two files hold rows of one episode.
+        ValueError: Two files contain rows of the same episode.
     """
     joined = EpisodeStatistics.joined(list(parts))
     order = np.argsort(joined.episode_index, kind="stable")
@@ -75,7 +75,7 @@ def recomputed_document(known: Mapping[str, Any], statistics: EpisodeStatistics)
     """Return the document of `meta/stats.json` with new aggregates for the measured features. Other entries do not change.
 
     Args:
-        known: The present document; empty if there is none.
+        known: The current document; empty if the file does not exist.
         statistics: The statistics of all episodes of the dataset.
     """
     return stats_document(statistics.features, known) if len(statistics.episode_index) else dict(known)

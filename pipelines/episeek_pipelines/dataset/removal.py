@@ -20,7 +20,7 @@ def remove_tree(fs: "fsspec.AbstractFileSystem", full_path: str, *, has_folders:
     Args:
         fs: The file system.
         full_path: The path in the file system.
-        has_folders: Whether empty folders exist in it, so that folders have to be removed, too.
+        has_folders: Whether the file system keeps empty folders, so that they have to be removed, too.
     """
     try:
         found = fs.find(full_path, withdirs=True, detail=True)
@@ -41,7 +41,7 @@ def remove_files(fs: "fsspec.AbstractFileSystem", full_paths: Sequence[str]) -> 
     """
     protocols = (fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol
     has_requests = any(not kind_of_scheme(protocol).has_folders for protocol in protocols)
-    # One request of S3 for many files. It does not report the files that it did not remove.
+    # One request to S3 removes many files. S3 does not report the files that it did not remove.
     if len(full_paths) > 1 and hasattr(fs, "_bulk_delete"):
         import fsspec.asyn
 

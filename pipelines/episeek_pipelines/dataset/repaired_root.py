@@ -15,10 +15,10 @@ from episeek_pipelines.dataset.root import Root
 
 @dataclass(frozen=True, slots=True)
 class RepairedRoot(Root):
-    """A root with some files of a layer in place of its own."""
+    """A root that shows the files of a layer in place of some of its own files."""
 
     layer: str = ""
-    """The URL of the root that holds the repaired files, under their paths."""
+    """The URL of the root of the repaired files, which have the same relative paths there."""
     paths: tuple[str, ...] = ()
     """The paths of the repaired files, sorted."""
     hidden: tuple[str, ...] = ()
@@ -26,15 +26,15 @@ class RepairedRoot(Root):
 
     @property
     def physical(self) -> Root:
-        """The root as it is."""
+        """The root without repairs."""
         return Root(self.url)
 
     def pinned(self) -> "RepairedRoot":
-        """Return the root: it was made of one commit."""
+        """Return this root unchanged, since its files already come from one commit."""
         return self
 
     def held(self, path: str) -> bytes | None:
-        """Return the contents of a repaired file; None for a file that is as it is in the store."""
+        """Return the contents of a repaired file, or None for any other file."""
         return Root(self.layer).read_bytes(path) if path in self.paths else None
 
     def exists(self, path: str) -> bool:
@@ -42,12 +42,15 @@ class RepairedRoot(Root):
         return path in self.paths or (path not in self.hidden and Root.exists(self, path))
 
     def list(self, directory: str = "", *, suffix: str = "") -> list[str]:
-        """Return the sorted paths of all files below a directory; empty where it does not exist."""
+        """Return the sorted paths of all files below a directory; empty if it does not exist."""
         repaired = (path for path in self._below(directory) if path.endswith(suffix))
         return sorted({*Root.list(self, directory, suffix=suffix), *repaired} - {*self.hidden})
 
     def files(self, directory: str = "") -> dict[str, FileIdentity | None]:
-        """Return the files below a directory, sorted by path, with their identities; those of repaired files have only a size."""
+        """Return the files below a directory, sorted by path, with their identities.
+
+        The identity of a repaired file consists of its size alone.
+        """
         layer = Root(self.layer)
         found = {
             **Root.files(self, directory),
@@ -60,7 +63,10 @@ class RepairedRoot(Root):
         return Root(self.layer).size(path) if path in self.paths else Root.size(self, path)
 
     def version_of(self, path: str) -> str:
-        """Return a text that differs between versions of a file; a repaired one follows from all of the source's."""
+        """Return a text that differs between versions of a file.
+
+        For a repaired file, it contains the size of the repaired file and the version of the original.
+        """
         if path not in self.paths:
             return Root.version_of(self, path)
         own = Root.version_of(self, path) if Root.exists(self, path) else ""
@@ -72,7 +78,7 @@ class RepairedRoot(Root):
         return Root.read_bytes(self, path, file_size=file_size) if held is None else held
 
     def open_parquet(self, path: str, *, file_size: int | None = None, **options: Any) -> pq.ParquetFile:
-        """Open a Parquet file for reading; the caller closes it (`with`)."""
+        """Open a Parquet file for reading. The caller closes it, for example with `with`."""
         if path in self.paths:
             return Root(self.layer).open_parquet(path, **options)
         return Root.open_parquet(self, path, file_size=file_size, **options)

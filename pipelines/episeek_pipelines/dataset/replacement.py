@@ -1,8 +1,8 @@
 """Replace a directory by another one in a single step, if the system can.
 
 Linux exchanges two directories in one call (renameat2(2), RENAME_EXCHANGE), so that the name always leads to one of them. Elsewhere
-the old directory is renamed first, and for a moment nothing has its name. `settle_replacement` finishes or undoes a replacement
-during which the process was killed.
+the old directory is renamed first, and for a moment no directory has its name. `settle_replacement` finishes or undoes a
+replacement during which the process was killed.
 """
 
 import ctypes

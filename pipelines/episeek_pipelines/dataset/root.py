@@ -38,12 +38,12 @@ MAX_WHOLE_BYTES: Final = 1 << 30
 """Largest file, in bytes, that is read as a whole, such as a document below meta/, a card or a configuration."""
 
 _FILES_IN_FLIGHT: Final = 16
-"""Number of files of a store that are read at the same time: each waits for an answer most of the time."""
+"""Number of files of a store that are read at the same time. Each read mostly waits for an answer of the store."""
 
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A directory, by its path or URL. Paths of files are relative to it, with `/` between the parts.
+    """A directory on this machine or in a store, given by its path or URL. Paths of files are relative to it and use `/`.
 
     A root opens nothing until it is used, and pickles as its URL.
     """
@@ -64,14 +64,14 @@ class Root:
 
     @property
     def is_local(self) -> bool:
-        """Return whether the root is a directory of this machine."""
+        """Whether the root is a directory on this machine."""
         return is_local(self.url)
 
     @property
     def local(self) -> Path:
         """The path of the root on this machine. Raises ValueError for a root in a store."""
         if not self.is_local:
-            raise ValueError(f"{self.url} is not local")
+            raise ValueError(f"{self.url} is not a local path")
         return Path(self.url)
 
     @property
@@ -106,13 +106,11 @@ class Root:
 
     @property
     def physical(self) -> "Root":
-        """The root that shows only the files that really exist: this one, except for a root that shows a dataset in another
-        version.
-        """
+        """The root that shows only stored files. A subclass that shows converted or repaired files returns a plain `Root`."""
         return self
 
     def held(self, path: str) -> bytes | None:
-        """Return the contents of a file that this root shows but that does not exist, or None for an existing file."""
+        """Return the contents of a converted or repaired file that this root shows, or None for a file that is stored as shown."""
         return None
 
     def join(self, path: str) -> str:
@@ -162,7 +160,7 @@ class Root:
             source = self.source()
             found: dict[str, FileIdentity | None] = {}
             for path in self.list(directory):
-                # A link that leads nowhere is listed, but is no file.
+                # A broken symbolic link is listed, but is not a file.
                 with suppress(MissingFileError):
                     found[path] = source.identity(path)
             return found
@@ -280,7 +278,7 @@ class Root:
                 yield stream
             try:
                 fs.put_file(str(staged), full_path)
-            # Each file system has errors of its own. A caller gets all of them as one.
+            # Each file system has its own errors, so all of them become a WriteError.
             except Exception as error:
                 found = f"{type(error).__name__}: {error}"
                 raise WriteError(self.join(path), found, "a writable destination") from error

@@ -20,15 +20,16 @@ _REPLACED: Final = "replaced"
 
 
 class SidecarStaging(LockedStaging):
-    """The place where new sidecars of `final` are written, in a `with` block. `commit` replaces the existing sidecars.
+    """The directory in which new sidecars are written, to use in a `with` block. `commit` replaces the existing sidecars.
 
-    Publications into the same root stage their files in the same directory and keep their journal there. Neither is changed.
+    Publications into the same root stage their files in the same directory and keep their journal there. These files are not
+    changed.
 
     Args:
         final: The root below which the sidecars are.
 
     Raises:
-        DestinationError: Another run is writing them, or a publication into the same root is in progress.
+        DestinationError: Another run is writing the sidecars, or a publication into the same root is in progress.
         WriteError: The root cannot be written.
     """
 
@@ -66,12 +67,10 @@ class SidecarStaging(LockedStaging):
                     raise
             self._remove_staged()
         except OSError as error:
-            raise WriteError(target, first_line(error), "the staged sidecars, renamed to it") from error
+            raise WriteError(target, first_line(error), "a path to which the staged sidecars can be renamed") from error
 
     def _put_back(self) -> None:
-        """Restore the old tables if a run ended after it had renamed them and before it had renamed its own tables to their
-        names.
-        """
+        """Restore the old tables if a run was killed between the two renames."""
         target, replaced = self.final.join(layout.BYTE_INDEX_DIR), self.root.join(_REPLACED)
         if os.path.exists(replaced) and not os.path.exists(target):
             os.rename(replaced, target)
@@ -91,8 +90,8 @@ def _require_no_publication(final: Root) -> None:
     """Raise DestinationError if a publication into the root is in progress, or if the staging folder is a link to another place."""
     folder = final.join(layout.BYTE_INDEX_PARTIAL_DIR)
     if final.is_local and os.path.islink(folder):
-        raise DestinationError(folder, f"a link to {os.path.realpath(folder)}", "a folder of this dataset, or nothing")
+        raise DestinationError(folder, f"a link to {os.path.realpath(folder)}", "a folder inside the dataset")
     if final.exists(JOURNAL_PATH):
         found = "the journal of a publication that is in progress or was stopped"
-        hint = "run that publication again to complete it, then this command"
+        hint = "run that publication again to complete it, then repeat this command"
         raise DestinationError(final.join(JOURNAL_PATH), found, "no publication in progress", hint)

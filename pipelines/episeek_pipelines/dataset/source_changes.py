@@ -1,7 +1,7 @@
 """Find the files of an overlay's source that have changed since the overlay was prepared.
 
-An overlay holds the data and metadata that its source had then, and reads the videos that the source has now. Readers of the
-sidecars refuse videos that have changed. Episodes that were added to the source since then are not in the overlay's tables.
+An overlay contains data and metadata from the time of its preparation, but reads the current videos of its source. Readers of the
+sidecars refuse videos that have changed. Episodes that were added to the source later are not in the overlay's tables.
 """
 
 from contextlib import suppress
@@ -21,8 +21,8 @@ def changed_source_files(overlay: Root, source: Root) -> tuple[str, ...]:
     when they are read), or if the source has no metadata, such as a folder of videos.
 
     Args:
-        overlay: The root that holds the record.
-        source: The root where the source is now.
+        overlay: The root of the overlay, which contains the record.
+        source: The current root of the source.
     """
     if not (overlay.is_local and source.is_local) or overlay == source or not source.exists(layout.INFO_PATH):
         return ()

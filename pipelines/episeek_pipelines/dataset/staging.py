@@ -23,11 +23,11 @@ from episeek_schemas import layout
 
 WORK_DIR: Final = ".episeek-work"
 REPAIRED_DIR: Final = f"{WORK_DIR}/repaired"
-"""The folder that holds the repaired files of the source until they are rewritten."""
+"""The folder of the repaired files of the source, until they are rewritten."""
 _OPTIONS: Final = f"{WORK_DIR}/plan.json"
 _LOCK: Final = f"{WORK_DIR}/lock"
 _REPLACING: Final = f"{WORK_DIR}/replacing"
-"""The file that holds the inode of the staged directory, written just before it replaces another directory."""
+"""The file that records the inode of the staged directory, written just before that directory replaces another one."""
 
 _OPTION_NAMES: Final = {
     "index_version": "index version",
@@ -94,7 +94,7 @@ class LockedStaging:
 
 
 class DatasetStaging(LockedStaging):
-    """The place of a new dataset, which is at `root` until `commit`, and then at `final`."""
+    """The staging of a new dataset, whose files are at `root` until `commit`, and then at `final`."""
 
     def __init__(
         self, final: Root, root: Root, options: dict[str, Any], *, is_resumed: bool, force: bool = False
@@ -115,7 +115,7 @@ class DatasetStaging(LockedStaging):
         return self
 
     def commit(self) -> None:
-        """Make the result visible under its name.
+        """Make the result visible under its final name.
 
         Raises:
             WriteError: The rename failed; the result stays where it was written.
@@ -138,7 +138,7 @@ class DatasetStaging(LockedStaging):
             Root(str(receipts.parent)).remove(receipts.name)
         except OSError as error:
             raise WriteError(
-                str(self.final), first_line(error), f"the staged dataset {self.root}, renamed to it"
+                str(self.final), first_line(error), f"a path to which {self.root} can be renamed"
             ) from error
 
 
@@ -146,7 +146,7 @@ def open_dataset_staging(source: Root, final: Root, options: dict[str, Any], *, 
     """Prepare to write `final`, or to continue a run that was stopped.
 
     Args:
-        source: The dataset that is read. It may not lie in the destination, nor hold it.
+        source: The dataset that is read. It must neither be inside the destination nor contain it.
         final: The destination: a directory that does not exist, or is empty.
         options: The command, source, options and version, which decide the result. A run is continued only if they are the same.
         force: Whether to replace a local dataset that was prepared before, once the new one is complete.
@@ -178,11 +178,11 @@ def require_destination(source: Root, final: Root, options: dict[str, Any], *, f
         if any(not path.startswith(f"{WORK_DIR}/") for path in root.list()):
             found = "a directory that is not an unfinished run"
             raise DestinationError(
-                str(root), found, "a free name, since files are written there", f"remove or rename {root}"
+                str(root), found, "an unused path, since files are staged there", f"remove or rename {root}"
             )
     elif existing := final.list():
         raise DestinationError(
-            str(final), f"{counted(len(existing), 'object')}, {existing[0]} first", "an empty destination"
+            str(final), f"{counted(len(existing), 'object')}, such as {existing[0]}", "an empty destination"
         )
 
 
@@ -221,7 +221,10 @@ def _places(final: Root) -> tuple[Root, Root]:
 
 
 def remove_unlisted_files(root: Root, paths: set[str]) -> None:
-    """Remove the files below a root that are not in `paths`, and empty folders. The receipts of the run stay."""
+    """Remove files below `data/`, `meta/` and `videos/` that are not in `paths`, and all empty folders.
+
+    Other files stay, such as the receipts of the run.
+    """
     folders = tuple(f"{folder}/" for folder in (layout.DATA_DIR, layout.META_DIR, layout.VIDEOS_DIR))
     for path in root.list():
         if path not in paths and path.startswith(folders):
@@ -243,7 +246,7 @@ def _require_apart(source: Root, final: Root) -> None:
         read_url, written_url = f"{source.url}/", f"{final.url}/"
         overlaps = read_url.startswith(written_url) or written_url.startswith(read_url)
     if overlaps:
-        raise DestinationError(str(final), f"a place in or around the source {source}", "a directory apart from it")
+        raise DestinationError(str(final), f"a path inside or around the source {source}", "a separate directory")
 
 
 def _require_free(final: Root, *, force: bool) -> None:
@@ -251,7 +254,7 @@ def _require_free(final: Root, *, force: bool) -> None:
     if path.is_dir():
         names = sorted(entry.name for entry in path.iterdir())
         if names and not (force and final.exists(layout.SOURCE_RECORD_PATH)):
-            found = f"{counted(len(names), 'entry', 'entries')}, {names[0]!r} first"
+            found = f"{counted(len(names), 'entry', 'entries')}, such as {names[0]!r}"
             expected = (
                 "a new or empty directory, or a dataset that was prepared before"
                 if force
@@ -259,7 +262,7 @@ def _require_free(final: Root, *, force: bool) -> None:
             )
             raise DestinationError(str(final), found, expected, "choose another directory")
         if os.path.ismount(path):
-            expected = "a directory that can be renamed into place"
+            expected = "a directory that another directory can replace"
             raise DestinationError(str(final), "a mount point", expected, "use a directory below it")
     elif path.exists() or path.is_symlink():
         raise DestinationError(str(final), "a file", "a new or empty directory")
@@ -302,7 +305,7 @@ def _option(key: str, options: dict[str, Any]) -> str:
 
 
 def _receipts_aside(final: Root) -> Path:
-    """Return the folder that holds the receipts while the result gets its final name."""
+    """Return the folder in which the receipts are kept while the result gets its final name."""
     return final.local.with_name(f".{final.local.name}.episeek-work")
 
 

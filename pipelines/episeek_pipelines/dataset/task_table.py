@@ -12,7 +12,7 @@ from episeek_pipelines.parquet.numpy_values import large_strings
 from episeek_schemas import lerobot
 
 UNNAMED_INDEX: Final = lerobot.TASK_TEXT_COLUMNS[0]
-"""The column of the texts as LeRobot writes it: a pandas index without a name."""
+"""The column in which LeRobot stores the texts. Its name is the one that pandas uses for an index without a name."""
 
 
 def task_table(texts: Sequence[str], *, numbers: Sequence[int] | None = None) -> pa.Table:
@@ -28,7 +28,7 @@ def task_table(texts: Sequence[str], *, numbers: Sequence[int] | None = None) ->
 
 
 def with_index(table: pa.Table, column: str) -> pa.Table:
-    """Return a table of tasks with metadata by which pandas uses `column`, which holds the texts, as the index."""
+    """Return a table of tasks with metadata that makes pandas use `column`, which contains the texts, as the index."""
     name = None if column == UNNAMED_INDEX else column
     document: dict[str, Any] = {
         "index_columns": [column],
@@ -56,7 +56,7 @@ def with_index(table: pa.Table, column: str) -> pa.Table:
 
 
 def pandas_index(table: pa.Table) -> str | None:
-    """Return the column that pandas uses as the index of a table, or None if the index is the row numbers or several columns."""
+    """Return the column that pandas uses as the index of a table, or None if pandas uses row numbers or several columns."""
     try:
         columns = json.loads((table.schema.metadata or {})[b"pandas"])["index_columns"]
     except (KeyError, TypeError, ValueError, RecursionError):
@@ -66,7 +66,7 @@ def pandas_index(table: pa.Table) -> str | None:
 
 
 def text_column(table: pa.Table) -> str | None:
-    """Return the column with the texts of the tasks, or None if no column, or more than one, may be it."""
+    """Return the column with the texts of the tasks, or None if no column or several columns may contain them."""
     names = [
         name for name in table.column_names if table.column_names.count(name) == 1 and _holds_text(table[name].type)
     ]

@@ -12,7 +12,7 @@ from episeek_schemas import lerobot
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoLocations:
-    """The files and seconds in which the frames of every episode are."""
+    """The video files, and the times in them, that contain the frames of every episode."""
 
     video_path: str
     """The path template of meta/info.json."""

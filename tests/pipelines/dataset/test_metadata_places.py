@@ -10,7 +10,7 @@ from episeek_pipelines.dataset.metadata import open_dataset
     ("renames", "hint"),
     [
         ({"source/meta": "source/Meta"}, "rename Meta/ to meta/"),
-        ({"source": "source_old"}, "source_old, where LeRobot's edits in place keep the old dataset"),
+        ({"source": "source_old"}, "source_old, to which LeRobot renames a dataset before it edits it"),
         ({"source/meta": "source/other"}, ""),
         ({"source": "elsewhere"}, ""),
     ],

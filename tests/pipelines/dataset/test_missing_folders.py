@@ -26,7 +26,7 @@ def test_one_finding_and_one_refusal_name_the_folder(folder, other, dataset, tmp
     (dataset / folder).rename(dataset / other)
     (finding,) = [found for found in verify(str(dataset)).findings if found.severity == "error"]
     assert (finding.code, finding.location.file) == ("INF004", folder)
-    assert f"but {other}/, which holds" in finding.found
+    assert f"but {other}/ contains" in finding.found
     assert "rename the folder" in finding.advice
     with pytest.raises(MissingFileError, match=f"rename {other}/ to {folder}/"):
         prepare(str(dataset), str(tmp_path / "out"))

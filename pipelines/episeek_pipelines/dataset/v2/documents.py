@@ -31,7 +31,7 @@ _STATISTICS_HINT: Final = (
 )
 _NUMBERING_HINT: Final = "restore the lines from a copy of the dataset; LeRobot 2.x looks episodes up by their number"
 _NAMES_HINT: Final = (
-    'set names in meta/info.json to the meaning of each number of shape, for example ["height", "width", "channels"]'
+    'set names in meta/info.json to one name for each dimension of shape, for example ["height", "width", "channels"]'
 )
 
 
@@ -47,7 +47,7 @@ class DocumentProblem:
     found: str
     expected: str
     key: str | None = None
-    """Key of the document, or of the object in the line."""
+    """The affected key of the document, or of the JSON object in the line."""
     more: int = 0
     """Number of similar problems that are not listed."""
     hint: str = ""
@@ -56,7 +56,7 @@ class DocumentProblem:
 
     @property
     def place(self) -> str:
-        """Return the file and the line."""
+        """The path of the document and the number of the line, for messages."""
         return self.path if self.line is None else f"{self.path}, line {self.line}"
 
 
@@ -85,22 +85,22 @@ class V2Documents:
     tasks: tuple[tuple[int, str], ...] = ()
     """The tasks as (task_index, text), sorted by task_index."""
     task_lines: tuple[int, ...] = ()
-    """The line of each task, from 1."""
+    """The number of each task's line, from 1."""
     statistics: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     """The statistics of each episode, by episode_index; empty in version 2.0."""
     statistics_lines: Mapping[int, int] = field(default_factory=dict)
-    """The line of each episode's statistics, from 1."""
+    """The number of the line with each episode's statistics, from 1, by episode_index."""
     total_statistics: Mapping[str, Any] | None = None
     """The statistics of the whole dataset, in version 2.0."""
     problems: tuple[DocumentProblem, ...] = ()
 
     @property
     def is_translatable(self) -> bool:
-        """Whether it is known which files belong to which episode."""
+        """Whether the documents say which files belong to which episode, as a conversion to version 3.0 requires."""
         return not any(problem.kind in _BLOCKING for problem in self.problems)
 
     def require_translatable(self, where: str) -> None:
-        """Raise MetadataError unless it is known which files belong to which episode."""
+        """Raise MetadataError unless the documents say which files belong to which episode."""
         require_no_problems([problem for problem in self.problems if problem.kind in _BLOCKING], where)
 
 
@@ -170,7 +170,7 @@ def _read(root: Root, path: str, problems: list[DocumentProblem], kind: Kind, ex
         return None
     if data.startswith(_LFS_SIGNATURE):
         found = "a Git LFS pointer: the file was not fetched with the clone"
-        problems.append(DocumentProblem("pointer", path, None, found, "the file itself"))
+        problems.append(DocumentProblem("pointer", path, None, found, "the contents of the file"))
         return None
     return data
 
@@ -178,7 +178,10 @@ def _read(root: Root, path: str, problems: list[DocumentProblem], kind: Kind, ex
 def _objects(
     root: Root, path: str, problems: list[DocumentProblem], kind: Kind, expected: str, hint: str = ""
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the number of each line, from 1, with its JSON object. Empty lines are skipped."""
+    """Yield the number of each line, from 1, with its JSON object. Empty lines are skipped.
+
+    Every other line is appended to `problems`.
+    """
     data = _read(root, path, problems, kind, expected, hint)
     for number, line in enumerate((data or b"").split(b"\n"), start=1):
         if not line.strip():
@@ -221,7 +224,7 @@ def _episodes(root: Root, problems: list[DocumentProblem]) -> list[V2Episode]:
             continue
         if number in line_of:
             text = f"episode {number}, which is also in line {line_of[number]}"
-            hint = "remove the line that is not of the episode's files"
+            hint = "remove the line that does not describe the episode's files"
             problems.append(DocumentProblem("order", path, line, text, "each episode once", hint=hint))
             continue
         line_of[number] = line
@@ -246,19 +249,20 @@ def _gaps(episodes: list[V2Episode]) -> Iterator[DocumentProblem]:
     if gaps:
         row, episode = gaps[0]
         found = f"episode {episode.episode_index}" + (f" after episode {row - 1}" if row else " as the first")
-        expected = f"episode {row}: numbers from 0 without a gap"
+        expected = f"episode {row}, with numbers from 0 without a gap"
         yield DocumentProblem("order", lerobot_v2.EPISODES_PATH, episode.line, found, expected, hint=_NUMBERING_HINT)
 
 
 def _unnamed_pictures(features: Mapping[str, Any]) -> Iterator[DocumentProblem]:
-    """Yield a problem for each picture feature without names of its dimensions: LeRobot's policies look up the name of the
-    third.
+    """Yield a problem for each picture feature whose dimensions have no names.
+
+    LeRobot's policies look up the name of the third dimension.
     """
     for name, spec in features.items():
         if isinstance(spec, Mapping) and spec.get("dtype") in _VISUAL:
             names = spec.get("names")
             if not isinstance(names, list) or len(names) < _PICTURE_SIZES or not all(isinstance(n, str) for n in names):
-                found, expected = f"names {_text(names)} of pictures", "the name of each number of shape"
+                found, expected = f"names {_text(names)} of pictures", "one name for each dimension of shape"
                 key = f"features.{name}"
                 yield DocumentProblem(
                     "features", layout.INFO_PATH, None, found, expected, key, hint=_NAMES_HINT, is_in_tables=True
@@ -292,7 +296,7 @@ def _tasks(root: Root, problems: list[DocumentProblem]) -> list[tuple[int, str, 
     wrong = [(row, number, line) for row, (number, _, line) in enumerate(rows) if number != row]
     if wrong:
         row, number, line = wrong[0]
-        expected = f"{row}: version 3.0 looks tasks up by position"
+        expected = f"{row}, since version 3.0 looks up tasks by position"
         problems.append(
             DocumentProblem(
                 "tasks", path, line, f"task_index {number}", expected, more=len(wrong) - 1, is_in_tables=True
@@ -350,7 +354,7 @@ def _missing_statistics(episodes: list[V2Episode], lines: Mapping[int, int]) -> 
     absent = sorted(wanted - lines.keys())
     if absent:
         found = f"no statistics of episode {absent[0]}"
-        yield DocumentProblem("statistics", path, None, found, "those of each episode", more=len(absent) - 1)
+        yield DocumentProblem("statistics", path, None, found, "statistics of each episode", more=len(absent) - 1)
     others = sorted(lines.keys() - wanted)
     if others and wanted:
         found = f"statistics of episode {others[0]}"

@@ -37,21 +37,21 @@ class V2View:
     problems: tuple[DocumentProblem, ...]
     """All problems of the documents."""
     shifts: Mapping[str, tuple[int, int]]
-    """For each data file that is renumbered: by how much its episode_index and the `index` of its rows become smaller."""
+    """For each data file with renumbered rows, the numbers to subtract from `episode_index` and from `index`."""
 
 
 @dataclass(frozen=True, slots=True)
 class V2Root(Root):
-    """The root of a dataset of version 2.x; it lists and reads the metadata of version 3.0."""
+    """The root of a dataset of version 2.x that lists and reads converted metadata of version 3.0."""
 
     skipped: tuple[int, ...] = ()
-    """Numbers, in the documents, of the episodes that are left out, ascending."""
+    """The numbers, in the documents, of the episodes that are left out, ascending."""
     state: str = ""
-    """A digest of the versions of the documents from which the metadata is made."""
+    """A digest of the versions of the documents from which the metadata is made; empty if the root is pinned."""
 
     @property
     def physical(self) -> Root:
-        """The root with the files that really exist, the documents of version 2.x among them."""
+        """The root that shows only stored files, including the documents of version 2.x."""
         return Root(self.url)
 
     @property
@@ -74,9 +74,7 @@ class V2Root(Root):
         return V2Root(Root.pinned(self).url, self.skipped, self.state)
 
     def held(self, path: str) -> bytes | None:
-        """Return the contents of a file that is made from the documents or renumbered, or None for a file that is read
-        unchanged.
-        """
+        """Return the contents of a converted metadata file or renumbered data file, or None for a file that is stored as shown."""
         if path.startswith(f"{layout.META_DIR}/"):
             return self.view.files.get(path)
         shift = self.view.shifts.get(path) if self.skipped else None
@@ -87,7 +85,7 @@ class V2Root(Root):
         return self._is_made(path) or (path not in _DOCUMENTS and Root.exists(self, path))
 
     def list(self, directory: str = "", *, suffix: str = "") -> list[str]:
-        """Return the sorted paths of all files below a directory; empty where it does not exist."""
+        """Return the sorted paths of all files below a directory; empty if it does not exist."""
         made = [path for path in self._made(directory) if path.endswith(suffix)]
         own = [path for path in Root.list(self, directory, suffix=suffix) if path not in _DOCUMENTS]
         return sorted({*made, *own})
@@ -95,7 +93,7 @@ class V2Root(Root):
     def files(self, directory: str = "") -> dict[str, FileIdentity | None]:
         """Return the files below a directory, sorted by path, with their identities.
 
-        Files that exist only in memory have just a size.
+        The identity of a file that exists only in memory consists of its size alone.
         """
         found = {path: identity for path, identity in Root.files(self, directory).items() if path not in _DOCUMENTS}
         found |= {path: FileIdentity(len(self.view.files[path])) for path in self._made(directory)}
@@ -121,7 +119,7 @@ class V2Root(Root):
         return Root.read_bytes(self, path, file_size=file_size) if held is None else held
 
     def open_parquet(self, path: str, *, file_size: int | None = None, **options: Any) -> pq.ParquetFile:
-        """Open a Parquet file for reading; the caller closes it (`with`)."""
+        """Open a Parquet file for reading. The caller closes it, for example with `with`."""
         held = self.held(path)
         if held is None:
             return Root.open_parquet(self, path, file_size=file_size, **options)
@@ -136,7 +134,7 @@ class V2Root(Root):
 
 
 def open_v2(root: Root, info: Mapping[str, Any], *, skipped: tuple[int, ...] = ()) -> V2Root:
-    """Return a root that shows a dataset of version 2.x in version 3.0, without the episodes `skipped`.
+    """Return a root that shows a dataset of version 2.x as version 3.0, without the episodes `skipped`.
 
     Args:
         root: The dataset.
@@ -155,10 +153,10 @@ def open_v2(root: Root, info: Mapping[str, Any], *, skipped: tuple[int, ...] = (
         unknown = sorted({*skipped} - numbers)
         if unknown:
             where = root.join(lerobot_v2.EPISODES_PATH)
-            raise MetadataError(where, f"no episode {unknown[0]} to leave out", f"one of 0 to {len(numbers) - 1}")
+            raise MetadataError(where, f"episode {unknown[0]} to leave out", f"an episode from 0 to {len(numbers) - 1}")
         if len({*skipped}) == len(numbers):
             where = root.join(lerobot_v2.EPISODES_PATH)
-            raise MetadataError(where, f"all {len(numbers)} episodes to leave out", "an episode that is left")
+            raise MetadataError(where, f"all {len(numbers)} episodes to leave out", "an episode to keep")
     return opened
 
 
@@ -175,7 +173,7 @@ def _holds_metadata(directory: str) -> bool:
 
 
 def _state(root: Root) -> str:
-    """Return a digest of the versions of all documents."""
+    """Return a digest of the versions of all documents; empty if the root is pinned."""
     if root.is_pinned:
         return ""
     versions = []
@@ -206,7 +204,7 @@ def _view(url: str, skipped: tuple[int, ...], state: str) -> V2View:
 
 
 def _shifts(documents: V2Documents, skipped: tuple[int, ...]) -> dict[str, tuple[int, int]]:
-    """Return, for each data file that is renumbered, by how much its episode_index and `index` become smaller."""
+    """Return, for each data file with renumbered rows, the numbers to subtract from `episode_index` and from `index`."""
     info = lerobot.parse_info(lerobot_v2.info_as_v3(documents.info))
     kept = {episode.episode_index: number for number, episode in enumerate(kept_episodes(documents, skipped))}
     shifts, fewer_rows = {}, 0
@@ -220,7 +218,10 @@ def _shifts(documents: V2Documents, skipped: tuple[int, ...]) -> dict[str, tuple
 
 
 def _renumbered(root: Root, path: str, episode_shift: int, row_shift: int) -> bytes:
-    """Return the bytes of a data file with smaller `episode_index` and `index`, the same schema, and one row group."""
+    """Return the bytes of a data file with the shifts subtracted from `episode_index` and `index`, in one row group.
+
+    The schema does not change.
+    """
     with root.open_parquet(path) as file:
         try:
             table = file.read(use_threads=False)

@@ -22,7 +22,7 @@ from episeek_schemas import layout, lerobot
 def add_row_statistics(root: Root, measured: EpisodeStatistics) -> None:
     """Complete the statistics of a written dataset: the columns of its `meta/episodes`, and `meta/stats.json`.
 
-    A feature that has statistics of each episode gets quantiles. A feature without any gets all statistics.
+    A feature that already has statistics for each episode gets only quantiles. A feature without such statistics gets all of them.
 
     Args:
         root: The dataset, with one file of `meta/episodes`.

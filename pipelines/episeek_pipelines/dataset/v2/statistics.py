@@ -18,7 +18,7 @@ _BY_EPISODE: Final = (lerobot.EPISODE_INDEX, lerobot.INDEX)
 
 @dataclass(frozen=True, slots=True)
 class ShapeProblem:
-    """A statistic that an episode lacks, or that has another type or shape than in the first episode."""
+    """A statistic that is missing or not numeric in an episode, or has a different shape than in the first episode."""
 
     feature: str
     statistic: str
@@ -89,7 +89,7 @@ def _array(value: object) -> npt.NDArray[Any] | None:
     except ValueError:
         return None
     if array.dtype.kind == "O" and array.ndim:
-        # null for a value that is not finite
+        # null stands for a value that is not finite
         try:
             array = array.astype(np.float64)
         except (TypeError, ValueError):
@@ -101,7 +101,7 @@ def _first_difference(feature: str, name: str, arrays: Sequence[npt.NDArray[Any]
     shape = next((array.shape for array in arrays if array is not None), None)
     for position, array in enumerate(arrays):
         if array is None:
-            return ShapeProblem(feature, name, position, f"no {name} of numbers", "one in each episode")
+            return ShapeProblem(feature, name, position, f"no numeric {name}", f"a numeric {name} in each episode")
         if array.shape != shape:
             expected = f"shape {list(shape or ())}, as in the first episode"
             return ShapeProblem(feature, name, position, f"{name} of shape {list(array.shape)}", expected)

@@ -12,7 +12,7 @@ from episeek_schemas import layout
 def undeclared_files(dataset: Dataset) -> tuple[str, ...]:
     """Return the files below `data/` and `videos/` that belong to no episode of an opened dataset of version 2.x, sorted.
 
-    The files of episodes that are left out are among them. Hidden files are not.
+    The result includes the files of episodes that are left out, but no hidden files. It is empty for a dataset of version 3.0.
     """
     if not isinstance(dataset.root, V2Root):
         return ()

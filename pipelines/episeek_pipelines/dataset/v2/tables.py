@@ -89,7 +89,7 @@ def _statistics(
     entries = [documents.statistics.get(episode.episode_index) for episode in episodes]
     present = [entry for entry in entries if entry is not None]
     if not present or len(present) < len(entries):
-        # which of them are missing is a problem of the documents
+        # the problems of the documents already report the missing statistics
         return {}, ()
     found, faults = stacked(present, features)
     number = np.array([episode.episode_index for episode in episodes])
@@ -110,7 +110,10 @@ def _statistics(
 
 
 def _counted_statistics(documents: V2Documents) -> dict[str, Any]:
-    """Return the statistics of version 2.0 with a count: the number of all frames, since LeRobot 2.0 reads every frame for them."""
+    """Return the statistics of version 2.0, with the number of all frames as the count of each feature.
+
+    LeRobot 2.0 computes these statistics from every frame.
+    """
     frames = sum(episode.length for episode in documents.episodes)
     entries = documents.total_statistics or {}
     return {key: {**entry, "count": [frames]} if isinstance(entry, dict) else entry for key, entry in entries.items()}
@@ -141,7 +144,7 @@ def _episode_table(
         lerobot.DATASET_TO_INDEX: stop,
     }
     for camera in lerobot.video_keys(info["features"]):
-        # the file holds the episode alone
+        # each file contains one episode, so every episode starts at 0 seconds
         values = (chunk_index, file_index, np.zeros(len(episodes)), length / fps)
         columns |= {
             lerobot.video_column(camera, name): held for name, held in zip(lerobot.VIDEO_FIELDS, values, strict=True)
@@ -150,7 +153,7 @@ def _episode_table(
     arrays[lerobot.TASKS] = pa.array([list(episode.tasks) for episode in episodes], pa.list_(pa.string()))
     arrays[lerobot.LENGTH] = pa.array(length)
     arrays |= dict(columns_of(statistics))
-    # the file of meta/episodes that holds the row: LeRobot writes both, and reads neither
+    # LeRobot writes the numbers of the file of meta/episodes that contains the row, but never reads them
     arrays |= {f"{layout.EPISODES_DIR}/{name}": pa.array(np.zeros(len(episodes), np.int64)) for name in _PLACE_FIELDS}
     return pa.table(arrays)
 

@@ -56,7 +56,7 @@ FAULTS = {
     "no maximum": (
         edit(STATISTICS, lambda found: found[3]["stats"]["action"].pop("max")),
         f"{STATISTICS}, line 4",
-        "stats.action: no max",
+        "stats.action: no numeric max",
     ),
     "another shape": (
         edit(STATISTICS, lambda found: found[3]["stats"]["action"].update(min=[0.0])),
