@@ -1,4 +1,4 @@
-"""Functions that tell Arrow types apart: lists, texts, bytes, numbers."""
+"""Functions that classify Arrow types: lists, texts, bytes, numbers."""
 
 import pyarrow as pa
 
@@ -19,7 +19,7 @@ def differ_in_lists(one: pa.DataType, other: pa.DataType) -> bool:
 def storage_type(arrow_type: pa.DataType) -> pa.DataType:
     """Return the storage type of an extension type, and any other type unchanged.
 
-    `datasets` registers extension types. Unless it is imported, columns are read in their storage types.
+    The library `datasets` registers extension types. Unless it is imported, columns are read in their storage types.
     """
     return arrow_type.storage_type if isinstance(arrow_type, pa.BaseExtensionType) else arrow_type
 
@@ -32,7 +32,7 @@ def is_text(arrow_type: pa.DataType) -> bool:
 
 
 def is_binary(arrow_type: pa.DataType) -> bool:
-    """Return whether a type is a type of bytes of any length."""
+    """Return whether a type is a binary type of variable length."""
     return bool(
         pa.types.is_binary(arrow_type) or pa.types.is_large_binary(arrow_type) or pa.types.is_binary_view(arrow_type)
     )

@@ -1,4 +1,4 @@
-"""Read a data file episode by episode, whatever its row groups are, with one episode and one batch in memory.
+"""Read a data file episode by episode, regardless of its row groups, with one episode and one batch in memory.
 
 A file may be a single row group, so it is not read by row groups. Batches are limited by bytes, not by rows: 65,536 rows of images
 would take gigabytes.
@@ -25,7 +25,7 @@ SAMPLE_ROWS: Final = 4096
 SAMPLE_EPISODES: Final = 64
 
 READ_OPTIONS: Final[dict[str, Any]] = {"pre_buffer": False, "buffer_size": 1 << 16}
-"""Options of `ParquetFile` for reading pages as they are needed. By default pyarrow holds whole column chunks in memory."""
+"""Options of `ParquetFile` that read each page when it is needed. By default pyarrow reads whole column chunks into memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +64,14 @@ def episode_runs(file: pq.ParquetFile, where: str, *, row_bytes: float | None = 
                     raise RowOrderError(
                         where,
                         f"episode {episode} again at row {row + start}",
-                        "the rows of an episode next to each other",
+                        "contiguous rows of each episode",
                     )
                 seen.add(episode)
                 current, first_row = episode, row + start
             pieces.append(batch.slice(start, stop - start))
         row += len(batch)
     if row != file.metadata.num_rows:
-        raise ParquetError(where, f"{row} rows", f"{file.metadata.num_rows} rows, as its footer says")
+        raise ParquetError(where, f"{row} rows", f"{file.metadata.num_rows} rows, as the footer says")
     if pieces:
         yield EpisodeRun(current, first_row, _table(pieces))
 
@@ -79,7 +79,7 @@ def episode_runs(file: pq.ParquetFile, where: str, *, row_bytes: float | None = 
 def sample_episodes(file: pq.ParquetFile, where: str) -> list[pa.Table]:
     """Return the first episodes of a file, one table each: at most 64, and as many as fit into 4,096 rows or 8 MiB.
 
-    The last episode may be incomplete and is omitted if there are others. An empty file has none.
+    The last of these episodes may be incomplete, and is omitted unless it is the only one. An empty file gives an empty list.
 
     Raises:
         RowOrderError: As for `episode_runs`.
@@ -88,7 +88,7 @@ def sample_episodes(file: pq.ParquetFile, where: str) -> list[pa.Table]:
     column = _episode_column(file.schema_arrow, where)
     wanted_rows = min(SAMPLE_ROWS, _batch_rows(measure_row_bytes(file, where)))
     pieces: list[pa.RecordBatch] = []
-    # some types come in one batch for each row group
+    # pyarrow returns columns of some types in one batch for each row group
     for batch in _batches(file, where, wanted_rows):
         pieces.append(batch.slice(0, wanted_rows))
         wanted_rows -= len(pieces[-1])
@@ -103,10 +103,11 @@ def sample_episodes(file: pq.ParquetFile, where: str) -> list[pa.Table]:
 
 
 def measure_row_bytes(file: pq.ParquetFile, where: str) -> float:
-    """Return an estimate of the bytes of a row in memory, which is too large rather than too small.
+    """Return an estimate of the size of a row in memory, in bytes. It is more likely too large than too small.
 
-    The estimate is the encoded size plus the width of the fixed-size types, from the footer. Long values in a dictionary take many
-    times more memory than in the file, so a few rows are read if a column may hold such values.
+    The estimate is the encoded size plus the width of the fixed-size types, from the footer. Long values that the file stores once,
+    in a dictionary, take many times more memory than in the file. Therefore a few rows are read if a column may contain such
+    values.
     """
     metadata = file.metadata
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
@@ -125,7 +126,7 @@ def reading(where: str) -> Iterator[None]:
 
     Raises:
         ReadError: The operating system or the store failed.
-        ParquetError: The contents are not what Parquet allows.
+        ParquetError: The contents of the file are invalid.
     """
     try:
         yield
@@ -157,7 +158,7 @@ def _batch_rows(row_bytes: float) -> int:
 
 def _table(pieces: list[pa.RecordBatch]) -> pa.Table:
     table = pa.Table.from_batches(pieces)
-    # each batch of a categorical column may have its own dictionary; a row group has one
+    # each batch of a categorical column may have its own dictionary, but a row group can have only one
     return table.unify_dictionaries() if len(pieces) > 1 else table
 
 
@@ -175,12 +176,10 @@ def _episode_column(schema: pa.Schema, where: str) -> int:
 
 
 def _stretches(column: pa.Array, where: str, first_row: int) -> Iterator[tuple[int, int, int]]:
-    """Yield (episode, start, stop) for each run of equal values in a batch. `first_row` is the row number of the batch in the
-    file.
-    """
+    """Yield (episode, start, stop) for each run of equal values in a batch, whose first row is `first_row` of the file."""
     if column.null_count:
         row = first_row + int(np.argmin(is_valid(column)))
-        raise RowOrderError(where, f"null in column {lerobot.EPISODE_INDEX!r} at row {row}", "the episode of every row")
+        raise RowOrderError(where, f"null in column {lerobot.EPISODE_INDEX!r} at row {row}", "an episode in every row")
     indices = numpy_values(column)
     if len(indices):
         starts = (np.flatnonzero(indices[1:] != indices[:-1]) + 1).tolist()
@@ -198,10 +197,10 @@ def _fixed_bytes(dtype: pa.DataType) -> int:
     try:
         return (int(dtype.bit_width) + 7) // 8
     except ValueError:
-        # the offsets; the values count with their encoded size
+        # the width of the offsets; the encoded size already includes the values
         return 8
 
 
 def _may_hide_long_values(schema: pq.ParquetSchema) -> bool:
-    # column chunks are not asked for dictionaries: pyarrow aborts the process on some damaged column entries of a footer
+    # column chunks are not examined for dictionaries: pyarrow aborts the process for some damaged column entries of a footer
     return any("BYTE_ARRAY" in schema.column(number).physical_type for number in range(len(schema)))

@@ -1,4 +1,4 @@
-"""Compare two columns bit for bit, however they are divided into chunks. NaN payloads, signed zeros and nulls count."""
+"""Compare two columns bit for bit, including NaN payloads, signed zeros and nulls, regardless of their division into chunks."""
 
 import pyarrow as pa
 
@@ -22,7 +22,10 @@ def first_difference(left: pa.ChunkedArray, right: pa.ChunkedArray) -> int | Non
 
 
 def _bits(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a column with its floats as the integers of their bits. For Arrow's floats, NaN != NaN and -0.0 == 0.0."""
+    """Return a column with each float replaced by the integer with the same bits.
+
+    Floats cannot be compared bit for bit, since NaN != NaN and -0.0 == 0.0.
+    """
     if isinstance(column.type, pa.ExtensionType):
         column = pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
     if pa.types.is_dictionary(column.type):

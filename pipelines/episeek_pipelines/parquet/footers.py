@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 FOOTER_BYTES: Final = 1 << 19
-"""Largest footer in bytes. To transfer it takes about as long as the latency of a request: 30 to 50 ms at 10 to 15 MB/s."""
+"""Largest footer in bytes. Its transfer takes about as long as the latency of a request: 30 to 50 ms at 10 to 15 MB/s."""
 
 MIN_EPISODES_PER_FILE: Final = 100
-"""Smallest number of episodes in a file, whatever its footer costs: a million episodes must not become a million files."""
+"""Number of episodes that a file may always contain, even with a larger footer: a million episodes must not become a million
+files.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,18 +19,21 @@ class PageIndexCounts:
 
     column_chunk_count: int
     offset_index_count: int
-    """Number of column chunks with an offset index, which holds the positions of their pages."""
+    """Number of column chunks with an offset index, which lists the positions of their pages."""
     column_index_count: int
-    """Number of column chunks with a column index, which holds the bounds of their pages. Some types have none."""
+    """Number of column chunks with a column index, which lists the extremes of their pages.
+
+    Columns of some types never have one.
+    """
 
     @classmethod
     def of(cls, chunks: Iterable[Any]) -> "PageIndexCounts":
-        """Return the counts over values of `pyarrow.parquet.ColumnChunkMetaData`."""
+        """Return the counts for `chunks`, which are objects of `pyarrow.parquet.ColumnChunkMetaData`."""
         parts = [(chunk.has_offset_index, chunk.has_column_index) for chunk in chunks]
         return cls(len(parts), sum(offset for offset, _ in parts), sum(column for _, column in parts))
 
     @property
     def is_whole(self) -> bool:
-        """Return whether every column chunk has an offset index and some column chunk has a column index."""
+        """Whether every column chunk has an offset index and at least one column chunk has a column index."""
         is_whole = self.offset_index_count == self.column_chunk_count
         return is_whole and (self.column_index_count > 0 or not self.column_chunk_count)

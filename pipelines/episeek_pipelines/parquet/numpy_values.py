@@ -36,13 +36,13 @@ def float_values(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.float64]:
 
 
 def mask_of(is_kept: npt.NDArray[np.bool_]) -> pa.BooleanArray:
-    """Return an array of booleans as an Arrow array, the argument of `filter`."""
+    """Return an array of booleans as an Arrow array, as pyarrow's `filter` takes it."""
     bits = np.packbits(is_kept, bitorder="little")
     return pa.BooleanArray.from_buffers(pa.bool_(), len(is_kept), [None, pa.py_buffer(bits)])
 
 
 def positions_of(rows: npt.NDArray[np.int64]) -> pa.Int64Array:
-    """Return row numbers as an Arrow array, the argument of `take`."""
+    """Return row numbers as an Arrow array, as pyarrow's `take` takes them."""
     return pa.Int64Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(np.ascontiguousarray(rows))])
 
 
@@ -61,5 +61,5 @@ def _values(chunk: pa.Array) -> npt.NDArray[Any]:
     if not len(chunk) or buffer is None:
         return np.zeros(len(chunk), dtype)
     values = np.frombuffer(buffer, dtype, count=len(chunk), offset=chunk.offset * dtype.itemsize)
-    # what a buffer holds where a value is null is undefined
+    # the bytes of the buffer are undefined where a value is null
     return np.where(is_valid(chunk), values, np.zeros(1, dtype)) if chunk.null_count else values

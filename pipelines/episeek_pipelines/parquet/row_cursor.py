@@ -1,4 +1,4 @@
-"""Read rows of a Parquet file by number, in bounded memory: quickly from front to back, correctly in any order."""
+"""Read rows of a Parquet file by number, in any order and in bounded memory. Reading from front to back is the fastest."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,9 +11,9 @@ _MAX_BATCH_ROWS = 1 << 16
 
 
 class RowCursor:
-    """Reads ranges of rows.
+    """Reads ranges of rows of a Parquet file.
 
-    A read further on continues where the last one ended; a read further back starts at its row group again.
+    A read of later rows continues where the previous read ended. A read of earlier rows starts again at their row group.
     """
 
     def __init__(self, file: pq.ParquetFile, *, columns: list[str] | None = None) -> None:
@@ -23,7 +23,7 @@ class RowCursor:
         self._starts = np.cumsum([0, *(footer.row_group(group).num_rows for group in range(footer.num_row_groups))])
         total_bytes = sum(footer.row_group(group).total_byte_size for group in range(footer.num_row_groups))
         self._batch_rows = max(1, min(_MAX_BATCH_ROWS, _BATCH_BYTES * max(footer.num_rows, 1) // max(total_bytes, 1)))
-        # pyarrow converts the whole schema at each access
+        # `schema_arrow` converts the whole schema at each access
         schema = file.schema_arrow
         self._schema = pa.schema([schema.field(name) for name in (schema.names if columns is None else columns)])
         self._batches: Iterator[pa.RecordBatch] = iter(())
@@ -73,7 +73,7 @@ class RowCursor:
 
 
 def batch_rows(file: pq.ParquetFile, columns: Sequence[str]) -> int:
-    """Return a number of rows for which a batch of these columns takes a few megabytes."""
+    """Return the number of rows with which a batch of the given columns takes a few megabytes."""
     footer = file.metadata
     wanted = column_numbers(footer, columns)
     sizes = [
@@ -93,7 +93,7 @@ def column_numbers(footer: pq.FileMetaData, names: Sequence[str]) -> list[int]:
 
 
 def column_bytes(footer: pq.FileMetaData, names: Sequence[str]) -> int:
-    """Return the bytes of the given columns in a Parquet file."""
+    """Return the compressed size, in bytes, of the given columns of a Parquet file."""
     numbers = column_numbers(footer, names)
     groups = [footer.row_group(group) for group in range(footer.num_row_groups)]
     return sum(group.column(number).total_compressed_size for group in groups for number in numbers)

@@ -1,8 +1,8 @@
 """Read a Parquet file in a store with pyarrow, in few requests to the store's byte source.
 
-The last 64 KiB are fetched first. They hold most footers; the rest of a larger footer is fetched next. Of the data, only the
-requested column chunks are fetched: small chunks together with the small gaps between them, large chunks in blocks. The most
-recently used bytes are kept, and are not fetched again while they are kept.
+The last 64 KiB are fetched first. They contain most footers, and the rest of a larger footer is fetched next. Only the requested
+column chunks of the data are fetched: small chunks together with the small gaps between them, large chunks in blocks. The most
+recently used bytes are kept in memory, and are not fetched again while they are kept.
 """
 
 import os
@@ -26,17 +26,17 @@ KEPT_BYTES = 1 << 24
 """Number of bytes that an open file keeps: twice as many as callers read at once, so that consecutive columns share requests."""
 
 BLOCK_BYTES = 1 << 20
-"""Greatest number of bytes that are fetched ahead. For a file with many columns it is smaller, since blocks of all are kept."""
+"""Greatest size, in bytes, of a block. A file with many columns is read in smaller blocks, since a block of each column is kept."""
 
 GAP_BYTES = 1 << 16
-"""Largest gap, in bytes, between two column chunks that share a request: two requests would take longer."""
+"""Largest gap, in bytes, between two column chunks that share a request. To fetch the gap is faster than a second request."""
 
 _PART_BYTES = 1 << 23
-"""Bytes of one request."""
+"""Greatest size, in bytes, of one request."""
 
 
 class StoreFile:
-    """A file of a byte source for pyarrow to read. Threads may share it. Errors of the source pass through.
+    """A file object from which pyarrow reads a file of a byte source. Threads may share it. Errors of the source pass through.
 
     Args:
         source: The source of the file.
@@ -68,11 +68,11 @@ class StoreFile:
             self._tail = self._source.get_ranges(self.path, [(self._tail_start, self.size)])[0]
 
     def expect(self, ranges: Iterable[ByteRange], *, block_bytes: int, is_joined: bool) -> None:
-        """Announce the ranges that will be read. Reads of other ranges are fetched exactly as they are asked for.
+        """Announce the ranges that will be read. A read outside of these ranges fetches only the bytes that it needs.
 
         Args:
-            ranges: Column chunks, which do not overlap.
-            block_bytes: Number of bytes to fetch in one request.
+            ranges: The byte ranges of column chunks, which do not overlap.
+            block_bytes: Greatest number of bytes to fetch at once, unless a read needs more.
             is_joined: Whether a request may continue into the next column chunk.
         """
         ordered = sorted(ranges)
@@ -136,7 +136,7 @@ class StoreFile:
         return first, self._kept[first]
 
     def _request(self, start: int, stop: int) -> ByteRange:
-        """Return the range to fetch for a read of `[start, stop)`. It may begin earlier and end later."""
+        """Return the range to fetch for a read of `[start, stop)`. The range may begin earlier and end later than the read."""
         place = bisect_right(self._starts, start)
         next_kept = min(self._tail_start, self._starts[place] if place < len(self._starts) else self.size)
         last_kept = self._starts[place - 1] + len(self._kept[self._starts[place - 1]]) if place else 0
@@ -147,7 +147,7 @@ class StoreFile:
         end = max(stop, min(stops[number], start + self._block_bytes))
         if not self._is_joined:
             return start, min(end, next_kept)
-        # preceding columns of the same row group that did not fit into the previous request
+        # the request also covers preceding columns of the same row group that did not fit into the previous request
         before = number
         while before and start == starts[before] and start - stops[before - 1] <= GAP_BYTES:
             before -= 1
@@ -181,11 +181,11 @@ class StoreFile:
 
 
 class StoreParquetFile(pq.ParquetFile):  # type: ignore[misc]  # pyarrow has no annotations
-    """A `pyarrow.parquet.ParquetFile` that announces to its file which column chunks it will read.
+    """A `pyarrow.parquet.ParquetFile` that announces to its `StoreFile` which column chunks it will read.
 
     Args:
         file: The file to read.
-        options: Options of pyarrow, except `pre_buffer`, which would hold everything that is read.
+        options: Options of pyarrow. `pre_buffer` is always False, since it would keep everything that is read in memory.
     """
 
     def __init__(self, file: StoreFile, **options: Any) -> None:
@@ -200,21 +200,21 @@ class StoreParquetFile(pq.ParquetFile):  # type: ignore[misc]  # pyarrow has no 
         use_threads: bool = True,
         use_pandas_metadata: bool = False,
     ) -> Any:
-        """Yield batches as in pyarrow. Column chunks share requests, so a batch must be smaller than the kept bytes."""
+        """Yield batches as pyarrow does. A batch should be smaller than `KEPT_BYTES`, so that no bytes are fetched twice."""
         self._expect(row_groups, columns, is_read_at_once=False)
         return super().iter_batches(batch_size, row_groups, columns, use_threads, use_pandas_metadata)
 
     def read(
         self, columns: Sequence[str] | None = None, use_threads: bool = True, use_pandas_metadata: bool = False
     ) -> pa.Table:
-        """Behave as in pyarrow."""
+        """Return the whole file as a table, as pyarrow does."""
         self._expect(None, columns, is_read_at_once=True)
         return super().read(columns, use_threads, use_pandas_metadata)
 
     def read_row_group(
         self, i: int, columns: Sequence[str] | None = None, use_threads: bool = True, use_pandas_metadata: bool = False
     ) -> pa.Table:
-        """Behave as in pyarrow."""
+        """Return one row group as a table, as pyarrow does."""
         self._expect([i], columns, is_read_at_once=True)
         return super().read_row_group(i, columns, use_threads, use_pandas_metadata)
 
@@ -225,7 +225,7 @@ class StoreParquetFile(pq.ParquetFile):  # type: ignore[misc]  # pyarrow has no 
         use_threads: bool = True,
         use_pandas_metadata: bool = False,
     ) -> pa.Table:
-        """Behave as in pyarrow."""
+        """Return several row groups as one table, as pyarrow does."""
         self._expect(row_groups, columns, is_read_at_once=True)
         return super().read_row_groups(row_groups, columns, use_threads, use_pandas_metadata)
 
@@ -238,18 +238,18 @@ class StoreParquetFile(pq.ParquetFile):  # type: ignore[misc]  # pyarrow has no 
         ranges = [
             _chunk_range(footer.row_group(group).column(leaf))
             for group in groups
-            # pyarrow reports other groups
+            # pyarrow itself raises an error for row groups that do not exist
             if 0 <= group < footer.num_row_groups
             for leaf in leaves
         ]
-        # a read at once goes column by column: more bytes than are kept would be fetched again for each column
+        # pyarrow reads a table column by column: if all columns exceeded the kept bytes, each would be fetched several times
         is_joined = not is_read_at_once or sum(stop - start for start, stop in ranges) <= KEPT_BYTES // 2
         block_bytes = min(BLOCK_BYTES, max(KEPT_BYTES // (2 * max(len(leaves), 1)), TAIL_BYTES))
         self._file.expect(ranges, block_bytes=block_bytes, is_joined=is_joined)
 
 
 def open_store_parquet(source: ByteSource, path: str, *, file_size: int | None, **options: Any) -> StoreParquetFile:
-    """Open a file in a store.
+    """Open a Parquet file in a store.
 
     Args:
         source: The source of the file.
@@ -269,14 +269,18 @@ def open_store_parquet(source: ByteSource, path: str, *, file_size: int | None, 
 
 
 def require_size(source: ByteSource, path: str, file_size: int | None) -> None:
-    """Raise ChangedFileError unless a file whose bytes were read has the size from a listing. Most stores send the size with the
-    bytes.
+    """Raise ChangedFileError if the size of a file is not `file_size`, the size in a listing.
+
+    The file has to be read first: most stores send its size with the bytes, so that no further request is needed.
 
     Raises:
         ChangedFileError: The file has another size.
     """
     if file_size is not None and (found := source.identity(path).size) != file_size:
-        expected, hint = f"the {file_size} bytes of the listing", "try again when nobody replaces the file"
+        expected, hint = (
+            f"{file_size} bytes, as in the listing",
+            "run the command again when the file no longer changes",
+        )
         raise ChangedFileError(f"{source.root.rstrip('/')}/{path}", f"{found} bytes", expected, hint)
 
 

@@ -167,7 +167,8 @@ def test_episodes_left_out_are_recorded_and_accepted(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("skipped", "error", "words"), [([7], MetadataError, "episode 7 to leave out"), (range(7), MetadataError, "all 7 episodes")]
+    ("skipped", "error", "words"),
+    [([7], MetadataError, "episode 7 to leave out"), (range(7), MetadataError, "all 7 episodes")],
 )
 def test_episodes_that_cannot_be_left_out(skipped, error, words, tmp_path):
     with pytest.raises(error, match=words):

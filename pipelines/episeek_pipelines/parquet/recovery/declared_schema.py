@@ -17,10 +17,10 @@ _MAX_DIMENSIONS: Final = 5
 def declared_schema(
     features: Mapping[str, Any], *, others: Iterable[pa.Schema] = (), where: str = layout.INFO_PATH
 ) -> pa.Schema:
-    """Return the schema with which LeRobot writes the data files of a dataset, with the metadata that `datasets` reads.
+    """Return the schema with which LeRobot writes the data files of a dataset, with the metadata for the library `datasets`.
 
-    Other data files show the order and the types that were really written, so their schema is returned if they all have the same
-    columns. Without other files, the columns have the order of `features`.
+    If `others` is not empty, the common schema of these files is returned, since it shows the order and the types that were really
+    written. Otherwise the columns have the order of `features`.
 
     Args:
         features: `features` of meta/info.json.
@@ -33,7 +33,7 @@ def declared_schema(
     known = list(others)
     if known:
         if any(not schema.equals(known[0]) for schema in known):
-            raise MetadataError(where, "data files whose columns differ", "the columns of one schema in all data files")
+            raise MetadataError(where, "data files whose columns differ", "the same columns in all data files")
         return known[0]
     fields: list[pa.Field] = []
     described: dict[str, Any] = {}
@@ -42,8 +42,8 @@ def declared_schema(
             continue
         column = _column(name, spec)
         if column is None:
-            found = f"feature {name!r} of dtype {declared_dtype(spec)!r}, from which no column follows"
-            raise MetadataError(where, found, "dtypes and shapes of LeRobot")
+            found = f"feature {name!r} of dtype {declared_dtype(spec)!r}, for which LeRobot writes no column"
+            raise MetadataError(where, found, "a dtype and a shape of LeRobot")
         field, described[name] = column
         fields.append(field)
     text = json.dumps({"info": {"features": described}})

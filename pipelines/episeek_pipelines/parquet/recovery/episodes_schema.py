@@ -15,15 +15,15 @@ _SHARD_COLUMNS: Final = ("meta/episodes/chunk_index", "meta/episodes/file_index"
 
 
 def episodes_schema(features: Mapping[str, Any], statistics: Mapping[str, Any] | None) -> pa.Schema:
-    """Return the schema with which LeRobot writes meta/episodes: pyarrow infers the types from lists of numbers.
+    """Return the schema with which LeRobot writes meta/episodes.
 
-    Columns have the order of LeRobot's `save_episode`: where the episode is stored, its statistics in the order of `features`, and
-    the file of meta/episodes that holds the row.
+    The types are those that pyarrow infers from lists of numbers. Columns have the order of LeRobot's `save_episode`: where the
+    episode is stored, its statistics in the order of `features`, and the file of meta/episodes that contains the row.
 
     Args:
         features: `features` of meta/info.json.
         statistics: meta/stats.json, which shows which features have which statistics, and how deeply their lists are nested.
-            None assumes all statistics, for all numeric features and pictures.
+            If it is None, all numeric features and pictures are assumed to have all statistics.
     """
     columns: dict[str, pa.DataType] = dict.fromkeys(lerobot.EPISODE_COLUMNS, pa.int64())
     columns = {lerobot.EPISODE_INDEX: pa.int64(), lerobot.TASKS: _list(pa.string()), **columns}
@@ -50,14 +50,17 @@ def episodes_schema(features: Mapping[str, Any], statistics: Mapping[str, Any] |
 
 
 def _value_and_depth(spec: Any) -> tuple[pa.DataType | None, int]:
-    """Return the type of a feature's extremes and the depth of the lists around them; the type is None without statistics."""
+    """Return the type of a feature's minimum and maximum, and how deeply they are nested in lists.
+
+    The type is None for a feature without statistics.
+    """
     dtype = declared_dtype(spec)
     if dtype in ("image", "video"):
         # one number for each channel, shape [3, 1, 1]
         return pa.float64(), 3
     if dtype is None or dtype not in SCALARS or dtype == "string":
         return None, 0
-    # of a feature with several dimensions, all but the last one are taken together
+    # the statistics of a feature with several dimensions have only its last dimension
     return _inferred(SCALARS[dtype]), 1
 
 
@@ -70,7 +73,7 @@ def _depth_of(value: Any) -> int:
 
 
 def _inferred(scalar: pa.DataType) -> pa.DataType:
-    """Return the type that pyarrow infers from Python values of a NumPy array."""
+    """Return the type that pyarrow infers from the Python values of a NumPy array of type `scalar`."""
     if pa.types.is_boolean(scalar):
         return scalar
     return pa.int64() if pa.types.is_integer(scalar) else pa.float64()

@@ -1,6 +1,6 @@
 """Compare the smallest and the largest value of each column chunk with those recorded in its page headers.
 
-In a page without a checksum, an altered value is noticed only if it, or the value that it replaced, is an extreme of its chunk.
+In a page without a checksum, an altered value is noticed only if the altered or the original value is an extreme of its chunk.
 """
 
 import struct
@@ -23,7 +23,7 @@ _FLOATS: Final = {4: "<f", 8: "<d"}
 class ExtremeChecks:
     """Compares the extremes of the columns of one row group, batch by batch, with those recorded in its page headers.
 
-    Chunks in which a page records no extremes are skipped, and so are types whose order in Parquet is not that of their values.
+    A chunk is skipped if one of its pages records no extremes, or if its type is not a number, a text or bytes.
 
     Args:
         schema: The schema of the file.
@@ -52,9 +52,9 @@ class ExtremeChecks:
     def problem(self) -> str:
         """Return a noun phrase for the first column whose extremes differ; empty if none does."""
         for name, expected, found in zip(self._names, self._expected, self._found, strict=False):
-            # -0.0 and 0.0 are equal: writers put the sign that includes both
+            # -0.0 equals 0.0 here, since writers may record either zero as an extreme
             if expected is not None and found != expected:
-                return f"values of column {name!r} whose extremes are not those in its page headers"
+                return f"values of column {name!r} whose extremes differ from those in its page headers"
         return ""
 
 

@@ -1,4 +1,4 @@
-"""Make a footer for row groups whose pages were found: FileMetaData of parquet.thrift, without statistics."""
+"""Make a footer for recovered row groups: FileMetaData of parquet.thrift, without statistics."""
 
 from collections.abc import Sequence
 from typing import Any, Final

@@ -31,12 +31,12 @@ class RecoveredGroup:
     stop: int
     row_count: int
     episodes: tuple[int, ...]
-    """The episodes of the rows; empty if the schema has no columns from which they follow."""
+    """The numbers of the episodes of the rows; empty if the schema has no `counting_columns`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Bytes `[start, stop)` of the file that hold no complete row group, with a noun phrase that says what they hold."""
+    """Bytes `[start, stop)` of the file that contain no complete row group. `reason` is a noun phrase for their contents."""
 
     start: int
     stop: int
@@ -54,10 +54,10 @@ def find_groups(
     where: str,
     fps: float | None,
 ) -> tuple[list[GroupLayout], list[RecoveredGroup], list[Loss]]:
-    """Return the layouts and the contents of the complete row groups of a file, and the bytes that belong to none.
+    """Return the layouts and the contents of the complete row groups of a file, and the bytes that belong to no such row group.
 
     Raises:
-        AmbiguousPagesError: Pages can be read in several ways.
+        AmbiguousPagesError: Pages can be read in several ways, and the rows do not decide.
         ParquetError: The pages after the first row group fit no row group, so the file probably has another schema.
     """
     parts = found.parts
@@ -69,12 +69,12 @@ def find_groups(
     while at < len(parts):
         readings = layouts.complete(at, _MAX_READINGS + 1)
         if not readings and layouts.is_empty_dictionary(at):
-            # the last one of a row group without rows
+            # this dictionary is the last page of a row group without rows
             at += 1
             continue
         if len(readings) > _MAX_READINGS:
             raise AmbiguousPagesError(
-                where, f"more than {_MAX_READINGS} readings from byte {parts[at].start} on", "one"
+                where, f"pages from byte {parts[at].start} on with more than {_MAX_READINGS} readings", "one reading"
             )
         outcomes = [_outcome(source, reading, template, codec, fps) for reading in readings]
         whole = [(reading, one) for reading, one in zip(readings, outcomes, strict=True) if not isinstance(one, str)]
@@ -88,7 +88,7 @@ def find_groups(
                 "one reading",
             )
         if whole and groups and not _may_begin(layouts, whole[0][0].stop):
-            text = "pages that fit all columns, and pages after them that are not of the first one"
+            text = "pages that fit all columns, followed by pages that do not fit the first column"
             losses.append(Loss(parts[at].start, found.stop, text))
             break
         if whole:
@@ -98,7 +98,7 @@ def find_groups(
                 raise ParquetError(
                     where,
                     f"pages after byte {checked[0].stop} that begin no row group of the declared columns",
-                    "pages of all columns of the file",
+                    "pages of all declared columns",
                     "give the schema with which the file was written",
                 )
         elif len(readings) == 1:
@@ -106,7 +106,7 @@ def find_groups(
             losses.append(Loss(parts[at].start, pages[-1].stop, f"a row group with {outcomes[0]}"))
         else:
             pages_left = f"{len(parts) - at} page{'s' if len(parts) - at > 1 else ''}"
-            text = f"{pages_left} that are no complete row group of the declared columns"
+            text = f"{pages_left} that form no complete row group of the declared columns"
             if not readings and layouts.may_be_cut(at):
                 text = f"{pages_left} of a row group that is cut off"
             losses.append(Loss(parts[at].start, found.stop, text))
@@ -118,9 +118,9 @@ def find_groups(
 
 
 def _may_follow(layouts: Layouts, at: int, end: int) -> bool:
-    """Return whether nothing follows from part `at` on, or a row group, complete or cut off.
+    """Return whether part `at` is the end of the parts, or may begin a row group, complete or cut off.
 
-    If neither is so, the declared columns are probably not those of the file, although they fit its first row group.
+    Otherwise the declared columns are probably not those of the file, although they fit its first row group.
     """
     at = layouts.start_of_rows(at)
     return at == end or layouts.is_empty_dictionary(at) or bool(layouts.complete(at, 1)) or layouts.may_be_cut(at)
@@ -129,7 +129,7 @@ def _may_follow(layouts: Layouts, at: int, end: int) -> bool:
 def _may_begin(layouts: Layouts, at: int) -> bool:
     """Return whether the part at `at` may begin a row group.
 
-    If it may not, the row group before it was probably read with a page too many or too few.
+    Otherwise the row group before it was probably read with a page too many or too few.
     """
     at = layouts.start_of_rows(at)
     return layouts.may_begin(at)
@@ -152,7 +152,7 @@ def _outcome(
     except ParquetError as error:
         return error.found
     if checks.row_count != layout.row_count:
-        return f"{checks.row_count} rows in place of {layout.row_count}"
+        return f"{checks.row_count} rows instead of {layout.row_count}"
     if problem := extremes.problem():
         return problem
     return RecoveredGroup(start, stop, layout.row_count, tuple(checks.episodes))
@@ -170,16 +170,16 @@ def _batches(parquet: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
                 return
             batch.validate(full=True)
         except OSError as error:
-            # pyarrow raises OSError for corrupt pages as well, but without a number
+            # pyarrow also raises OSError for corrupt pages, but without an error number
             if error.errno is not None:
                 raise
-            raise ParquetError("", f"pages that do not decode ({first_line(error)})") from None
+            raise ParquetError("", f"pages that cannot be decoded ({first_line(error)})") from None
         except (pa.ArrowException, EOFError, ValueError, MemoryError) as error:
-            raise ParquetError("", f"pages that do not decode ({first_line(error)})") from None
+            raise ParquetError("", f"pages that cannot be decoded ({first_line(error)})") from None
         yield batch
 
 
 def open_with_footer(source: Bytes, stop: int, footer: bytes) -> pq.ParquetFile:
-    """Open the bytes `[0, stop)` of a file with a footer after them."""
+    """Open the bytes `[0, stop)` of a file, followed by a footer, as a Parquet file."""
     file = pa.PythonFile(WithFooter(source, stop, footer), "r")
     return pq.ParquetFile(file, page_checksum_verification=True, **READ_OPTIONS)

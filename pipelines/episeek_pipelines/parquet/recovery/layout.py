@@ -23,7 +23,7 @@ _SPARE_STEPS: Final = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One column chunk: the parts `[start, stop)` of the file, without the copy of its metadata after them."""
+    """The pages of one column chunk, without the copy of its metadata after them."""
 
     leaf: Leaf
     parts: tuple[Page, ...]
@@ -31,7 +31,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class GroupLayout:
-    """A reading of the parts `[start, stop)` as a row group."""
+    """One way to read the parts `[start, stop)` of a file as a row group."""
 
     start: int
     stop: int
@@ -40,13 +40,13 @@ class GroupLayout:
 
 
 class Layouts:
-    """Readings of the parts of one file as row groups.
+    """Finds all readings of the parts of one file as row groups. A part is a page or a copy of column metadata.
 
     Args:
         source: The file.
-        parts: Its parts.
+        parts: The parts of the file.
         leaves: The leaf columns.
-        codec: The codec of its pages.
+        codec: The codec of the pages.
         where: The name of the file in errors.
     """
 
@@ -61,7 +61,7 @@ class Layouts:
         self._steps_left = _STEPS_PER_PART * len(parts) + _SPARE_STEPS
 
     def start_of_rows(self, start: int) -> int:
-        """Return the first part from `start` on that belongs to a row group with rows.
+        """Return the number of the first part from `start` on that belongs to a row group with rows.
 
         A row group without rows has empty dictionaries for some columns, and no data page.
         """
@@ -75,12 +75,15 @@ class Layouts:
         return start
 
     def is_empty_dictionary(self, at: int) -> bool:
-        """Return whether a part is an empty dictionary, as a column without values or a row group without rows has it."""
+        """Return whether a part is an empty dictionary page.
+
+        Such pages exist in columns without values and in row groups without rows.
+        """
         part = self._parts[at]
         return isinstance(part, Page) and part.kind == "dictionary" and not part.value_count
 
     def complete(self, start: int, limit: int) -> list[GroupLayout]:
-        """Return up to `limit` readings of the parts from `start` on as one row group with rows.
+        """Return up to `limit` readings of the parts that begin at `start` as one row group with rows.
 
         Raises:
             ParquetError: The parts fit together in too many ways.
@@ -99,7 +102,10 @@ class Layouts:
         return found
 
     def may_begin(self, start: int) -> bool:
-        """Return whether a row group may begin at `start`, by the headers of its first pages; also at the end of the parts."""
+        """Return whether a row group may begin at `start`, judged by the headers of the first pages there.
+
+        Also return True at the end of the parts.
+        """
         at, has_dictionary = self._after_dictionary(0, start)
         if at == len(self._parts) or self.is_empty_dictionary(start):
             return True
@@ -117,7 +123,7 @@ class Layouts:
         return self._cut_leaf(start) is not None
 
     def _cut_leaf(self, start: int) -> int | None:
-        """Return a leaf column in which the file may end if the row group that begins at `start` is incomplete, or None."""
+        """Return the number of a leaf column in which an incomplete row group that begins at `start` may end, or None."""
         end = len(self._parts)
         if self._reaches_end(0, start, None):
             return 0
@@ -135,7 +141,7 @@ class Layouts:
         return None
 
     def _following(self, start: int, rows: int) -> Iterator[list[int]]:
-        """Yield the ends of the chunks of all columns after the first, for each reading with `rows` rows."""
+        """Yield, for each reading with `rows` rows, the ends of the chunks of all columns after the first."""
         before: list[dict[int, list[int]]] = []
         reached = [start]
         for leaf in range(1, len(self._leaves)):
@@ -145,7 +151,7 @@ class Layouts:
                     ends.setdefault(stop, []).append(at)
             before.append(ends)
             reached = list(ends)
-        # every way back is a reading, the last end first
+        # every path backwards is a reading, with its last end first
         ways = [[stop] for stop in reached] if before else []
         if not before:
             yield []
@@ -157,7 +163,10 @@ class Layouts:
                 ways += [[*way, stop] for stop in before[len(before) - len(way)][way[-1]]]
 
     def _ends(self, leaf: int, start: int, wanted: int | None) -> Iterator[tuple[int, int]]:
-        """Yield each possible end of a leaf column's chunk that begins at `start`, and its number of rows: `wanted`, if given."""
+        """Yield each possible end of the chunk of a leaf column that begins at `start`, and the chunk's number of rows.
+
+        If `wanted` is given, yield only chunks with this number of rows.
+        """
         at, has_dictionary = self._after_dictionary(leaf, start)
         rows = 0
         while self._is_data(at):
@@ -173,7 +182,7 @@ class Layouts:
             if not self._has_copies:
                 yield at, rows
             elif at == len(self._parts):
-                # the rows are whole where only the last copy is cut off
+                # the rows are complete if only the last copy of column metadata is cut off
                 if wanted is not None and leaf == len(self._leaves) - 1:
                     yield at, rows
             elif isinstance(copy := self._parts[at], ChunkCopy):
@@ -220,11 +229,11 @@ class Layouts:
             raise ParquetError(
                 self._where,
                 f"{len(self._parts)} pages that can be put together in too many ways",
-                "pages of which each belongs to one column",
+                "pages that each fit only one column",
             )
         column, page = self._leaves[leaf], self._parts[at]
         assert isinstance(page, Page)
-        # columns of one kind read a page alike
+        # columns of the same kind read a page in the same way
         kind = (column.physical_type, column.max_definition_level, column.max_repetition_level, column.value_bytes)
         key = (kind[0], kind[1], kind[2], kind[3], at, has_dictionary)
         if key not in self._rows:

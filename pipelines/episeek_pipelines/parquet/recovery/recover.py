@@ -1,7 +1,7 @@
 """Recover the row groups of a Parquet file without a footer, and write the file with a new footer.
 
-A Parquet writer writes the footer when it is closed, so a recording that was killed leaves a file without one, which no reader
-opens. Its complete row groups are intact. LeRobot writes one for each episode.
+A Parquet writer writes the footer when it is closed, so a recording that was killed leaves a file without a footer, which no reader
+opens. The complete row groups of the file are intact. LeRobot writes one row group for each episode.
 """
 
 import os
@@ -40,12 +40,12 @@ class Recovered:
 
     @property
     def row_count(self) -> int:
-        """Rows of all groups."""
+        """Number of rows of all row groups."""
         return sum(group.row_count for group in self.groups)
 
     @property
     def episodes(self) -> tuple[int, ...]:
-        """Episodes of all groups, in the order of their rows."""
+        """Numbers of the episodes of all row groups, in the order of their rows."""
         return tuple(dict.fromkeys(episode for group in self.groups for episode in group.episodes))
 
 
@@ -64,12 +64,12 @@ def recover(
     compared with the extremes in page headers, and checksums are verified where pages have them. An altered value in a page
     without a checksum is noticed only if it breaks the page, the row numbers or the extremes.
 
-    The names of columns come from the schema, which must have the order of the file's columns: pages do not tell columns of one
-    type from each other, except columns that count rows. Another file of the same writer has the right schema.
+    The names of columns come from the schema, whose columns must have the same order as those of the file. Pages of different
+    columns of one type cannot be told apart, unless the columns count rows. Another file of the same writer has the right schema.
 
     Args:
         file: The path of the file, or its bytes.
-        schema: The Arrow schema with which the file was written; `declared_schema` gives that of a dataset.
+        schema: The Arrow schema with which the file was written. `declared_schema` returns the schema of a dataset's data files.
         codec: Compression of the pages, as `pyarrow.parquet.ParquetWriter` names it; None to find it.
         fps: The rate for the check that timestamps are frame_index / fps; None for no such check.
         where: The name of the file in errors; its path if None.
@@ -92,7 +92,7 @@ def recover(
         fitting = [number for number, (groups, _, _) in enumerate(outcomes) if groups]
         if len(fitting) > 1:
             names = codec_names([codecs[number] for number in fitting])
-            hint = "name the codec with which the file was written"
+            hint = "give the codec with which the file was written"
             raise AmbiguousPagesError(name, f"pages that several codecs decompress ({names})", "one codec", hint)
         codec_number = codecs[fitting[0] if fitting else 0]
         groups, checked, losses = outcomes[fitting[0] if fitting else 0]
@@ -119,7 +119,7 @@ def open_recovered(file: Path | str | Bytes, recovered: Recovered) -> pq.Parquet
     if source.size != recovered.file_bytes:
         if isinstance(source, LocalBytes):
             source.close()
-        raise ChangedFileError(recovered.where, f"{source.size} bytes", f"{recovered.file_bytes}, as before")
+        raise ChangedFileError(recovered.where, f"{source.size} bytes", f"{recovered.file_bytes} bytes, as before")
     return open_with_footer(source, recovered.stop, recovered.footer)
 
 
@@ -134,9 +134,9 @@ def write_recovered(path: Path | str, recovered: Recovered, target: Path | str) 
     target = Path(target)
     with LocalBytes(path, recovered.where) as source:
         if source.size != recovered.file_bytes:
-            raise ChangedFileError(recovered.where, f"{source.size} bytes", f"{recovered.file_bytes}, as before")
+            raise ChangedFileError(recovered.where, f"{source.size} bytes", f"{recovered.file_bytes} bytes, as before")
         if target.exists() and target.samefile(path):
-            raise WriteError(str(target), "the file that is recovered", "another file")
+            raise WriteError(str(target), "the damaged file itself", "another file")
         temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
         try:
             with open(temporary, "xb") as stream:
@@ -147,7 +147,7 @@ def write_recovered(path: Path | str, recovered: Recovered, target: Path | str) 
         except OSError as error:
             if isinstance(error, ChangedFileError):
                 raise
-            raise WriteError(str(target), first_line(error), "a writable destination with room") from error
+            raise WriteError(str(target), first_line(error), "a writable destination with free space") from error
         finally:
             with suppress(FileNotFoundError):
                 temporary.unlink()
@@ -166,11 +166,11 @@ def _require_magic(source: Bytes, where: str) -> None:
     if not head:
         raise ParquetError(where, "an empty file", "a Parquet file")
     if head != MAGIC:
-        raise ParquetError(where, f"a file that begins with {head!r}", f"{MAGIC!r}, as every Parquet file begins")
+        raise ParquetError(where, f"a file that begins with {head!r}", f"a Parquet file, which begins with {MAGIC!r}")
 
 
 def _codec_number(codec: str) -> int:
     name = "none" if codec.lower() == "uncompressed" else codec.lower()
     if name not in CODEC_NUMBERS:
-        raise ValueError(f"unknown codec {codec!r}; one of {', '.join(sorted(CODEC_NUMBERS))}")
+        raise ValueError(f"unknown codec {codec!r}; expected one of {', '.join(sorted(CODEC_NUMBERS))}")
     return CODEC_NUMBERS[name]

@@ -9,7 +9,7 @@ from episeek_pipelines.parquet.numpy_values import numpy_values
 from episeek_schemas import lerobot
 
 FRAME_COLUMNS: Final = (lerobot.EPISODE_INDEX, lerobot.FRAME_INDEX, lerobot.INDEX)
-"""Columns of a data file whose values count rows. If they do, their pages were certainly read as the right columns."""
+"""Columns of a data file whose values count rows. If the values that were read count rows, the pages belong to these columns."""
 
 EPISODE_COLUMNS: Final = (
     lerobot.EPISODE_INDEX,
@@ -28,8 +28,9 @@ class RowProblem(ValueError):
 
 
 def counting_columns(schema: pa.Schema) -> tuple[str, ...]:
-    """Return the columns whose counting values prove that pages were assigned to the right columns; none if the schema lacks
-    one.
+    """Return `FRAME_COLUMNS` or `EPISODE_COLUMNS` if the schema contains all of them, otherwise an empty tuple.
+
+    Values of these columns that count rows prove that pages were assigned to the right columns.
     """
     for names in (FRAME_COLUMNS, EPISODE_COLUMNS):
         if all(schema.names.count(name) == 1 and pa.types.is_integer(schema.field(name).type) for name in names):
@@ -57,7 +58,7 @@ class RowChecks:
         self._fps = fps
         self._last: dict[str, np.ndarray] = {}
         self.episodes: list[int] = []
-        """The episodes so far, in the order of their rows."""
+        """The numbers of the episodes in the rows that were added so far, in order."""
         self.row_count = 0
 
     def add(self, batch: pa.RecordBatch) -> None:
@@ -82,11 +83,11 @@ class RowChecks:
             self._check_episodes(values)
             new = episode[len(episode) - len(batch) :].tolist()
         if len({*self.episodes, *new}) < len(self.episodes) + len(new):
-            raise RowProblem("rows of an episode in two places")
+            raise RowProblem("rows of an episode that are not contiguous")
         self.episodes += new
 
     def _values(self, batch: pa.RecordBatch, name: str) -> np.ndarray:
-        """Return the values of a column, preceded by its last value in the batch before."""
+        """Return the values of a column, preceded by the last value of the previous batch."""
         column = batch.column(batch.schema.get_field_index(name))
         if column.null_count:
             raise RowProblem(f"a null in column {name!r}")
@@ -105,7 +106,7 @@ class RowChecks:
             raise RowProblem("rows of an episode whose frame_index does not begin at 0")
         if self._fps is None or lerobot.TIMESTAMP not in values:
             return
-        # float32 holds fewer digits after some hours
+        # timestamps of float32 become less precise after some hours
         expected = values[lerobot.FRAME_INDEX] / self._fps
         slack = _GRID_SECONDS + expected * np.finfo(np.float32).eps
         if not (np.abs(values[lerobot.TIMESTAMP] - expected) <= slack).all():

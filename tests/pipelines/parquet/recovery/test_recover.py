@@ -158,7 +158,10 @@ def test_pages_that_fit_in_two_ways_are_refused_where_no_rows_decide(tmp_path):
     [
         ({"frame_index": [0, 1, 3, 4]}, "frame_index"),
         ({"index": [0, 1, 1, 2]}, "index"),
-        ({"episode_index": [0, 1, 0, 0], "frame_index": [0, 0, 0, 1], "timestamp": [0.0, 0.0, 0.0, 0.1]}, "two places"),
+        (
+            {"episode_index": [0, 1, 0, 0], "frame_index": [0, 0, 0, 1], "timestamp": [0.0, 0.0, 0.0, 0.1]},
+            "not contiguous",
+        ),
         ({"index": [0, 1, None, 3]}, "null"),
         ({"frame_index": [-1, 0, 1, 2]}, "negative"),
         ({"timestamp": [0.0, 0.1, 0.2, 0.4]}, "timestamps"),

@@ -15,12 +15,12 @@ CODEC_NUMBERS: Final = {"none": 0, "snappy": 1, "gzip": 2, "brotli": 4, "zstd": 
 
 _ARROW_NAMES: Final = {1: "snappy", 2: "gzip", 4: "brotli", 6: "zstd", 7: "lz4_raw"}
 _MAX_RATIOS: Final = {1: 32, 2: 1100, 4: 1 << 20, 6: 1 << 15, 7: 256}
-"""A compression ratio that no codec reaches: snappy turns 3 bytes into 64, deflate 1 into 1,032, zstd 4 into 131,072."""
+"""Upper bound of the compression ratio of each codec: snappy turns 3 bytes into 64, deflate 1 into 1,032, zstd 4 into 131,072."""
 _MAX_PAGES: Final = 64
 
 
 def decompressed(codec: int, data: bytes, size: int) -> bytes | None:
-    """Return the decompressed contents of a page, `size` bytes, or None if the codec does not give so many.
+    """Return the decompressed contents of a page, or None if the codec does not decompress `data` to exactly `size` bytes.
 
     Memory is never allocated for a size that the codec cannot reach.
     """
@@ -35,14 +35,15 @@ def decompressed(codec: int, data: bytes, size: int) -> bytes | None:
 
 
 def page_contents(source: Bytes, page: Page, codec: int) -> bytes | None:
-    """Return the contents of a data page of version 1 or of a dictionary page, or None if the codec does not give them."""
+    """Return the contents of a data page of version 1 or of a dictionary page, or None if the codec does not decompress them."""
     return decompressed(codec, source.read_at(page.body_start, page.stop), page.uncompressed_bytes)
 
 
 def find_codecs(source: Bytes, parts: Sequence[Part], where: str) -> list[int]:
     """Return the codecs, usually one, with which the first pages decompress to their declared sizes.
 
-    The result is 0 (uncompressed) if no page is compressed. Damaged pages, for which no codec gives the declared size, are skipped.
+    The result is `[0]` (uncompressed) if no page is compressed. Damaged pages, for which no codec gives the declared size, are
+    skipped.
 
     Raises:
         ParquetError: No codec fits any page.
@@ -58,17 +59,19 @@ def find_codecs(source: Bytes, parts: Sequence[Part], where: str) -> list[int]:
         if is_found and len(fitting) == 1:
             break
     if sections and not is_found:
-        raise ParquetError(where, "pages that no codec decompresses", f"one of {codec_names(fitting)}")
+        raise ParquetError(
+            where, "pages that no codec decompresses", f"pages of one of the codecs {codec_names(fitting)}"
+        )
     return fitting if sections else [0]
 
 
 def codec_names(codecs: Sequence[int]) -> str:
-    """Return the names of codecs in words."""
+    """Return the names of codecs, separated by commas."""
     return ", ".join(name for name, number in CODEC_NUMBERS.items() if number in codecs)
 
 
 def _compressed_section(part: Part) -> tuple[int, int, int] | None:
-    """Return the start and the end of a page's compressed bytes, and their uncompressed size, or None if none are compressed."""
+    """Return the start and the end of a page's compressed bytes, and their uncompressed size; None without compressed bytes."""
     if not isinstance(part, Page) or not part.is_compressed:
         return None
     levels = sum(part.level_bytes)
@@ -77,7 +80,7 @@ def _compressed_section(part: Part) -> tuple[int, int, int] | None:
 
 
 def _declares(codec: int, data: bytes, size: int) -> bool:
-    """Return whether compressed data may have `size` bytes uncompressed, by the size that the data itself declares."""
+    """Return whether compressed data may decompress to `size` bytes, judged by the size or signature that the data contains."""
     if codec == 1:
         declared = 0
         for place, byte in enumerate(data[:5]):

@@ -31,10 +31,14 @@ _KINDS: Final[dict[int, tuple[PageKind, int]]] = {0: ("data", 5), 2: ("dictionar
 
 _FIRST_WINDOW: Final = 1 << 12
 _MAX_HEADER_BYTES: Final = 1 << 26
-"""Greatest size of a page header in bytes. It may hold the smallest and the largest value of the page, which may be pictures."""
+"""Greatest size of a page header in bytes. It may contain the smallest and the largest value of the page, which may be pictures."""
 _MAX_VALUES: Final = 1 << 12
 _MAX_BOUND_BYTES: Final = 1 << 14
-"""Longer extremes, in bytes, are not kept in memory, since every page has some. pyarrow writes none above 4 KiB."""
+"""Greatest total size, in bytes, of the two extremes of a page. Longer extremes are ignored, since those of all pages are in
+memory.
+
+pyarrow writes no extremes above 4 KiB.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +52,16 @@ class Page:
     uncompressed_bytes: int
     """Uncompressed size of the contents, in bytes."""
     value_count: int
-    """Number of values, with nulls; for a dictionary page, of its entries."""
+    """Number of values, including nulls; for a dictionary page, the number of its entries."""
     encoding: int
     """Number of the Encoding in parquet.thrift."""
     row_count: int | None
-    """Number of rows, which only data pages of version 2 declare."""
+    """Number of rows; None except for data pages of version 2."""
     level_bytes: tuple[int, int]
-    """Bytes of repetition and definition levels, which only data pages of version 2 declare."""
+    """Sizes, in bytes, of the repetition levels and of the definition levels; (0, 0) except for data pages of version 2."""
     is_compressed: bool
     bounds: tuple[bytes, bytes] | None
-    """The smallest and the largest value in plain encoding, if the header holds both in full."""
+    """The smallest and the largest value in plain encoding; None unless the header contains both in full."""
 
     @property
     def header_bytes(self) -> int:
@@ -90,11 +94,11 @@ class PartList:
     stop: int
     """The end of the last part."""
     reason: str
-    """A noun phrase for what was found after the last part; empty at the end of the file."""
+    """A noun phrase for the bytes after the last part; empty if the last part ends at the end of the file."""
 
 
 def read_parts(source: Bytes) -> PartList:
-    """Return the pages and copies of column metadata of a file, from byte 4 on, up to the first that is incomplete."""
+    """Return the pages and copies of column metadata of a file, from byte 4 to the first incomplete or invalid part."""
     parts: list[Part] = []
     position = len(MAGIC)
     while position < source.size:
@@ -168,8 +172,8 @@ _RLE: Final = 3
 
 def _bounds(statistics: Any) -> tuple[bytes, bytes] | None:
     if not isinstance(statistics, dict):
-        raise MalformedStructError("statistics that are no struct")
-    # flags 7 and 8 tell where max_value and min_value were shortened
+        raise MalformedStructError("statistics that are not a struct")
+    # the flags 7 and 8 say whether max_value and min_value are exact
     if any(statistics.get(number, (0,))[0] != BINARY for number in (5, 6)):
         return None
     if any(statistics.get(number, (TRUE,))[0] != TRUE for number in (7, 8)):
@@ -180,16 +184,16 @@ def _bounds(statistics: Any) -> tuple[bytes, bytes] | None:
 
 def _chunk_copy(fields: dict[int, tuple[int, Any]], start: int, length: int) -> ChunkCopy:
     if {*fields} != {2, 3}:
-        raise MalformedStructError("a struct that is no page header")
+        raise MalformedStructError("a struct that is not a page header")
     _field(fields, 2, I64)
     metadata = _field(fields, 3, STRUCT)
     item_kind, path = _field(metadata, 3, LIST)
     if item_kind != BINARY and path:
-        raise MalformedStructError("column metadata with a path that is no list of names")
+        raise MalformedStructError("column metadata whose path is not a list of names")
     try:
         names = tuple(name.decode() for name in path)
     except UnicodeDecodeError:
-        raise MalformedStructError("column metadata with a path that is no text") from None
+        raise MalformedStructError("column metadata whose path is not UTF-8") from None
     return ChunkCopy(
         start=start,
         stop=start + length,
@@ -205,7 +209,7 @@ def _field(fields: Any, number: int, kind: int) -> Any:
     found, value = fields.get(number, (0, None))
     if found != kind:
         is_so = f"field {number} has type {found}, not {kind}" if found else f"field {number} is missing"
-        raise MalformedStructError(f"a struct that is no page header: {is_so}")
+        raise MalformedStructError(f"a struct that is not a page header: {is_so}")
     return value
 
 

@@ -56,9 +56,9 @@ def template_of(schema: pa.Schema) -> Template:
 
 
 def _leaves(elements: Sequence[Any]) -> tuple[Leaf, ...]:
-    """Return the leaf columns of a list of schema elements, which holds the schema's tree in depth-first order."""
+    """Return the leaf columns of a schema, given its elements in depth-first order."""
     leaves: list[Leaf] = []
-    # of each group that is not complete: how many children are to come, its path, its levels
+    # for each incomplete group: the number of missing children, its path, and its two maximum levels
     groups: list[tuple[int, tuple[str, ...], int, int]] = []
     for number, element in enumerate(elements):
         while groups and not groups[-1][0]:

@@ -17,7 +17,7 @@ class LevelCounts:
 
 
 def count_levels(data: bytes, *, max_level: int, value_count: int) -> LevelCounts | None:
-    """Return the counts of the levels 0 to `max_level`, or None if the bytes do not hold exactly `value_count` such levels.
+    """Return the counts of the levels 0 to `max_level`, or None if the bytes are not exactly `value_count` such levels.
 
     Runs of one level are not expanded, so the length of the data limits the memory.
     """
@@ -66,7 +66,7 @@ def _packed_counts(data: bytes, width: int, count: int) -> list[int] | None:
     if packed >> count * width:
         return None
     if width == 1:
-        # lists in rows alternate between runs and single groups, so that there are as many groups as rows
+        # levels of lists alternate between runs and single groups, so this branch is taken about once for each row
         ones = packed.bit_count()
         return [count - ones, ones]
     bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
@@ -76,7 +76,10 @@ def _packed_counts(data: bytes, width: int, count: int) -> list[int] | None:
 
 
 def _varint(data: bytes, position: int) -> tuple[int, int]:
-    """Return an unsigned LEB128 integer of at most five bytes and the position after it; the position is 0 if there is none."""
+    """Return an unsigned LEB128 integer of at most five bytes and the position after it.
+
+    If the integer is longer or cut off, the value is 0.
+    """
     value = 0
     for place in range(5):
         if position >= len(data):

@@ -33,7 +33,7 @@ _TYPES: Final = {
     DELTA_STRINGS: {BYTE_ARRAY, FIXED_LEN_BYTE_ARRAY},
     BYTE_STREAM_SPLIT: {INT32, INT64, FLOAT, DOUBLE, FIXED_LEN_BYTE_ARRAY},
 }
-"""The physical types that an encoding allows, if not all (Encodings.md of apache/parquet-format)."""
+"""The physical types of each encoding that does not allow all types (Encodings.md of apache/parquet-format)."""
 
 _PREFIX_BYTES: Final = 4
 
@@ -65,7 +65,7 @@ def header_fits(page: Page, leaf: Leaf, *, has_dictionary: bool) -> bool:
 
 
 def rows_of_page(source: Bytes, page: Page, leaf: Leaf, codec: int, *, has_dictionary: bool) -> PageRows | None:
-    """Return the rows of a data page if it is one of a leaf column, or None if it cannot be.
+    """Return the rows of a data page of a leaf column, or None if the page cannot belong to the column.
 
     Levels are counted. If the type has a fixed size, the bytes of the values have to fit their number. Values are not decoded.
     """
@@ -74,7 +74,7 @@ def rows_of_page(source: Bytes, page: Page, leaf: Leaf, codec: int, *, has_dicti
     if page.kind == "data v2":
         return _rows_of_version_2(source, page, leaf)
     if not leaf.max_repetition_level and leaf.value_bytes is None and leaf.physical_type != BOOLEAN:
-        # one row for each value, as the header says; these pages are large
+        # each value is a row, so the header suffices; these pages may be large and are not read
         return PageRows(page.value_count, begins_row=True)
     data = page_contents(source, page, codec)
     if data is None:
@@ -117,7 +117,7 @@ def _rows_of_version_2(source: Bytes, page: Page, leaf: Leaf) -> PageRows | None
     if values < 0 or not _values_fit(page, leaf, counts[1], None, values):
         return None
     rows = _rows(page, counts[0])
-    # rows of version 2 lie within a page
+    # in version 2, a row never continues on the next page
     return rows if rows.row_count == page.row_count and rows.begins_row else None
 
 
@@ -135,7 +135,7 @@ def _values_fit(page: Page, leaf: Leaf, definitions: LevelCounts | None, first: 
     """
     present = page.value_count if definitions is None else definitions.counts[-1]
     if page.encoding in DICTIONARY_ENCODINGS:
-        # the width of an index comes first
+        # the first byte is the bit width of the indices
         return not present or (size > 0 and (first is None or first[0] <= 32))
     if page.encoding == PLAIN and leaf.physical_type == BOOLEAN:
         return size == (present + 7) // 8

@@ -1,4 +1,4 @@
-"""Read bytes of a local file at given positions, or the same file with another end."""
+"""Read bytes of a local file at given positions, or of its first bytes followed by a new footer."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ class Bytes(Protocol):
         """Length in bytes."""
 
     def read_at(self, start: int, stop: int) -> bytes:
-        """Return the bytes `[start, stop)`, which lie within the length."""
+        """Return the bytes `[start, stop)`, which must be within the size."""
 
 
 class LocalBytes:
@@ -56,7 +56,9 @@ class LocalBytes:
             except OSError as error:
                 raise ReadError(self.where, first_line(error), "a readable file") from error
             if not part:
-                raise ChangedFileError(self.where, f"an end at byte {start}", f"{self._size} bytes, as before")
+                raise ChangedFileError(
+                    self.where, f"a file that ends at byte {start}", f"{self._size} bytes, as before"
+                )
             parts.append(part)
             start += len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -97,7 +99,7 @@ class WithFooter:
         return self._stop + len(self._footer)
 
     def read_at(self, start: int, stop: int) -> bytes:
-        """Return the bytes `[start, stop)`, fewer at the end."""
+        """Return the bytes `[start, stop)`, fewer at the end of the file."""
         stop = min(stop, self.size)
         if start >= stop:
             return b""

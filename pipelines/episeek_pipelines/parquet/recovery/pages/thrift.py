@@ -99,7 +99,7 @@ class _Reader:
         head = self._byte()
         kind = head & 15
         count = self._varint() if head >> 4 == 15 else head >> 4
-        # each item takes a byte at least
+        # each item takes at least one byte
         if count > len(self._data) - self.position:
             raise CutStructError(f"a list of {count} items within {len(self._data) - self.position} bytes")
         self._count(count)
@@ -131,7 +131,7 @@ class _Reader:
 
     def _take(self, count: int) -> bytes:
         if count > len(self._data) - self.position:
-            raise CutStructError(f"{count} bytes of a value within {len(self._data) - self.position}")
+            raise CutStructError(f"a value of {count} bytes within {len(self._data) - self.position} bytes")
         self.position += count
         return bytes(self._data[self.position - count : self.position])
 
