@@ -1,1 +1,1 @@
-"""Publishing of an overlay: onto a dataset repository of the Hub, or into a store."""
+"""Publish an overlay (the output of `episeek prepare`) onto a dataset repository of the Hub, or into a store."""

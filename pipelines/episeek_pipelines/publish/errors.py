@@ -1,4 +1,4 @@
-"""The errors of publishing."""
+"""The errors that a publication can raise."""
 
 import json
 import re
@@ -16,14 +16,14 @@ _BEARER = re.compile(r"(?i)\b(bearer\s+)\S+")
 
 
 class ConflictError(EpiseekError, RuntimeError):
-    """Somebody else changed the repository after the changes were planned; nothing was overwritten.
+    """Somebody else changed the repository or store after the changes were planned; nothing was overwritten.
 
     Args:
-        where: The repository, with the revision or path.
-        found: The present state of the repository.
-        expected: The state of the repository when the changes were planned.
-        head: The present commit of the branch; empty if it is unknown.
-        hint: Advice as an imperative; empty if there is none.
+        where: The repository, with the revision or path, or the store.
+        found: The present state of the repository or store.
+        expected: The state when the changes were planned.
+        head: The present commit of the branch; empty if it was not read, and for a store.
+        hint: Advice as an imperative; empty for no advice.
     """
 
     def __init__(self, where: str, found: str, expected: str, head: str = "", hint: str = "") -> None:
@@ -35,7 +35,7 @@ class ConflictError(EpiseekError, RuntimeError):
 
 
 class ForeignChangesError(EpiseekError, RuntimeError):
-    """The merge of a pull request brought changes to main that the pull request did not contain when it was checked."""
+    """The merge of a pull request also brought changes to main that the pull request did not contain when it was verified."""
 
 
 class OptionsError(EpiseekError, ValueError):
@@ -43,7 +43,7 @@ class OptionsError(EpiseekError, ValueError):
 
 
 class RefusedError(WriteError):
-    """The Hub refuses a change: the change is too large, a name in it is taken, or a quota is used up."""
+    """The Hub refuses a change, for example because it is too large, a name is already in use, or a quota is used up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class ArrivalProblem:
     """One difference between the files that were sent and the files that readers of the published revision get."""
 
     where: str
-    """The path, the clip or the index that differs."""
+    """The path of the file that differs, or the clip."""
     found: str
     expected: str
 
@@ -64,9 +64,9 @@ class RefusedPublicationError(EpiseekError, RuntimeError):
 
     Args:
         where: The overlay or the published revision.
-        found: The first error or difference, and the number of all.
-        expected: The required state.
-        hint: Advice as an imperative; empty if there is none.
+        found: The first error or difference, and the total number of errors or differences.
+        expected: The state that is required for a publication.
+        hint: Advice as an imperative; empty for no advice.
         verification: The verification report of the overlay if the overlay has errors, otherwise None.
         problems: The differences between the published files and the files that were sent; empty if nothing was sent.
     """
@@ -110,7 +110,7 @@ def masked(text: str, secrets: Iterable[str]) -> str:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Yield a secret itself, and its escaped forms: in the `repr` of text and of bytes, and in JSON, each without quotes."""
+    """Yield a secret, and its escaped forms in the `repr` of text, in the `repr` of bytes and in JSON, each without quotes."""
     if not secret:
         return
     yield secret

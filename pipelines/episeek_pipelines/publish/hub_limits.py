@@ -3,7 +3,7 @@
 from typing import Final
 
 MAX_OPERATIONS_PER_COMMIT: Final = 100
-"""Largest number of files that one commit should add, replace and delete together, as the Hub advises."""
+"""Largest number of files that one commit should add, replace and delete together, as the Hub's documentation recommends."""
 
 MAX_FOLDER_ENTRIES: Final = 10_000
 """Largest number of files and folders directly in one folder."""

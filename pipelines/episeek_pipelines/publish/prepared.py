@@ -1,8 +1,8 @@
 """Prepare a dataset of the Hub and publish the result onto the same repository, as one job.
 
-The videos stay on the Hub. Of each video, only the header is read; after the publication, a few clips are read as well. Data files
-and `meta/` are read, and written anew on this machine. The files that differ are sent. A run that was stopped can be started again:
-it keeps the finished work of the preparation and the files that have arrived on the Hub.
+The videos stay on the Hub. Only the header of each video is read, and a few clips after the publication. Data files and `meta/` are
+read and rewritten on this machine, and the files that differ are sent. A run that was stopped can be started again, and then
+continues with the finished work of the preparation and the files that have already arrived on the Hub.
 """
 
 import os
@@ -40,12 +40,14 @@ _SOURCE: Final = "hf://datasets/ORG/NAME, or hf://datasets/ORG/NAME@BRANCH to pu
 
 @dataclass(frozen=True, slots=True)
 class PreparedPublication:
-    """The results of `prepare_and_publish`: that of the preparation and that of the publication."""
+    """The results of `prepare_and_publish`: the result of the preparation and the result of the publication."""
 
     preparation: PrepareResult | None
-    """None if a previous run has already prepared the dataset from the same commit with the same options."""
+    """The result of the preparation. None if a previous run has already prepared the dataset from the same commit with the same
+    options.
+    """
     publication: PublishResult | None
-    """None if the verification found errors, so that nothing was sent."""
+    """The result of the publication. None if nothing was sent because the verification found errors."""
 
 
 def prepare_and_publish(
@@ -61,13 +63,13 @@ def prepare_and_publish(
     """Rewrite, index and verify a dataset of the Hub, and publish the result onto the branch that was read.
 
     Args:
-        source: `hf://datasets/ORG/NAME`, with `@BRANCH` for another branch than main.
-        destination: The folder of the result on this machine, as for `prepare`. None keeps the result in the folder that
-            `working_directory` returns until it is published.
-        max_episodes_per_file: The same option as that of `prepare`.
-        keyframes: The same option as that of `prepare`.
-        options: The options of the publication. Two of them are replaced: the branch is that of `source`, and a dataset that
-            `prepare` has just verified is not verified again.
+        source: `hf://datasets/ORG/NAME`, with `@BRANCH` for a branch other than main.
+        destination: The folder on this machine in which the result is prepared. None stands for the folder that
+            `working_directory` returns; its content is removed after the publication.
+        max_episodes_per_file: As for `prepare`.
+        keyframes: As for `prepare`.
+        options: The options of the publication. The job replaces two of them: `branch` by the branch of `source`, and `is_verified`
+            by False if `prepare` has just verified the dataset.
         execution: Scheduler, workers and progress.
         repository: The client of the repository, as for `publish`.
 
@@ -75,14 +77,14 @@ def prepare_and_publish(
         DestinationError: `source` is not a branch of a dataset repository, or its dataset has version 2.x; or `destination` is in
             a store, or contains something other than a result of this job.
         ConflictError: Others have changed the same files since the dataset was read.
-        EpiseekError: `prepare` or `publish` failed. The finished work of the preparation is kept, and the same call continues it.
+        EpiseekError: `prepare` or `publish` failed. The finished work of the preparation is kept, so the same call can continue.
     """
     started = time.perf_counter()
     location = _location(source)
     hub = repository if repository is not None else HubClient(location.repo_id)
     branch = location.revision or MAIN
     if location.revision is not None and branch not in hub.refs().branches:
-        raise DestinationError(source, f"{branch!r}, which the repository does not have as a branch", _SOURCE)
+        raise DestinationError(source, f"no branch {branch!r} in the repository", _SOURCE)
     is_kept = destination is not None
     folder = working_directory(source) if destination is None else destination
     root = Root(folder)
@@ -99,7 +101,7 @@ def prepare_and_publish(
         plan = preparation_options(source, max_episodes_per_file=max_episodes_per_file, keyframes=keyframes)
         if not _is_prepared(root, plan, at=hub.head(branch)):
             if not is_kept:
-                # This result is from another commit or other options. Unfinished work is in another folder and stays.
+                # The folder contains a result from another commit or other options. Unfinished work is in another folder.
                 shutil.rmtree(root.local, ignore_errors=True)
             preparation = prepare(
                 source,
@@ -120,10 +122,10 @@ def prepare_and_publish(
 
 
 def _require_usable_card(hub: HubClient, branch: str) -> None:
-    """Raise an error before any work begins if the publication could not update the repository's card.
+    """Raise an error, before any work begins, if the section about episeek cannot be added to the repository's card.
 
     Raises:
-        UnusableCardError: The card cannot be kept and extended.
+        UnusableCardError: The card is malformed.
     """
     remote = Root(hub.url(hub.head(branch)))
     if remote.exists(layout.CARD_PATH):
@@ -133,7 +135,7 @@ def _require_usable_card(hub: HubClient, branch: str) -> None:
 
 
 def _require_version_3(hub: HubClient, branch: str) -> None:
-    """Raise an error before any work begins if the repository's dataset has not version 3.0.
+    """Raise an error, before any work begins, if the repository's dataset does not have version 3.0.
 
     Raises:
         DestinationError: The dataset has version 2.x. A publication would delete the data files that readers of version 2.x need.
@@ -143,7 +145,7 @@ def _require_version_3(hub: HubClient, branch: str) -> None:
     document = read_info_document(remote)
     if lerobot_v2.is_v2(document):
         found = f"codebase_version {document['codebase_version']!r}"
-        hint = "prepare it into a DST with --videos copy or --videos pack, and upload the DST as another repository"
+        hint = "prepare the dataset into a DST with --videos copy or --videos pack, and publish DST onto another repository"
         raise DestinationError(remote.join(layout.INFO_PATH), found, "a dataset of version 3.0", hint)
 
 
@@ -159,10 +161,10 @@ def _location(source: str) -> HubLocation:
         location = parse_hub_url(source)
         if location.kind == "datasets" and not location.prefix and not location.is_pinned:
             return location
-    raise DestinationError(source, "no branch of a dataset repository on the Hub", _SOURCE)
+    raise DestinationError(source, "not a branch of a dataset repository on the Hub", _SOURCE)
 
 
 def _is_prepared(root: Root, plan: dict[str, Any], *, at: str) -> bool:
-    """Return whether a previous run has prepared the dataset from commit `at` with the options in `plan`."""
+    """Return whether `root` contains the result of a previous run, prepared from commit `at` with the options in `plan`."""
     record = read_record(root)
     return record is not None and record.commit == at and record.preparation == plan

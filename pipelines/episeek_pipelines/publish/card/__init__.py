@@ -1,1 +1,1 @@
-"""The dataset card: its section about episeek."""
+"""Write the section about episeek in a dataset card."""

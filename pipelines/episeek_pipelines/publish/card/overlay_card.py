@@ -1,4 +1,7 @@
-"""Make the dataset card (README.md) of a publication: the target's card or else the overlay's, with a section about episeek."""
+"""Make the dataset card (README.md) of a publication.
+
+The section about episeek is added to the target's card, or to the overlay's card if the target has no card.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,15 +27,15 @@ def overlay_card(
 
     Args:
         overlay: The overlay that is published.
-        remote: The target (the repository or store to publish into); None if it has no card yet.
-        target_check: The dataset that the sidecars describe.
-        replaced: Local paths of the sidecars that are sent instead of the overlay's, by path in the dataset.
+        remote: The target (the repository or store to publish into); None if the target has no card yet.
+        target_check: The result of the check of the target. The section shows its numbers of episodes, frames and cameras.
+        replaced: Local paths of the sidecars that are sent instead of the overlay's sidecars, by path in the dataset.
         name: The name of the dataset. It becomes the title if neither the target nor the overlay has a card.
         where: The name of the target, for messages.
         url: The URL that readers open; None for the dataset repository `name` on the Hub.
 
     Raises:
-        UnusableCardError: The card cannot be kept and extended.
+        UnusableCardError: The section cannot be added to the card.
         ReadError: The card cannot be read.
     """
     own = overlay if layout.CARD_PATH in sendable_files(overlay) else None

@@ -1,8 +1,8 @@
 """Add to a dataset card (README.md) a section that tells readers how to open the dataset with episeek.
 
-Two places of the card change, and no other byte. The front matter gets two tags and the entry `data_files`. Without that entry, the
-dataset viewer and `load_dataset` would read the sidecars as data. The text gets one section between two comments. A card that
-contains all this already stays the same.
+Only two parts of the card change. The front matter gets two tags and the entry `data_files`, without which the dataset viewer and
+`load_dataset` would read the sidecars as data. The text gets a section between two comments. If the card contains these parts
+already, it does not change.
 """
 
 import json
@@ -29,11 +29,11 @@ class UnusableCardError(EpiseekError, ValueError):
     """A dataset card cannot be extended, because its front matter, its section about episeek or its text is malformed.
 
     Args:
-        where: The card, with the number of the line if that is known.
+        where: The card, with the number of the line if the error has one.
         found: The part of the card that is malformed.
-        expected: A well-formed version of that part.
-        hint: The text to write instead; empty if there is none.
-        line: Number of the line, counted from 1; None if it is unknown.
+        expected: What a well-formed card contains instead.
+        hint: The text to write instead; empty for no suggestion.
+        line: Number of the line, counted from 1; None if the error has no line.
     """
 
     def __init__(self, where: str, found: str, expected: str, hint: str = "", line: int | None = None) -> None:
@@ -46,7 +46,7 @@ class UnusableCardError(EpiseekError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class DatasetFigures:
-    """The numbers that the section shows. They follow from the dataset alone, so they are the same in every commit of it."""
+    """The numbers that the section shows. They depend only on the dataset, so publishing the dataset again does not change them."""
 
     episode_count: int
     frame_count: int
@@ -56,7 +56,7 @@ class DatasetFigures:
 
 
 def decoded_card(content: bytes, *, repository_id: str) -> str:
-    """Return the text of a card, with its line ends as they are.
+    """Decode the content of a card as UTF-8, without changing line ends, and return the text.
 
     Raises:
         UnusableCardError: The content is not UTF-8.
@@ -113,7 +113,11 @@ def _unusable(repository_id: str, line: int | None, found: str, expected: str, h
 
 
 def _section_markers(parts: CardParts, repository_id: str) -> tuple[re.Match[str], re.Match[str]] | None:
-    """Return the two comments that enclose the section, or None if the card has no section."""
+    """Return the two comments that enclose the section, or None if the card has no section.
+
+    Raises:
+        UnusableCardError: The card has only one of the comments, or more than two, or the comments are in the wrong order.
+    """
     markers = list(_MARKER.finditer(parts.text))
     if not markers:
         return None
@@ -128,7 +132,7 @@ def _section_markers(parts: CardParts, repository_id: str) -> tuple[re.Match[str
 
 
 def _appended(card: str, section: str, newline: str) -> str:
-    """Return the card with the section after an empty line; it ends with a line end if and only if the card did."""
+    """Return the card with the section at its end, after an empty line. A line end at the end of the card is preserved."""
     if not card.endswith("\n"):
         return card + newline * 2 + section
     gap = "" if card.endswith(("\n\n", "\n\r\n")) else newline
@@ -137,9 +141,7 @@ def _appended(card: str, section: str, newline: str) -> str:
 
 def _section_lines(url: str, format_version: int, figures: DatasetFigures) -> list[str]:
     install = kind_of(url).hint or "pip install episeek"
-    seekable = (
-        "Any frames of an episode are one small download, of exactly their bytes: whole videos need not be fetched."
-    )
+    seekable = "Any frames of an episode can be read with one small download of exactly their bytes, without the rest of the video."
     lines = [
         "clip = index.clip(0, index.cameras[0], start=0, stop=1)  # an episode, a camera, frames [start, stop)",
         "mp4 = clip.read()  # one request; a complete MP4 of these frames",
@@ -159,7 +161,7 @@ def _section_lines(url: str, format_version: int, figures: DatasetFigures) -> li
         f" {counted(figures.camera_count, 'camera')}",
         f"- the index: four Parquet tables in [`{layout.BYTE_INDEX_DIR}/`]({layout.BYTE_INDEX_DIR}), format version"
         f" {format_version}, {human_bytes(figures.sidecar_bytes)}",
-        f"- all else is a LeRobot {lerobot.CODEBASE_VERSION} dataset, for any of its readers",
+        f"- the other files: a LeRobot {lerobot.CODEBASE_VERSION} dataset, which any LeRobot reader can open",
         "",
         "```bash",
         install,

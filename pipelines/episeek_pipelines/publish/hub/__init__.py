@@ -1,1 +1,1 @@
-"""Publishing onto a dataset repository of the Hub."""
+"""Publish onto a dataset repository of the Hub."""

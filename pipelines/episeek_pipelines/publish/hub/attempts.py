@@ -1,8 +1,10 @@
 """Plan and check one attempt of a publication onto the Hub.
 
 An attempt plans the changes for one commit of the repository, and checks which files of that commit may be replaced. If somebody
-else commits before the changes are sent, a new attempt is made for the new commit. The origin of an overlay is what it was made
-from: the commits and the files that a publication of it may replace.
+else commits before the changes are sent, a new attempt is made for the new commit.
+
+A publication may replace only files of the overlay's origin: files of the commits or of the source from which the overlay was
+prepared, and files that this machine has published.
 """
 
 from collections.abc import Mapping
@@ -34,30 +36,34 @@ class Attempt:
     """The state of the repository at one commit, and the changes that are planned for it."""
 
     parent: str
-    """The commit that the changes are planned for; empty for a repository that does not exist yet."""
+    """The head of the branch, for which the changes are planned; empty if the repository does not exist yet."""
     files: RemoteFiles
     """The files of the repository at `parent`, by path."""
     target_check: TargetCheck
     changes: Changes
     sidecars: Root
-    """Root of the sidecars that are sent: the overlay, or a folder of copies that contain the repository's identities."""
+    """Root of the sidecars that are sent: the overlay, or a folder with new sidecars that contain the identities of the videos in
+    the repository.
+    """
     base_commit: str = ""
-    """The commit that replaced files were compared with, as in `PublishResult.base_commit`."""
+    """The same commit as in `PublishResult.base_commit`."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
-    """The origin of an overlay: the files that a publication may replace. It replaces no others."""
+    """The origin of an overlay. A publication may replace the files of these commits and these source files, and no other files."""
 
     commits: tuple[str, ...]
-    """The commit that the overlay was prepared from, and the commit that this machine last published, if they are recorded."""
+    """The commit that the overlay was prepared from and the commit that this machine last published, if they are recorded; or the
+    commit that the option `base` names.
+    """
     files: Mapping[str, FileIdentity]
-    """The identities of the source's files, from which the overlay was prepared, by path."""
+    """The identities of the source files from which the overlay was prepared, by path."""
 
 
 @dataclass(slots=True)
 class Publisher:
-    """One publication of an overlay onto a repository: it plans attempts, checks them and compares what arrived."""
+    """One publication of an overlay onto a repository: plans attempts, checks them, and compares the files that arrived."""
 
     overlay: Root
     repository: HubClient
@@ -69,7 +75,11 @@ class Publisher:
     """The origin of the overlay; None until the first attempt needs it."""
 
     def plan_attempt(self, *, is_missing: bool = False) -> Attempt:
-        """Return an attempt for the head of the branch, or for an empty repository if it does not exist yet."""
+        """Plan and return an attempt for the head of the branch. With `is_missing`, the repository is yet to be created.
+
+        Raises:
+            EpiseekError: The changes cannot be published.
+        """
         options, repository = self.options, self.repository
         parent = "" if is_missing else repository.head(options.branch)
         files: RemoteFiles = {} if is_missing else repository.files(parent)
@@ -102,7 +112,7 @@ class Publisher:
         return Attempt(parent, files, target_check, changes(card, replaced), sidecars_root)
 
     def with_base_commit(self, attempt: Attempt) -> Attempt:
-        """Return the attempt with the commit that its replaced files were compared with.
+        """Check that the attempt replaces no files of others, and return it with `base_commit` filled in.
 
         Raises:
             ConflictError: The attempt would replace files that others have changed, or may have changed.
@@ -119,7 +129,7 @@ class Publisher:
         if origin.commits:
             change = f"changed since {origin.commits[0]}"
         elif origin.files:
-            change = f"{verb} not what DST was prepared from"
+            change = f"{verb} not the same as in the source of DST"
         else:
             change = f"{verb} of unknown origin, since DST does not record its source"
         raise ConflictError(
@@ -138,13 +148,13 @@ class Publisher:
         recorded, files = (None, {}) if record is None else (record.commit, record.files)
         commits = []
         for commit in dict.fromkeys((recorded, last_commit(repository.repository_id))):
-            # The recorded commit may be one of another repository, or of a history that was rewritten.
+            # The recorded commit may be of another repository, or of a history that was rewritten.
             with suppress(MissingFileError):
                 commits += [] if commit is None else [repository.head(commit)]
         return _Origin(tuple(commits), files)
 
     def remember(self, published: PublishResult) -> None:
-        """Record the commit that was published, so that the next publication of the overlay may replace its files."""
+        """Record the published commit, so that the next publication of the overlay may replace the files of this commit."""
         if self.options.branch != MAIN or self.options.create_pr:
             return
         remember_commit(self.repository.repository_id, published.commit)
@@ -152,12 +162,12 @@ class Publisher:
         commits = () if self._origin is None else self._origin.commits
         is_of_repository = record is not None and record.commit is not None and record.commit in commits
         if record is not None and (is_of_repository or self.options.base is not None):
-            # An overlay that cannot be written is no problem: the cache directory has the commit as well.
+            # Ignore an overlay that cannot be written, because the commit is also recorded in the cache directory.
             with suppress(WriteError):
                 write_record(self.overlay, replace(record, commit=published.commit))
 
     def check_arrival(self, revision: str, attempt: Attempt) -> ArrivalReport:
-        """Compare a revision of the repository with the files that were sent, and return the differences."""
+        """Compare a revision of the repository with the files that were sent, and return a report with the differences."""
         data_root = None if self.data_root is None else Root(self.data_root)
         url, clip_count = self.repository.url(revision), self.options.clip_count
         return check_arrival(url, attempt.sidecars, data_root, sent=attempt.changes, clip_count=clip_count)

@@ -26,21 +26,21 @@ class PublishOptions:
     """
 
     branch: str = MAIN
-    """The branch that the commit is made on."""
+    """The branch to commit to."""
     tag: str | None = CODEBASE_VERSION
-    """The tag to move to the new commit of main at the end; None to move no tag."""
+    """The tag to move to the new commit of main after the publication; None to move no tag."""
     create_pr: bool = False
     """Send the changes as a draft pull request that others merge, instead of a commit on the branch."""
     message: str = ""
     """Title of the commit; empty for a standard title."""
     base: str | None = None
-    """The revision of the repository that the overlay was prepared from. Files that others have changed since then are not
-    replaced. With None, this is the commit that `prepare` has recorded, and the commit that this machine last published.
+    """The revision of the repository that the overlay was prepared from. Files that others have changed since this revision are not
+    replaced. None stands for the commit that `prepare` has recorded and the commit that this machine last published.
     """
     create: bool = False
     """Create the repository if it does not exist."""
     private: bool = False
-    """Create the repository as a private one, and refuse a public repository that exists already."""
+    """Create a private repository, and refuse to publish onto a public repository."""
     dry_run: bool = False
     """Plan the changes and send nothing."""
     sidecars_only: bool = False
@@ -52,15 +52,17 @@ class PublishOptions:
 
     def __post_init__(self) -> None:
         if self.create_pr and self.branch != MAIN:
-            raise OptionsError("create_pr", f"branch {self.branch!r}", "main, the branch that pull requests are for")
+            raise OptionsError(
+                "create_pr", f"branch {self.branch!r}", "branch main, which pull requests are merged into"
+            )
         if self.private and not self.create:
-            raise OptionsError("private", "private without create", "both options, for a new repository")
+            raise OptionsError("private", "private without create", "both options, to create a private repository")
         if self.tag is not None and not _TAG.fullmatch(self.tag):
             raise OptionsError("tag", repr(self.tag), f"a tag name that Git accepts, such as {CODEBASE_VERSION}")
 
     @property
     def title(self) -> str:
-        """Return the title of the commit: the message, or a standard title if the message is empty."""
+        """Return the title of the commit: `message`, or a standard title if `message` is empty."""
         contents = "byte index" if self.sidecars_only else "one row group per episode, byte index"
         return self.message or f"Seekable: {contents}"
 
@@ -70,12 +72,12 @@ DEFAULT_OPTIONS: Final = PublishOptions()
 
 @dataclass(frozen=True, slots=True)
 class PublishResult:
-    """The result of a publication onto a repository. A dry run returns the result that a publication would have."""
+    """The result of a publication onto a repository, or of a dry run, which shows the result that a publication would have."""
 
     url: str
     """URL of the published revision, `hf://datasets/ORG/NAME@COMMIT`."""
     parent: str
-    """The commit that the changes were planned for; empty in a dry run for a repository that does not exist yet."""
+    """The head of the branch, for which the changes were planned; empty in a dry run if the repository does not exist yet."""
     commit: str
     """The commit that contains the changes; empty in a dry run."""
     is_new: bool
@@ -84,25 +86,25 @@ class PublishResult:
     replaced: frozenset[str]
     """Paths of the additions that replace an existing file."""
     commit_count: int
-    """Number of commits on the branch or the pull request, without a merge. In a dry run, the number that would be made."""
+    """Number of commits on the branch or the pull request, not counting a merge. In a dry run, the number of planned commits."""
     pull_request: str | None
-    """URL of the web page of the pull request with `create_pr`, otherwise None."""
+    """URL of the pull request's web page if the option `create_pr` is given, otherwise None."""
     tag_moved: bool
-    """Whether the tag was moved; False if it was at this commit already."""
+    """Whether the tag was moved; False if no tag is to be moved, or if the tag was at `commit` already."""
     target_check: TargetCheck
     base_commit: str
-    """The commit that the replaced files were compared with. Empty if they were compared with the source of the overlay instead,
-    or if the repository is new.
+    """The commit with which the files to be replaced were compared, to find changes of others. Empty if the files were compared
+    with the source of the overlay instead, or if the repository is new.
     """
     verification: VerificationReport | None
     """The report of the verification before the publication; None if the overlay was not verified."""
     arrival: ArrivalReport | None
-    """The comparison of the published revision with what was sent; None in a dry run."""
+    """The comparison of the published revision with the files that were sent; None in a dry run."""
     attempts: int
     """Number of attempts: one, and one more for each commit that somebody else made in the meantime."""
     seconds: float
-    """Duration of the whole publication."""
+    """Duration of the whole publication in seconds."""
     comparison: Comparison | None = None
-    """The differences between the dataset in the repository and the overlay, from their metadata. None unless this is a dry run
-    and the repository contains a dataset.
+    """The differences between the metadata of the overlay and of the dataset in the repository. It is given only for a dry run, and
+    only if the repository contains a dataset; otherwise None.
     """

@@ -1,7 +1,7 @@
 """Find the files that a publication would replace or delete although others have changed them since the overlay was prepared.
 
-A file may be replaced in two cases. It is the same as at a commit that the overlay was prepared from or that this machine has
-published. Or it is the same as in the source that the overlay was prepared from.
+A file may be replaced if it has the same content as in the source that the overlay was prepared from, or as in a commit that the
+overlay was prepared from or that this machine has published.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,8 +25,8 @@ def changed_by_others(
 
     Args:
         now: The repository's files at the commit that the changes are planned for.
-        changes: The planned changes. They do not contain files that are the same already.
-        bases: The repository's files at each commit that the overlay was prepared from or that this machine has published.
+        changes: The planned changes. Files that need no change are not among them.
+        bases: For each commit that the overlay was prepared from or that this machine has published, the files of the commit.
         source: The files that the overlay was prepared from, as `episeek_pipelines.dataset.provenance` records them.
     """
     paths = {path for path in changes.paths if path != layout.CARD_PATH and not path.startswith(_DERIVED)}
@@ -37,7 +37,7 @@ def changed_by_others(
 
 
 def _is_of(identity: FileIdentity | None, file: RemoteFile) -> bool:
-    """Return whether a file of a repository has the size and an identity of the source's file."""
+    """Return whether a file of a repository has the size and one of the identities of a source file, given as `identity`."""
     if identity is None or identity.size != file.size:
         return False
     mine = (*identity_in_target(file).store_ids, *(() if file.sha256 is not None else (f"blob:{file.blob_id}",)))

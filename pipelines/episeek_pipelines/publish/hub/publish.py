@@ -1,10 +1,11 @@
 """Publish an overlay onto a repository of the Hub as one job.
 
-The job plans the changes, compares them with the repository, sends them, compares the files that arrived, and moves the tag last.
+The job plans the changes, compares them with the repository, sends them, checks the files that arrived, and finally moves the tag.
 Each attempt plans its changes for one commit: the head of the branch when the attempt begins. If somebody else commits in the
-meantime, the Hub refuses the changes. If that commit touches none of the files of this publication, a new attempt starts from it.
-Otherwise the error lists the files that both have changed. Commits that others made after the overlay was prepared are treated in
-the same way. A run that was stopped needs no record: the next run finds the files that were sent by their content.
+meantime, the Hub refuses the changes. If the other commit changes none of the files of this publication, a new attempt is made for
+that commit. Otherwise the job fails, and the error lists the files that the other commit and this publication change. The same
+applies to commits that others made between the preparation of the overlay and the publication. If a run is stopped, the next run
+finds the files that were already sent by comparing their content.
 """
 
 import tempfile
@@ -40,7 +41,7 @@ MAX_ATTEMPTS: Final = 6
 """Largest number of attempts of one publication. A new attempt is made after each commit of somebody else."""
 
 _DATASET_FOLDERS: Final = tuple(f"{folder}/" for folder in (layout.DATA_DIR, layout.META_DIR, layout.VIDEOS_DIR))
-_NO_TAG_MOVED: Final = "the files that were sent; no tag was moved"
+_NO_TAG_MOVED: Final = "a revision with the files that were sent; no tag was moved"
 
 
 def publish(
@@ -57,12 +58,13 @@ def publish(
     Args:
         overlay: The output of `episeek prepare`, on this machine.
         target: `ORG/NAME` or `hf://datasets/ORG/NAME`.
-        data_root: The folder of the videos on this machine, to compare published clips with. None stands for the overlay, or for
-            the source that the overlay records. If neither has the videos on this machine, clips are decoded instead.
+        data_root: The folder on this machine with the videos, which published clips are compared with. None stands for the overlay,
+            or for the source that the overlay records. If neither of them has the videos on this machine, published clips are
+            decoded instead of compared.
         options: The options of the publication.
         execution: Scheduler, workers and progress of the verification.
-        repository: The client of the repository, for example with other retries; None for a standard client of `target`. The
-            published revision is always read as everybody reads it, with the Hub's URL and the token of the environment.
+        repository: The client of the repository, for example with other retries; None for a standard client of `target`. To check
+            the published revision, the job reads it as any reader does, with the Hub's URL and the token of the environment.
 
     Raises:
         DestinationError: `target` is not a dataset repository, or does not fit the options; or `overlay` is not on this machine.
@@ -78,7 +80,7 @@ def publish(
         raise DestinationError(overlay, "the URL of a store", "the output of `episeek prepare` on this machine")
     root = Root(overlay)
     if not root.is_dir():
-        # This is checked before the first request to the Hub.
+        # The directory is checked before the first request to the Hub.
         raise DestinationError(overlay, "no such directory", "the output of `episeek prepare`")
     hub = repository if repository is not None else HubClient(repository_id_of(target))
     is_missing = not hub.exists()
@@ -95,7 +97,7 @@ def publish(
         verification = verify_overlay(root, videos, execution)
     with _scratch() as work:
         job = Publisher(root, hub, options, data_root, work)
-        # The changes are planned first, so that no repository is created for changes that are refused.
+        # The changes are planned before the repository is created, so that no repository is created if the plan fails.
         planned = job.plan_attempt(is_missing=True) if is_missing else None
         if planned is not None and options.dry_run:
             result = _result(job, planned, "")
@@ -109,7 +111,7 @@ def publish(
 
 
 def repository_id_of(target: str) -> str:
-    """Return the name `ORG/NAME` of the dataset repository that a target is.
+    """Return the name `ORG/NAME` of a dataset repository that is given as a name or as a URL.
 
     Raises:
         DestinationError: The target is not a dataset repository.
@@ -120,7 +122,7 @@ def repository_id_of(target: str) -> str:
     if is_hub(target):
         location = parse_hub_url(target)
         if location.kind != "datasets" or location.revision or location.prefix:
-            raise DestinationError(target, "no dataset repository, or a revision or folder of one", expected)
+            raise DestinationError(target, "another kind of repository, or the URL of a revision or folder", expected)
         return location.repo_id
     if "://" in target:
         scheme = target.partition("://")[0]
@@ -131,7 +133,12 @@ def repository_id_of(target: str) -> str:
 
 
 def _require_fitting(hub: HubClient, options: PublishOptions, *, is_missing: bool) -> None:
-    """Raise an error if the branch or the base in the options does not exist, or if `private` is given for a public repository."""
+    """Raise an error if the options do not fit the repository.
+
+    Raises:
+        DestinationError: The branch does not exist or begins with `refs/`, or `private` is given for a public repository.
+        MissingFileError: The revision `base` does not exist.
+    """
     branch, base = options.branch, options.base
     if branch.startswith("refs/"):
         raise DestinationError(hub.url(), f"branch {branch!r}", "the name of a branch, without refs/")
@@ -166,20 +173,30 @@ def _publish(job: Publisher) -> PublishResult:
 
 
 def _require_apart(before: Attempt, now: Attempt, conflict: ConflictError) -> None:
-    """Raise ConflictError if somebody else's commit changes a file that this publication still has to change.
+    """Raise ConflictError if a commit of somebody else, made since `before`, changes a file that `now` has to change.
 
-    The card is an exception, because a publication only extends it.
+    Changes of the card are allowed, because a publication only extends the card.
+
+    Args:
+        before: The attempt that the Hub refused.
+        now: The new attempt, planned for the commit of somebody else.
+        conflict: The error of the refused attempt.
     """
     theirs = (differing_paths(before.files, now.files) & now.changes.paths) - {layout.CARD_PATH}
     if theirs:
         found = f"commit {now.parent} of somebody else, which also changes {shown_paths(theirs)}"
-        expected = f"these files as they were at commit {before.parent}"
+        expected = f"these files unchanged since commit {before.parent}"
         hint = "prepare the dataset again, or run this command again"
         raise ConflictError(conflict.where, found, expected, now.parent, hint)
 
 
 def _send(job: Publisher, attempt: Attempt, number: int) -> PublishResult:
-    """Commit the changes, compare the files that arrived, and raise RefusedPublicationError if they differ."""
+    """Commit the changes, compare the files that arrived, and return the result of the publication.
+
+    Raises:
+        RefusedPublicationError: The files that arrived differ from the files that were sent.
+        ConflictError: Somebody else has committed in the meantime.
+    """
     options, hub, changes = job.options, job.repository, attempt.changes
     parent, message = attempt.parent, options.title
     if options.create_pr:
@@ -197,9 +214,9 @@ def _send(job: Publisher, attempt: Attempt, number: int) -> PublishResult:
 
 
 def _send_in_parts(job: Publisher, attempt: Attempt) -> CommitOutcome:
-    """Send the changes in several commits to a pull request, compare it with what was sent, and merge it.
+    """Send the changes in several commits to a pull request, check the files that arrived, and merge the pull request.
 
-    Readers of main see all changes at once.
+    Readers of main see all changes at once, because main gets them only with the merge.
     """
     options, hub = job.options, job.repository
     if options.branch != MAIN:
@@ -208,11 +225,15 @@ def _send_in_parts(job: Publisher, attempt: Attempt) -> CommitOutcome:
     request = commit_in_parts(hub, attempt.changes, parent=attempt.parent, message=options.title)
     if request is None:
         return CommitOutcome(attempt.parent, False, 0)
-    _as_sent(job.check_arrival(request.head, attempt), request.url, "the files that were sent; main is unchanged")
+    _as_sent(
+        job.check_arrival(request.head, attempt),
+        request.url,
+        "a pull request with the files that were sent; main is unchanged",
+    )
     try:
         _require_same_dataset(hub, attempt)
         return merges.merge(hub, request.ref, expected_base=attempt.parent, head=request.head)
-    # The next attempt opens another pull request, so this one is closed.
+    # The next attempt opens another pull request, so this pull request is closed.
     except ConflictError as conflict:
         # A pull request that somebody else has pushed to stays open. A draft that cannot be closed does no harm.
         with suppress(EpiseekError):
@@ -222,15 +243,18 @@ def _send_in_parts(job: Publisher, attempt: Attempt) -> CommitOutcome:
 
 
 def _require_same_dataset(hub: HubClient, attempt: Attempt) -> None:
-    """Raise ConflictError if somebody has changed the dataset on main since it was compared.
+    """Raise ConflictError if somebody has changed the dataset on main since the attempt was planned.
 
-    A merge would combine such changes with ours without any check.
+    The merge would combine these changes with the changes of the publication without any check.
     """
     head = hub.head(MAIN)
     changed = () if head == attempt.parent else differing_paths(attempt.files, hub.files(head))
     first = min((path for path in changed if path.startswith(_DATASET_FOLDERS)), default=None)
     if first is not None:
-        found, expected = f"commit {head}, which changes {first}", f"the dataset as it was at commit {attempt.parent}"
+        found, expected = (
+            f"commit {head}, which changes {first}",
+            f"the dataset unchanged since commit {attempt.parent}",
+        )
         raise ConflictError(hub.url(MAIN), found, expected, head)
 
 

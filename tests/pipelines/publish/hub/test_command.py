@@ -79,7 +79,7 @@ def test_the_exit_codes(hub, capsys, tmp_path):
     code, out, (said,) = run(capsys, overlay, NAME, *root, "--private")
     assert (code, said) == (
         2,
-        "episeek: error: --private: found private without create; expected both options, for a new repository",
+        "episeek: error: --private: found private without create; expected both options, to create a private repository",
     )
     assert hub.is_untouched
 

@@ -148,7 +148,7 @@ def test_files_of_the_source_are_known(hub, tmp_path):
 def test_files_of_others_where_no_commit_is_known(hub, tmp_path):
     shutil.copytree(prepared(SMALL).local, tmp_path / "overlay")
     head = hub.hub.commit(NAME, {layout.STATS_PATH: b"{}"})
-    with pytest.raises(ConflictError, match=f"{layout.STATS_PATH} is not what DST was prepared from"):
+    with pytest.raises(ConflictError, match=f"{layout.STATS_PATH} is not the same as in the source of DST"):
         hub.publish(str(tmp_path / "overlay"), source=SMALL)
     (tmp_path / "overlay" / SOURCE_RECORD_PATH).unlink()
     with pytest.raises(ConflictError, match=r"are of unknown origin, since DST does not record its source.*--base "):
