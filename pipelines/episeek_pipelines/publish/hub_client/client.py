@@ -1,13 +1,13 @@
 """Read and change one dataset repository on the Hub, with retries, time limits and masked tokens.
 
-No other module of the pipelines imports huggingface_hub. Its client is used unchanged. That client repeats listings and uploads six
-times, and waits 1 to 8 s in between or as long as the Hub asks. It tries commits, tags, refs and pull requests once. None of its
-requests has a time limit. Therefore every call here runs in a thread that is abandoned when the time of the retry policy is up, and
-the retry policy decides whether the call is repeated.
+No other module of the pipelines imports huggingface_hub. The library's own client makes the requests. It tries listings and uploads
+up to six times, and waits between the tries for 1 to 8 s or for the time that the Hub asks for. It tries commits, tags, refs and
+pull requests only once. None of its requests has a time limit. Therefore every call here runs in a thread that is abandoned when
+the time limit of the retry policy is reached, and the retry policy decides whether the call is repeated.
 
 A change is made only once. If it is uncertain whether a change was made (no response, a timeout or a failure of the server), the
-repository is read before the next try. A commit refers to its parent, so the Hub refuses a second commit of the same call, even if
-the first one arrives late.
+repository is read before the next try. A commit names its parent, so if a commit is sent twice, the Hub refuses the second one,
+even if the first one arrives late.
 """
 
 from collections.abc import Callable, Iterable
@@ -36,7 +36,7 @@ from episeek_pipelines.publish.overlay.changes import RemoteFile
 T = TypeVar("T")
 
 _SLOWEST_BYTES_PER_SECOND = 100_000
-"""The lowest rate of an upload: it is given up if it takes longer than at this rate."""
+"""The lowest rate of an upload. The time limit of a call is extended by the time that its bytes take at this rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class HubClient:
     endpoint: str | None = field(default=None, kw_only=True)
     _counter: TransferCounter = field(default_factory=TransferCounter, repr=False, compare=False, init=False)
     _users: list[str] = field(default_factory=list, repr=False, compare=False, init=False)
-    """Contains the name of the token's user after the Hub has been asked for it, and is empty before."""
+    """The name of the token's user as the only item; empty until the Hub has been asked for the name."""
 
     def __post_init__(self) -> None:
         location = parse_hub_url(f"hf://datasets/{self.repository_id}")
@@ -81,7 +81,7 @@ class HubClient:
         """Return whether the repository exists and the token may see it.
 
         Raises:
-            AccessError: The Hub does not accept the token, and does not tell whether the repository exists.
+            AccessError: The Hub does not accept the token, so it does not report whether the repository exists.
         """
         try:
             self._information(None)
@@ -90,7 +90,7 @@ class HubClient:
         return True
 
     def is_private(self) -> bool:
-        """Return whether the repository is private: only its owners can see it.
+        """Return whether the repository is private, so that only its owners can see it.
 
         Raises:
             MissingFileError: The repository does not exist.
@@ -98,7 +98,7 @@ class HubClient:
         return bool(self._information(None).private)
 
     def create(self, private: bool) -> None:
-        """Create the repository. It contains only the `.gitattributes` that the Hub adds.
+        """Create the repository. The new repository contains only the `.gitattributes` that the Hub adds.
 
         Raises:
             RefusedError: The repository exists already.
@@ -123,8 +123,8 @@ class HubClient:
         """Return the commit id (40 hex digits) of a revision: a branch, a tag, `refs/pr/N` or a commit.
 
         Raises:
-            MissingFileError: The repository or the revision does not exist, or `revision` is empty. The Hub would take an empty
-                revision for main.
+            MissingFileError: The repository or the revision does not exist, or `revision` is empty. The Hub would treat an empty
+                revision as main.
         """
         if not revision:
             raise MissingFileError(self.url(), "an empty revision", "a branch, tag, refs/pr/N or commit")
@@ -154,7 +154,7 @@ class HubClient:
     # --- for the modules of this folder ---
 
     def user(self) -> str:
-        """Return the name of the token's user, or an empty string if the Hub does not tell it. The Hub is asked only once."""
+        """Return the name of the token's user, or an empty string if the Hub does not report it. The Hub is asked only once."""
         if not self._users:
             self._users.append(self._user())
         return self._users[0]
@@ -171,10 +171,10 @@ class HubClient:
         )
 
     def read(self, call: Callable[[Any], T], *, where: str, expected: str) -> T:
-        """Call huggingface_hub's client to read something, with retries, and return the result.
+        """Read from the Hub with huggingface_hub's client, with retries, and return the result.
 
         Args:
-            call: A function that gets huggingface_hub's client.
+            call: A function that gets huggingface_hub's client and returns what it has read.
             where: The repository or revision, for messages.
             expected: The expected result, for messages.
         """
@@ -184,7 +184,7 @@ class HubClient:
                 return call_within(lambda: call(self._api()), self.retry.max_seconds)
             except Exception as error:
                 failure = self._translated(error, where, expected)
-            # Raised outside of the handler, so that the client's error, which contains the token, does not become its context.
+            # The failure is raised outside of the handler, so that its context is not the client's error, which contains the token.
             raise failure
 
         return with_retries(attempt, policy=self.retry, counter=self._counter, where=where, expected=expected)
@@ -199,16 +199,17 @@ class HubClient:
         is_one_request: bool = True,
         byte_count: int = 0,
     ) -> T:
-        """Call huggingface_hub's client to change something, make the change only once, and return the result.
+        """Change something on the Hub with huggingface_hub's client, with retries but only once, and return the result.
 
         Args:
             call: A function that gets huggingface_hub's client and makes the change.
             where: The repository or revision, for messages.
             expected: The expected result, for messages.
-            landed: A function that finds out whether the change was made. It returns the result that `call` would have returned,
-                or None if the change was not made. It is called when a response was lost. None for a change that may be made twice.
-            is_one_request: Whether only the last request of the call changes something. Then a refusal proves that nothing was
-                changed.
+            landed: A function that finds out whether the change was made. It is called if a response was lost. It returns the
+                result that `call` would have returned, or None if the change was not made. For a change that may be made twice,
+                give None instead of a function.
+            is_one_request: Whether only the last request of the call changes something, so that a refusal by the Hub proves that
+                nothing was changed.
             byte_count: Number of bytes that the call sends.
         """
         is_open = False
@@ -258,7 +259,7 @@ class HubClient:
             return ""
         try:
             return self.read(lambda api: str(api.whoami()["name"]), where=self.url(), expected="the user of the token")
-        # Some kinds of tokens do not have the right to ask for their user.
+        # Some kinds of tokens do not have the right to read the name of their user.
         except EpiseekError:
             return ""
 

@@ -1,4 +1,4 @@
-"""Commit changes to a repository on the Hub: one commit makes all changes, or no commit is made."""
+"""Commit changes to a repository on the Hub, all of them in one commit."""
 
 from episeek_pipelines.publish.errors import ConflictError, RefusedError
 from episeek_pipelines.publish.hub_client import uploads
@@ -21,19 +21,19 @@ def commit(
     """Make all changes in one commit, so that readers of the branch see either all of them or none.
 
     The content is sent first. Content that the Hub has already is not sent again, so a run that was stopped can be started again.
-    Then one request makes the commit. The Hub refuses it unless the branch is still at `parent`.
+    Then one request makes the commit. The Hub refuses this request unless the branch is still at `parent`.
 
     Args:
         repository: The client of the repository.
-        changes: The changes, of at most `MAX_OPERATIONS_PER_COMMIT` files. `commit_in_parts` accepts more.
+        changes: The changes, of at most `MAX_OPERATIONS_PER_COMMIT` files. Use `commit_in_parts` for more files.
         revision: The branch, or `refs/pr/N` for a pull request.
         parent: The commit that the branch has to be at.
         message: The title of the commit.
         description: The text of the commit message after the title.
 
     Returns:
-        The new commit, even if the Hub's response was lost. If `parent` contains all changes already, `parent`, with `is_new`
-        False.
+        The new commit, even if the Hub's response was lost. If `parent` contains all changes already, no commit is made, and the
+        outcome contains `parent` with `is_new` False.
 
     Raises:
         ConflictError: The branch is at another commit; the error's `head` is that commit.
@@ -81,10 +81,10 @@ def commit(
 
 
 def _landed(repository: HubClient, changes: Changes, revision: str, parent: str) -> str | None:
-    """Return the commit on top of `parent` if it made the changes; return None if `parent` is still the head of the branch.
+    """Return the commit on top of `parent` if this commit makes the changes, or None if `parent` is still the head of the branch.
 
     Raises:
-        ConflictError: Somebody else's commit is on top of `parent`.
+        ConflictError: The commit on top of `parent` makes other changes, so it is of somebody else.
     """
     head = repository.head(revision)
     if head == parent:

@@ -1,7 +1,7 @@
-"""Translate errors of the Hub's client into errors of this package, and find out whether a failed change was certainly not made.
+"""Translate errors of huggingface_hub's client into errors of this package, and decide whether a failed change may have been made.
 
-The client's own errors contain the request, and the request contains the token, so they are never passed on. A token that a server
-repeats in its message is masked.
+The client's own errors contain the request, and the request contains the token, so these errors are never passed on. If the message
+of a server contains the token, the token is masked.
 """
 
 import json
@@ -25,18 +25,18 @@ from episeek_pipelines.publish.errors import ConflictError, RefusedError, masked
 TOKEN_HINT = "set HF_TOKEN or run `hf auth login`"
 
 _MAX_FOUND_LENGTH = 500
-"""Largest number of characters of a server's message that an error contains."""
+"""Largest number of characters that an error shows of a server's message."""
 
 _QUOTA_WORDS = ("quota", "storage limit", "storage capacity", "usage limit", "payment")
 
 
 def translated(error: Exception, *, where: str, expected: str, secrets: Iterable[str] = ()) -> EpiseekError | Transient:
-    """Return the error of this package that stands for an error of the client, or `Transient` if another try may succeed.
+    """Translate an error of huggingface_hub's client into an error of this package, or into `Transient` if a retry may succeed.
 
     Args:
         error: The error that a call of the client raised.
         where: The repository, with the revision or path.
-        expected: The result that the call should have had.
+        expected: The expected result of the call.
         secrets: Texts that no message may contain, such as the token.
     """
     if isinstance(error, EpiseekError | Transient):
@@ -56,7 +56,7 @@ def translated(error: Exception, *, where: str, expected: str, secrets: Iterable
         return Transient(found, error=WaitLimitError)
     if isinstance(error, FileNotFoundError) and error.filename is not None:
         return MissingFileError(where, found, "the local file to send")
-    # The body is no JSON, but for instance a proxy's error page: in some calls the client does not look at the status.
+    # The response is not JSON but, for example, the error page of a proxy. Some calls of the client do not check the HTTP status.
     if isinstance(error, json.JSONDecodeError):
         return Transient(found)
     if isinstance(error, ValueError | TypeError | NotImplementedError):
@@ -68,7 +68,7 @@ def _of_status(status: int, found: str, cause: BaseException, where: str, expect
     if status in (402, 507) or (status in (400, 403, 413) and any(word in found.lower() for word in _QUOTA_WORDS)):
         return RefusedError(where, found, "room in the account's storage quota", "free storage or raise the quota")
     if status in (401, 403):
-        return AccessError(where, found, "a token with the right to do this", TOKEN_HINT)
+        return AccessError(where, found, "a token with the right to make this request", TOKEN_HINT)
     if status in (404, 410):
         return MissingFileError(where, found, expected, f"check the name; for a private repository, {TOKEN_HINT}")
     if status == 409:
@@ -83,7 +83,7 @@ def _of_status(status: int, found: str, cause: BaseException, where: str, expect
 
 
 def is_settled(error: Exception) -> bool:
-    """Return whether an error proves that a change was not made, because the Hub refused it.
+    """Return whether an error proves that the Hub refused a change, so that the change was not made.
 
     A lost response, a timeout or a failure of the server proves nothing.
     """
@@ -92,9 +92,10 @@ def is_settled(error: Exception) -> bool:
 
 
 def _cause_with_status(error: BaseException) -> BaseException:
-    """Return the error, or the first error in its chain of causes, that has an HTTP status.
+    """Return the first error in a chain of causes that has an HTTP status, beginning with `error` itself.
 
-    If none has a status, return the cause of the outermost RuntimeErrors: the client wraps errors of uploads in them.
+    If no error in the chain has an HTTP status, return `error` without the RuntimeErrors in which the client wraps errors of
+    uploads.
     """
     cause: BaseException | None = error
     while cause is not None:

@@ -16,8 +16,8 @@ def merge(repository: HubClient, ref: str, *, expected_base: str, head: str | No
 
     A merge on the Hub cannot be made conditional on the commit of main or of the pull request. If others commit to main just before
     the merge, the Hub refuses only conflicts that Git cannot resolve. If somebody pushes to the pull request just before the merge,
-    that push is merged as well. This function cannot prevent either, but it detects both: before it returns, it compares the
-    changes of the merge with the pull request at `head`.
+    the pushed changes are merged as well. This function cannot prevent these two cases, but it detects them: before it returns, it
+    compares the changes of the merge with the pull request at `head`.
 
     Args:
         repository: The client of the repository.
@@ -26,13 +26,14 @@ def merge(repository: HubClient, ref: str, *, expected_base: str, head: str | No
         head: The commit of the pull request that was verified; None for its present head.
 
     Returns:
-        The commit of the merge. If the pull request was merged before, the commit of that merge, with `is_new` False.
+        The commit of the merge. The outcome has `is_new` False if this call did not merge anything: because the pull request was
+        merged before, or because main contains all of its changes already.
 
     Raises:
         ConflictError: Others have changed files on main that the pull request changes; or the pull request has another head, or is
             closed.
-        ForeignChangesError: The pull request is merged, but the merge changed other files, or files to other content than at
-            `head`.
+        ForeignChangesError: The pull request is merged, but the merge brought changes that the pull request at `head` does not
+            contain.
     """
     where = repository.url(ref)
     number = number_of(ref, where)
@@ -68,14 +69,16 @@ def merge(repository: HubClient, ref: str, *, expected_base: str, head: str | No
         except (RefusedError, ConflictError, AccessError) as refusal:
             if isinstance(refusal, ConflictError) and refusal.head:
                 raise
-            # Another run of the same publication may have merged the pull request a moment ago.
+            # Another run of the same publication may have merged the pull request just before.
             commit, is_new = _merged(repository, number), False
             if commit is None:
                 _make_ready(repository, number, where, refusal)
                 is_new = True
     commit = commit or _merged(repository, number) or ""
     if not commit:
-        raise ConflictError(where, "a pull request that is not merged", "a merged one, according to the Hub's response")
+        raise ConflictError(
+            where, "a pull request that is not merged", "a merged pull request, as the Hub has reported"
+        )
     # If the pull request is not merged, somebody else has committed the same content to main.
     if details_of(repository, number).status == "merged":
         _require_verified(repository, ref, commit, expected_base, verified, base, proposed)
@@ -117,7 +120,7 @@ def _in_main(
     if changed:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         found = f"commit {head}, in which {changed[0]}{more} changed"
-        expected = f"the files that {ref} changes, as they were at commit {expected_base}; nothing was merged"
+        expected = f"the files that {ref} changes to be the same as at commit {expected_base}; nothing was merged"
         raise ConflictError(repository.url(MAIN), found, expected, head)
     return None
 
@@ -134,13 +137,13 @@ def _require_verified(
     """Raise an error unless a merge made exactly the changes that the pull request contained at the verified commit.
 
     Raises:
-        ForeignChangesError: The merge has changed other files as well, or files to other content.
+        ForeignChangesError: The merge has changed other files as well, or has given files other content.
     """
     merged = repository.files(commit)
     touched = differing_paths(base, proposed)
     foreign = touched & differing_paths(proposed, merged)
     more = differing_paths(base, merged) - touched
-    # Others may have committed these files to main before the merge. Such changes are no part of the merge.
+    # Others may have committed these files to main before the merge. Such changes are not part of the merge.
     if more:
         pushed = {*repository.commit_ids(verified), *repository.commit_ids(ref)}
         history = repository.commit_ids(commit)[1:]
@@ -153,7 +156,13 @@ def _require_verified(
 
 
 def _make_ready(repository: HubClient, number: int, where: str, refusal: Exception) -> None:
-    """Turn a draft into a pull request that can be merged; raise `refusal`, the Hub's refusal to merge, if it is no draft."""
+    """Turn a draft pull request into a pull request that can be merged.
+
+    If the pull request is not a draft, raise `refusal`, the error with which the Hub refused to merge it.
+
+    Raises:
+        ConflictError: The pull request conflicts with main.
+    """
     details = details_of(repository, number)
     if details.conflicting_files:
         files = details.conflicting_files

@@ -23,10 +23,10 @@ def commit_in_parts(
 ) -> PullRequest | None:
     """Commit any number of changes to a draft pull request, in commits of at most `MAX_OPERATIONS_PER_COMMIT` files.
 
-    Readers of the branches do not see the changes until the pull request is merged. When the function is called again after a stop,
-    it finds the earlier pull request and makes the commits that are missing. It recognizes the pull request by its author, by its
-    title, which contains the parent and a digest of the changes, and by its contents. If the Hub does not tell the user of the
-    token, a new pull request is opened.
+    Readers of the branches do not see the changes until the pull request is merged. If a run was stopped and the function is called
+    again, it finds the pull request of that run and makes the commits that are missing. It recognizes the pull request by its
+    author, by its title, which contains the parent and a digest of the changes, and by its contents. If the Hub does not report the
+    name of the token's user, a new pull request is opened.
 
     Args:
         repository: The client of the repository.
@@ -39,9 +39,8 @@ def commit_in_parts(
         The pull request, which can be verified at its `ref` and then merged. None if `parent` contains all changes already.
 
     Raises:
-        ConflictError: Main is at another commit, or somebody else commits to the pull request.
-        ChangedFileError, MissingFileError, AccessError, RefusedError, WriteError: A commit failed for the reason that `commit`
-            describes.
+        ConflictError: Main is at another commit, or somebody else has committed to the pull request.
+        ChangedFileError, MissingFileError, AccessError, RefusedError, WriteError: A commit failed, see `commit`.
     """
     base = repository.files(parent)
     changes = remaining_changes(changes, base)
@@ -54,7 +53,7 @@ def commit_in_parts(
         made = _open(repository, title, description, parent)
         first = _find(repository, marker, base, changes)
         found = made if first is None or first.number == made.number else first
-        # Another run of the same publication was faster. Both continue with the pull request that was opened first.
+        # If another run of the same publication was faster, both runs continue with the pull request that was opened first.
         if found is not made:
             try_to_close(repository, made.ref, f"Duplicate of #{found.number}")
     remaining = changes if found.head == parent else remaining_changes(changes, repository.files(found.head))
@@ -67,14 +66,14 @@ def commit_in_parts(
 
 
 def upload_marker(parent: str, changes: Changes) -> str:
-    """Return the end of a pull request's title: it identifies the parent and the changes, so that a later run finds it."""
+    """Return the end of a pull request's title, which identifies the parent and the changes, so that a later run finds it."""
     return f"[episeek {parent[:_DIGITS]}-{changes_digest(changes)[:_DIGITS]}]"
 
 
 def close(repository: HubClient, ref: str, *, comment: str) -> None:
     """Close a pull request that will not be merged.
 
-    Nothing happens if the pull request is merged or closed already, or if another user than the token's has opened it.
+    Nothing happens if the pull request is merged or closed already, or if it was not opened by the user of the token.
 
     Args:
         repository: The client of the repository.
@@ -129,7 +128,10 @@ def _open(repository: HubClient, title: str, description: str, parent: str) -> P
 
 
 def _find(repository: HubClient, marker: str, base: RemoteFiles, changes: Changes) -> PullRequest | None:
-    """Return the first pull request with this marker that contains some or none of the changes, and no other changes."""
+    """Return the first pull request whose title ends with `marker` and that contains no changes except some of `changes`.
+
+    Return None if no such pull request exists.
+    """
     for number in _titled(repository, marker):
         found = _pull_request(repository, number, is_new=False)
         files = repository.files(found.head)
@@ -142,7 +144,7 @@ def _find(repository: HubClient, marker: str, base: RemoteFiles, changes: Change
 def _titled(repository: HubClient, end: str) -> Iterator[int]:
     """Return an iterator over the sorted numbers of open pull requests whose titles end with `end`.
 
-    Only pull requests of the token's user are returned, because anybody could choose such a title.
+    Only pull requests of the token's user are included, because anybody could open a pull request with such a title.
     """
     found = repository.read(
         lambda api: [
@@ -170,7 +172,7 @@ def _pull_request(repository: HubClient, number: int, *, is_new: bool) -> PullRe
 
 
 def details_of(repository: HubClient, number: int) -> Any:
-    """Return the Hub's details of a pull request, such as its status and author, in the client's form."""
+    """Return the details of a pull request, such as its status and author, as an object of huggingface_hub."""
     return repository.read(
         lambda api: api.get_discussion_details(repository.repository_id, number, repo_type=KIND),
         where=repository.url(f"{REF_PREFIX}{number}"),

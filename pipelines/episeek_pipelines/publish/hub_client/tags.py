@@ -12,17 +12,17 @@ _MAX_CREATIONS = 5
 
 
 def move_tag(repository: HubClient, tag: str, commit: str) -> bool:
-    """Move a tag to a commit, and return whether that changed anything; False means that the tag was at the commit already.
+    """Move a tag to a commit, and return True; return False if the tag was at the commit already.
 
-    The Hub can only delete a tag and create it, so the tag does not exist between these two requests. A reader that asks for the
-    tag in this moment gets an error (LeRobot raises RevisionNotFoundError, or takes the tag of the next lower version if there is
-    one). A reader that has resolved the tag before keeps reading that commit, and main is not affected. A run that is stopped in
-    this moment leaves no tag. When it is started again, it creates the tag.
+    The Hub can only delete a tag and create it again, so the tag does not exist for a moment. A reader that requests the tag in
+    this moment gets an error (LeRobot raises RevisionNotFoundError, or uses the tag of the next lower version if that exists). A
+    reader that has resolved the tag before keeps reading the old commit, and readers of main are not affected. If a run is stopped
+    in this moment, the tag is missing until the run is started again.
 
     Raises:
         MissingFileError: The commit does not exist; the tag was not moved.
         ConflictError: Somebody else has moved the tag in the meantime.
-        WriteError: The Hub does not answer any more; the tag may be missing now.
+        WriteError: The Hub no longer answers; the tag may be missing.
     """
     where = repository.url(tag)
     before = repository.refs().tags.get(tag)

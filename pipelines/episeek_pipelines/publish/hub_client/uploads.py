@@ -15,14 +15,16 @@ from episeek_pipelines.publish.overlay.changes import Addition
 from episeek_schemas import layout
 
 GROUP_BYTES = 1 << 30
-"""Number of bytes that one call uploads at most, unless a single file is larger. A failed call is repeated as a whole."""
+"""Largest number of bytes that one call uploads, unless a single file is larger. A call that failed is repeated as a whole."""
 
 _IGNORE_NOTHING = "# nothing is left out\n"
-"""Content sent as .gitignore: without it, the Hub silently drops files that the repository's own .gitignore ignores."""
+"""Content of a .gitignore that ignores nothing. It is sent with every upload, because otherwise the Hub silently drops files that
+the repository's own .gitignore ignores.
+"""
 
 
 def upload(repository: HubClient, additions: tuple[Addition, ...], revision: str) -> list[Any]:
-    """Upload the content of those files that the repository keeps in LFS or Xet, and return the operations of the commit.
+    """Upload the content of the files that the repository keeps in LFS or Xet, and return the operations for the commit.
 
     Args:
         repository: The client of the repository.
@@ -30,7 +32,7 @@ def upload(repository: HubClient, additions: tuple[Addition, ...], revision: str
         revision: The revision to commit to. Its `.gitattributes` decide which files are in LFS or Xet, and which in Git itself.
 
     Returns:
-        One operation of huggingface_hub's client for each addition, for the commit that follows.
+        One operation of huggingface_hub's client for each addition. The commit is made from these operations.
 
     Raises:
         ChangedFileError: A file has changed since its addition was planned.
@@ -42,7 +44,7 @@ def upload(repository: HubClient, additions: tuple[Addition, ...], revision: str
             partial(_preupload, repository, operations=[operation for _, operation in made], revision=revision),
             where=repository.url(revision),
             expected=f"an upload of {len(group)} files, the first of them {group[0].path}",
-            # The upload may be repeated: content that has arrived is not sent again.
+            # The upload may be repeated, because content that has arrived is not sent again.
             landed=None,
             byte_count=sum(addition.size for addition in group),
         )
@@ -55,7 +57,7 @@ def upload(repository: HubClient, additions: tuple[Addition, ...], revision: str
 def require_writable(repository: HubClient, revision: str = MAIN) -> None:
     """Raise an error if the token does not have the right to commit to a branch.
 
-    This makes the first request of a commit, which changes nothing.
+    The function makes the first request of a commit, which changes nothing.
 
     Raises:
         AccessError: The token does not have the right to commit.
@@ -67,7 +69,7 @@ def require_writable(repository: HubClient, revision: str = MAIN) -> None:
         repository.write(
             partial(_preupload, repository, operations=[operation], revision=revision),
             where=repository.url(revision),
-            expected="a token with the right to write to the repository",
+            expected="a token with the right to commit to the repository",
             landed=None,
         )
     except AccessError as error:
@@ -98,12 +100,12 @@ def _operation(repository: HubClient, addition: Addition) -> Any:
 
 
 def _require_unchanged(addition: Addition, operation: Any) -> None:
-    """Raise ChangedFileError if the content that the client has sent differs from the planned content."""
+    """Raise ChangedFileError if the content that was sent differs from the planned content."""
     info = operation.upload_info
     if (info.size, info.sha256.hex()) != (addition.size, addition.sha256):
         source = addition.path if isinstance(addition.source, bytes) else addition.source
         found = f"{info.size} bytes with the SHA-256 {info.sha256.hex()}"
-        raise ChangedFileError(source, found, f"{addition.size} bytes with {addition.sha256}")
+        raise ChangedFileError(source, found, f"{addition.size} bytes with the SHA-256 {addition.sha256}, as planned")
 
 
 def _groups(additions: tuple[Addition, ...]) -> Iterator[list[Addition]]:

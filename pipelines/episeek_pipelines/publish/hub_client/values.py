@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 KIND: Final = "dataset"
-"""The repository type of datasets, in the words of the Hub's client."""
+"""The repository type of datasets, as huggingface_hub names it."""
 
 MAIN: Final = "main"
 
@@ -18,7 +18,7 @@ OPEN_STATUSES: Final = ("draft", "open")
 
 @dataclass(frozen=True, slots=True)
 class Refs:
-    """All branches and tags of a repository: the commit of each, by name."""
+    """All branches and tags of a repository. Each mapping gives the commit of a branch or tag by its name."""
 
     branches: Mapping[str, str]
     tags: Mapping[str, str]
@@ -33,7 +33,7 @@ class CommitOutcome:
     is_new: bool
     """Whether this call committed something; False if the repository contained the changes already."""
     operation_count: int
-    """Number of files that the commit added, replaced and deleted."""
+    """Number of files that this call added, replaced and deleted; 0 if `is_new` is False."""
 
 
 @dataclass(frozen=True, slots=True)

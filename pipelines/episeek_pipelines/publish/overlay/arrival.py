@@ -1,8 +1,8 @@
-"""Check that the published revision of a dataset is what was sent.
+"""Check that the published revision of a dataset contains the files that were sent.
 
 Files are compared by size and content identity. The index is opened as a reader opens it, and clips (short frame ranges of videos,
-each read as an MP4) are compared byte by byte. Problems are collected, not raised: the caller decides what to do with a revision
-that differs.
+each read as an MP4) are compared byte by byte. Differences are returned in a report and not raised as errors, so the caller decides
+what to do with a revision that differs.
 """
 
 import hashlib
@@ -42,15 +42,18 @@ class ArrivalReport:
     file_count: int
     """Number of files that arrived with the content that was sent."""
     size_only_count: int
-    """Number of files in `file_count` that were compared by size alone: large files of which the store gives no digest."""
+    """Number of files in `file_count` that were compared only by size, because they are large and the store gives no digest of
+    them.
+    """
     deleted_count: int
-    """Number of files that the publication deleted and that no longer exist."""
+    """Number of files that the publication deleted and that really no longer exist."""
     compared_clips: int
     """Number of clips whose bytes are the same as those of the source video."""
     decoded_clips: int
-    """Number of clips that decode to the frames and times in the index; they had no source video to be compared with."""
+    """Number of clips that were decoded and compared with the index instead, because their source videos are not on this machine.
+    """
     clip_bytes: int
-    """Number of bytes fetched for the clips."""
+    """Number of bytes that were fetched for the clips."""
     problems: tuple[ArrivalProblem, ...]
 
     @property
@@ -76,7 +79,7 @@ class ArrivalReport:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """The result of comparing one clip or file: the difference, if any, and the way of comparing."""
+    """The result of comparing one clip or file: the difference, if any, and how the two were compared."""
 
     problem: ArrivalProblem | None = None
     byte_count: int = 0
@@ -101,14 +104,17 @@ def check_arrival(
         overlay: The overlay that was published.
         data_root: Root of the videos that were indexed. With None, clips are compared with the overlay's videos; if the overlay
             has no videos, clips are decoded with PyAV instead.
-        sent: The changes that were sent. Their files are compared, and their sidecars give the build id to expect.
-        clip_count: Number of clips to compare: the first one, the last one, and random ones.
-        seed: Seed of the choice of random clips.
+        sent: The changes that were sent. Their files are compared with the revision, and the build id of their sidecars is the
+            expected one.
+        clip_count: Number of clips to compare: one at the start of the first episode, one at the end of the last episode, and
+            random clips.
+        seed: Seed for choosing the random clips.
         storage_options: Options of the store, for `episeek.open`.
 
     Raises:
-        BackendUnavailableError: PyAV is needed and not installed.
-        EpiseekError: The overlay's own sidecars or videos cannot be read. Problems of the revision are reported, not raised.
+        BackendUnavailableError: PyAV is needed, but it is not installed.
+        EpiseekError: The overlay's own sidecars or videos cannot be read. Problems of the revision are not raised, but are in the
+            report.
     """
     local = episeek.open(overlay.url, data_root=(overlay if data_root is None else data_root).url, on_stale="ignore")
     expected_build = _build_sent(sent) or local.build_id
@@ -146,10 +152,10 @@ def check_arrival(
 
 
 def sample_clips(index: ByteIndex, clip_count: int, *, seed: int) -> list[Clip]:
-    """Return clips of up to `MAX_CLIP_FRAMES` frames, without reading them.
+    """Choose clips of up to `MAX_CLIP_FRAMES` frames, and return them without reading their bytes.
 
-    They are the first frames of the first episode, the last frames of the last episode, and random frames of random episodes and
-    cameras. The list is empty for a dataset without videos.
+    The clips contain the first frames of the first episode, the last frames of the last episode, and random frames of random
+    episodes and cameras. The list is empty for a dataset without videos.
     """
     if not index.cameras or not index.episode_count:
         return []
@@ -242,7 +248,7 @@ def _compare_clip(published: ByteIndex, local: ByteIndex, wanted: Clip, *, has_s
     except BackendUnavailableError:
         raise
     except EpiseekError as error:
-        return _Outcome(ArrivalProblem(where, _reason(error), "the clip that was indexed"), is_decoded=mine is None)
+        return _Outcome(ArrivalProblem(where, _reason(error), "a clip that can be read"), is_decoded=mine is None)
     if found == mine:
         return _Outcome(byte_count=byte_count)
     problem = ArrivalProblem(where, _described(found), f"{_described(mine)}, as in {wanted.source.root}")
@@ -250,7 +256,11 @@ def _compare_clip(published: ByteIndex, local: ByteIndex, wanted: Clip, *, has_s
 
 
 def _source_bytes(clip: Clip, *, has_source: bool) -> bytes | None:
-    """Return the bytes of a clip of the video that was indexed, or None if that video is not on this machine."""
+    """Return the bytes of a clip of a source video, or None if the video is not on this machine.
+
+    Raises:
+        MissingFileError: `has_source` is given, but the video does not exist.
+    """
     try:
         return clip.read()
     except MissingFileError:

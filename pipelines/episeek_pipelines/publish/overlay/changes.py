@@ -1,4 +1,4 @@
-"""Values that the plan of a publication, its sending and its check share: the files of the target, and the changes to them.
+"""The files of a publication's target, and the changes that the publication makes to them.
 
 The target is the repository or the store that the dataset is published into.
 """
@@ -11,10 +11,12 @@ from episeek.stores.identity import FileIdentity
 from episeek_schemas import layout
 
 MAX_READ_BYTES: Final = 1 << 26
-"""Largest file, in bytes, that is read to compare its content if the store gives no SHA-256 of it."""
+"""Size in bytes of the largest file that is read to compare its content if the store gives no SHA-256 of the file."""
 
 STAGED_PREFIX: Final = f"{layout.BYTE_INDEX_PARTIAL_DIR}/"
-"""Beginning of the paths of files that a publication into a store has written but not yet put in place."""
+"""Beginning of the paths of staged files: files that a publication into a store has sent, but that do not have their final names
+yet.
+"""
 
 _SHOWN_PATHS: Final = 5
 
@@ -24,17 +26,17 @@ Listing = Mapping[str, FileIdentity | None]
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """One file of a repository at a commit, or of a store, as the listing describes it."""
+    """One file in the listing of a repository at a commit, or of a store."""
 
     path: str
     size: int
     sha256: str | None
-    """SHA-256 of the content in hex. None if it is unknown: it is known of files in LFS or Xet, and of a store's files that were
-    compared.
+    """SHA-256 of the content in hex. A repository gives it for files in LFS or Xet. For a file of a store, it is given if a
+    comparison has proved it. None for all other files.
     """
     blob_id: str
-    """Git's blob id in hex. It is the id of the content for a file in Git itself, and the id of the LFS pointer for a file in LFS.
-    Empty for a file of a store.
+    """Git's blob id in hex: of the content for a file in Git itself, and of the LFS pointer for a file in LFS. Empty for a file of
+    a store.
     """
     xet_hash: str | None = None
     """The Hub's hash of the content in hex, if the file is in Xet."""
@@ -71,7 +73,7 @@ class Changes:
     deletions: tuple[str, ...]
     """Paths of deleted files, sorted."""
     unchanged_count: int
-    """Number of files of the overlay that have the same content in the target already."""
+    """Number of files of the overlay that the target already contains with the same content."""
 
     @property
     def operation_count(self) -> int:
@@ -90,6 +92,6 @@ class Changes:
 
 
 def shown_paths(paths: Collection[str]) -> str:
-    """Return the first few of the sorted paths and the number of the others, as text for a message."""
+    """Return the first few paths in sorted order and the number of further paths, as text for a message."""
     more = f" and {len(paths) - _SHOWN_PATHS} more" if len(paths) > _SHOWN_PATHS else ""
     return ", ".join(sorted(paths)[:_SHOWN_PATHS]) + more

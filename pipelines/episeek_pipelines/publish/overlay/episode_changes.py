@@ -1,4 +1,4 @@
-"""Find out for a dry run how the episodes of an overlay differ from those of the target that it would be published into."""
+"""Compare the episodes of an overlay with the episodes of the publication's target, for a dry run."""
 
 from contextlib import suppress
 
@@ -9,9 +9,9 @@ from episeek_pipelines.jobs.comparison.compare import diff
 
 
 def compare_with_target(overlay: Root, target: str) -> Comparison | None:
-    """Return the differences between an overlay and the dataset in its target, from `meta/` and listings alone.
+    """Compare an overlay with the dataset in its target, from `meta/` and listings alone, and return the differences.
 
-    Return None if the target contains no readable dataset. That is no error, because the publication may repair the target.
+    Return None if the target contains no readable dataset. No error is raised, because the publication may repair the target.
     """
     with suppress(EpiseekError):
         return diff(target, overlay.url, level="meta")

@@ -1,4 +1,4 @@
-"""Functions that compare the files of a repository or store with the content to be published, or two listings with each other."""
+"""Compare the files of a repository or store with the content to be published, and compare two listings with each other."""
 
 import hashlib
 import os
@@ -12,18 +12,18 @@ from episeek_pipelines.dataset.digests import Digests
 from episeek_pipelines.publish.overlay.changes import Addition, Changes, RemoteFile, RemoteFiles
 
 SHA256: Final = "sha256:"
-"""Prefix of those identities in `FileIdentity.store_ids` that are the SHA-256 of the content."""
+"""Prefix of an identity in `FileIdentity.store_ids` that is the SHA-256 of the content in hex."""
 
 _BLOCK_BYTES: Final = 1 << 20
 _RANGE_BYTES: Final = 1 << 23
 
 
 def remaining_changes(changes: Changes, files: RemoteFiles) -> Changes:
-    """Return the changes that are still to be made to a repository or store; changes that it contains already are left out.
+    """Return the changes that still have to be made to a repository or store, without those that are made already.
 
     Args:
         changes: The changes of one publication.
-        files: The present files of the repository or store. Only the paths that the changes touch are used.
+        files: The present files of the repository or store. Only files at the paths of the changes are used.
     """
     additions = tuple(addition for addition in changes.additions if not has_content(files.get(addition.path), addition))
     deletions = tuple(path for path in changes.deletions if path in files)
@@ -32,17 +32,17 @@ def remaining_changes(changes: Changes, files: RemoteFiles) -> Changes:
 
 
 def has_content(remote: RemoteFile | None, addition: Addition) -> bool:
-    """Return whether a file of a repository has the content that an addition would give it; False for no file."""
+    """Return whether the listing proves that a file already has the content of an addition. If `remote` is None, return False."""
     return _matches(remote, addition.size, addition.sha256, lambda: git_blob_id(addition.source))
 
 
 def has_digests(remote: RemoteFile | None, digests: Digests) -> bool:
-    """Return whether the listing proves that a file of a repository or store has the content with these digests."""
+    """Return whether the listing proves that a file has the content with these digests. If `remote` is None, return False."""
     return _matches(remote, digests.size, digests.sha256, lambda: digests.blob_id)
 
 
 def sha256_in(identity: FileIdentity | None) -> str:
-    """Return the SHA-256 among the identities of a file, in hex, or an empty string if there is none."""
+    """Return the SHA-256 in hex from the identities of a file, or an empty string if none of them is a SHA-256."""
     ids = () if identity is None else identity.store_ids
     return next((store_id.removeprefix(SHA256) for store_id in ids if store_id.startswith(SHA256)), "")
 
@@ -60,7 +60,7 @@ def stored_sha256(source: ByteSource, path: str, size: int) -> str:
 
 
 def differing_paths(one: RemoteFiles, other: RemoteFiles) -> frozenset[str]:
-    """Return the paths whose files differ between two listings, or that only one of the listings contains."""
+    """Return the paths whose files differ between two listings, and the paths that only one of the listings contains."""
     return frozenset(path for path in one.keys() | other.keys() if not _is_same(one.get(path), other.get(path)))
 
 
@@ -90,7 +90,7 @@ def git_blob_id(source: str | bytes) -> str:
 def changes_digest(changes: Changes) -> str:
     """Return a digest in hex of all changes: the path, size and SHA-256 of each addition, and the path of each deletion.
 
-    The digest does not depend on the place of the local files.
+    The digest does not depend on where the local files are.
     """
     digest = hashlib.sha256()
     for addition in sorted(changes.additions, key=lambda addition: addition.path):

@@ -1,8 +1,8 @@
 """Record in the cache directory what this machine last published into each repository and each store.
 
-Files that have not changed since the last publication may be replaced, because nobody else has edited them. The overlay itself may
-not have this record, for instance after it was prepared anew. The records may be removed at any time. A publication may then need
-`--base` or `--overwrite`.
+The next publication may replace files that have not changed since the last one, because nobody else has edited them. The overlay
+cannot contain this record, because a new preparation would remove it. The records may be deleted at any time; afterwards, a
+publication may need `--base` or `--overwrite`.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ def remember_commit(repository_id: str, commit: str) -> None:
 
 
 def last_files(url: str) -> dict[str, FileIdentity]:
-    """Return the identities of the files that this machine last published into a store, by path; empty without a record."""
+    """Return the identities of the files that this machine last published into a store, by path; empty if none are recorded."""
     with suppress(ValueError, TypeError, KeyError, AttributeError):
         return {path: FileIdentity(size, tuple(ids)) for path, (size, *ids) in _read(url)["files"].items()}
     return {}

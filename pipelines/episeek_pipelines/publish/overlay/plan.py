@@ -1,8 +1,8 @@
 """Plan a publication: find the files that it adds, replaces and deletes, and divide them into commits.
 
-Files are compared by size and by the identity in the repository's listing: the SHA-256 of LFS, or Git's blob id. A publication
-deletes only Parquet files that the rewrite replaced, and unfinished sidecars of stopped runs. It never deletes videos, the card or
-other metadata. Files that a repository cannot contain are refused here, before anything is sent. The module
+Files are compared by size and by the identity in the repository's listing, which is the SHA-256 of LFS or Git's blob id. A
+publication deletes only Parquet files that the rewrite replaced, and unfinished sidecars of stopped runs. It never deletes videos,
+the card or other metadata. Files that a repository cannot contain are refused before anything is sent. The module
 `episeek_pipelines.publish.overlay.target_check` checks whether the resulting files belong together.
 """
 
@@ -23,7 +23,9 @@ from episeek_schemas import layout
 
 MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 4095
-"""Longest name and longest path, in bytes, that a clone on Linux can contain (NAME_MAX, PATH_MAX)."""
+"""`MAX_NAME_BYTES` and `MAX_PATH_BYTES` are the lengths of the longest name and the longest path on Linux (NAME_MAX, PATH_MAX), so
+that a repository can be cloned.
+"""
 
 _FORBIDDEN_PARTS = frozenset({"", ".", "..", ".git", ".cache"})
 
@@ -50,16 +52,18 @@ def plan_changes(
     Args:
         overlay: The output of `episeek prepare`; with `sidecars_only`, it may be the output of `episeek index --output`.
         remote: The files of the repository at a commit, or of the store.
-        card: The content of the new README.md. None keeps the existing README.md, or sends the overlay's if none exists.
+        card: The content of the new README.md. None keeps the target's README.md, or sends the overlay's README.md if the target
+            has none.
         sidecars_only: Send only `meta/byte_index/` and the card, and delete nothing.
         replaced_files: Contents or local paths, by path in the dataset, that are sent instead of the overlay's files.
         digests: Digests of local files that were computed before. They are reused, so that no file is read twice.
-        is_repository: Whether the limits of the Hub's repositories and of their clones apply.
+        is_repository: Whether the target is a repository, so that the limits of the Hub's repositories and of clones apply.
 
     Raises:
-        NotADatasetError: There is no `meta/info.json`, or the overlay has no Parquet files in data/ or meta/episodes/.
+        NotADatasetError: The overlay (with `sidecars_only`, the target) has no `meta/info.json`, or the overlay has no Parquet
+            files in data/ or meta/episodes/.
         MissingSidecarError, MixedBuildError, SidecarLayoutError, FormatVersionError: The overlay has no complete set of sidecars.
-        UnpublishableError: A repository cannot contain a file with this path, or so many files.
+        UnpublishableError: A repository cannot contain one of the paths, or as many files.
         ReadError: A file cannot be read, or is being written.
     """
     contents: dict[str, str | bytes] = {**sendable_files(overlay), **replaced_files}
@@ -100,8 +104,8 @@ def split_changes(changes: Changes, max_operations: int = MAX_OPERATIONS_PER_COM
     """Divide changes into parts that are small enough for one commit each, in the order in which the commits have to be made.
 
     Videos and data come first, then metadata, sidecars and the card, and deletions come last. Readers find new data through
-    `meta/episodes` and `meta/info.json`. These two are in the last part that adds files. That part has as many files as allowed,
-    so that files that belong together arrive together.
+    `meta/episodes` and `meta/info.json`, so these files are in the last part that adds files. The last part has as many files as
+    allowed, so that files that belong together arrive together.
 
     Args:
         changes: The changes of one publication.
@@ -149,7 +153,7 @@ def _rank(path: str) -> int:
 
 
 def _is_replaced(path: str, contents: Mapping[str, object]) -> bool:
-    """Return whether a file of the repository has to be deleted because the files of the overlay take its place."""
+    """Return whether a file of the target has to be deleted: an unfinished sidecar, or a Parquet file that the rewrite replaced."""
     if path.startswith(f"{layout.BYTE_INDEX_PARTIAL_DIR}/"):
         return True
     is_rewritten = _is_rewritten(path, layout.DATA_DIR) or _is_rewritten(path, layout.EPISODES_DIR)
@@ -177,7 +181,10 @@ def _require_path(path: str) -> None:
 
 
 def _require_room(before: frozenset[str], added: list[str], deletions: Iterable[str]) -> None:
-    """Raise UnpublishableError if the repository, or one of the folders that get new files, would have too many files."""
+    """Raise UnpublishableError if the repository would have too many files, or a folder with new files too many entries.
+
+    Names of new files that conflict with other names raise the error as well.
+    """
     after = (before - frozenset(deletions)).union(added)
     if len(after) > MAX_REPOSITORY_FILES:
         raise UnpublishableError(
@@ -197,7 +204,10 @@ def _require_room(before: frozenset[str], added: list[str], deletions: Iterable[
 
 
 def _require_names(entries: Mapping[str, set[str]], after: frozenset[str], new: list[str]) -> None:
-    """Raise UnpublishableError for a new name that differs from another in case alone, or that both a file and a folder have."""
+    """Raise UnpublishableError if the name of a new file conflicts with another name in the same folder.
+
+    Two names conflict if they differ only in case, or if a file and a folder would have the same name.
+    """
     same_folded: dict[tuple[str, str], list[str]] = {}
     for folder in {folder for path in new for folder, _ in _entries(path)}:
         for name in sorted(entries[folder]):
@@ -219,9 +229,9 @@ def _require_names(entries: Mapping[str, set[str]], after: frozenset[str], new: 
 
 
 def _entries(path: str) -> Iterator[tuple[str, str]]:
-    """Yield each folder of a path, from the root (the empty string), with the name that the path continues with.
+    """Yield each folder on a path, beginning with the root (the empty string), together with the next name on the path.
 
-    For `a/b/c`: ("", "a"), ("a", "b") and ("a/b", "c").
+    For example, `a/b/c` gives ("", "a"), ("a", "b") and ("a/b", "c").
     """
     parts = path.split("/")
     for depth, name in enumerate(parts):

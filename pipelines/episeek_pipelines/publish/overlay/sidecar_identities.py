@@ -1,8 +1,8 @@
 """Write the sidecars again, with the identities that the videos have in the target (the repository or store of a publication).
 
-Sidecars that were made from local files contain no identities. A reader of the target would then have to read the header of each
-video before it trusts the index. The build id depends on the identities, so the index step writes all four tables again, from the
-existing rows. No video is read. The result is byte for byte what `episeek index` writes for the target itself.
+Sidecars that were made from local files contain no identities, so a reader of the target would have to read the header of each
+video before it can trust the index. The build id depends on the identities, so all four tables are written again, from their
+existing rows and without reading a video. The result is byte for byte the same as what `episeek index` would write for the target.
 """
 
 import os
@@ -39,8 +39,8 @@ def write_identified_sidecars(overlay: Root, target_check: TargetCheck, work: Ro
         work: A local root; `meta/byte_index/` below it is replaced.
 
     Returns:
-        The local path of each table by its path in the dataset, as `replaced_files` of `plan_changes` takes it. Empty if the
-        overlay's sidecars contain these identities already.
+        The local path of each table by its path in the dataset, for `replaced_files` of `plan_changes`. Empty if the overlay's
+        sidecars contain these identities already.
 
     Raises:
         SidecarLayoutError: The sidecars have another format version or index version, are damaged, or cannot be mapped.
@@ -73,7 +73,7 @@ def write_identified_sidecars(overlay: Root, target_check: TargetCheck, work: Ro
 
 
 def _identified_properties(record: FileRecord, unit: IndexUnit) -> FileProperties:
-    """Return the sidecar row of a file, without its row number, with the file's identity in the target as `store_id`."""
+    """Return the row of a file in the table `files`, without the row number, and with the file's identity in the target."""
     kept = properties_of(record)
     return kept if unit.identity is None else replace(kept, store_id=unit.identity.store_id)
 
@@ -86,13 +86,17 @@ def _fragment(
     build: ExistingBuild,
     item: tuple[str, IndexUnit, FileProperties],
 ) -> tuple[str, FragmentSummary]:
-    """Return the digest of a video's existing rows, and the fragment (the rows of one video) with its new rows."""
+    """Write the fragment (the rows of one video) with the new identity, and return the digest of the existing rows and its summary.
+
+    Raises:
+        SidecarLayoutError: The tables cannot be mapped, or do not contain the rows of the video.
+    """
     fragment, unit, properties = item
     arrays = existing.arrays(np.asarray(unit.episodes.episode_index), unit.camera_index)
     if arrays is None:
         where = overlay.join(layout.BYTE_INDEX_DIR)
         raise SidecarLayoutError(
-            where, f"tables that do not contain the rows of {unit.path}", "tables that can be mapped", _AGAIN
+            where, f"tables that do not contain the rows of {unit.path}", "tables with the rows of every video", _AGAIN
         )
     digest = fragment_digest(build.files[unit.path], arrays)
     return digest, index_to_fragment(
@@ -101,9 +105,12 @@ def _fragment(
 
 
 def _require_whole(build: ExistingBuild, digests: Sequence[str], where: str) -> None:
-    """Raise SidecarLayoutError if the rows do not have the build id in the footers: damaged rows must not get a new build id."""
+    """Raise SidecarLayoutError if the build id computed from the rows differs from the build id in the footers.
+
+    Damaged rows must not get a new build id, because readers would then trust them.
+    """
     found = build_id_of(build.description, digests)
     if found != build.build_id:
         raise SidecarLayoutError(
-            where, f"rows whose build id is {found}", f"{build.build_id} as in the footers", _AGAIN
+            where, f"rows whose build id is {found}", f"build id {build.build_id}, as in the footers", _AGAIN
         )

@@ -1,8 +1,8 @@
-"""Check that an overlay belongs to its target: the repository at a commit, or the store, that it is to be published into.
+"""Check that an overlay belongs to its target: the repository at a commit, or the store, into which it is to be published.
 
-The videos of the target must be those that the sidecars describe, and every file in the metadata must exist after the publication.
-Videos are compared by size and content identity. Sidecars that were made from local files contain no identities. In that case the
-header of each video is read, by range requests, and its digest is compared. Nothing else of a video is read, and nothing is sent.
+The sidecars must describe the videos of the target, and every file that the metadata names must exist after the publication. Videos
+are compared by size and content identity. If the sidecars contain no identities, because they were made from local files, the
+header of each video is read with range requests, and its digest is compared. Nothing else of a video is read, and nothing is sent.
 """
 
 import tempfile
@@ -47,9 +47,9 @@ class TargetProblem:
 
 
 class TargetMismatchError(EpiseekError, ValueError):
-    """The sidecars or the metadata do not belong to the files of the target.
+    """The sidecars or the metadata do not match the files of the target.
 
-    `problems` lists the files, sorted by path.
+    `problems` lists the files that do not match, sorted by path.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class TargetMismatchError(EpiseekError, ValueError):
 
     @classmethod
     def of(cls, problems: list[TargetProblem], *, where: str) -> "TargetMismatchError":
-        """Return the error for a list of problems; its message contains the first few of them."""
+        """Return the error for a list of problems. The message of the error shows only the first few problems."""
         ordered = tuple(sorted(problems, key=lambda problem: (problem.path, problem.found)))
         shown = " | ".join(map(str, ordered[:_SHOWN_PROBLEMS]))
         more = f" | and {len(ordered) - _SHOWN_PROBLEMS} more" if len(ordered) > _SHOWN_PROBLEMS else ""
@@ -73,7 +73,7 @@ class TargetMismatchError(EpiseekError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class TargetCheck:
-    """The dataset that readers will see after the publication; the check has found no problem in it."""
+    """The dataset that readers will see after the publication, in which the check has found no problem."""
 
     info: DatasetInfo
     episode_count: int
@@ -81,9 +81,9 @@ class TargetCheck:
     units: tuple[IndexUnit, ...]
     """The MP4 files, sorted by path, with the identities that they have in the target."""
     headers_read: int = 0
-    """Number of video headers that were read because there was no identity to compare."""
+    """Number of video headers that were read because identities could not be compared."""
     request_count: int = 0
-    """Number of requests to the target for headers. The header of a file that is on this machine as well is read here instead."""
+    """Number of requests to the target for headers. The header of a file that is also on this machine is read without a request."""
     bytes_read: int = 0
     """Number of bytes that these requests returned."""
 
@@ -104,12 +104,12 @@ def check_target(
     Args:
         overlay: The overlay, as for `episeek_pipelines.publish.overlay.plan.plan_changes`.
         remote: The files of the target, by path.
-        videos: The source that reads files of the target.
+        videos: The reader of the target's files.
         changes: The changes that were planned from the overlay and the target.
         sidecars_only: Compare the sidecars with the metadata of the target instead of the overlay's metadata.
 
     Raises:
-        TargetMismatchError: The sidecars describe other files, or a file in the metadata will not exist.
+        TargetMismatchError: The sidecars describe other files, or a file that the metadata names will not exist.
         EpiseekError: The metadata or the sidecars cannot be read, or the target does not answer.
     """
     build = read_existing_build(overlay)
@@ -141,7 +141,7 @@ def check_target(
         if is_same is False:
             problems.append(_identity_problem(identity, record))
         elif is_same is None:
-            # A file that is on this machine as well has the same content: otherwise it would be sent.
+            # A file that is also on this machine has the same content here, because otherwise it would be sent.
             source = local if unit.path in kept_here else videos
             pending.append(_Pending(CountingSource(source), record))
     compared = map_in_threads(_header_problem, pending, max_in_flight=STORE_IN_FLIGHT)
@@ -163,8 +163,8 @@ def check_target(
 def require_no_loss(info: bytes, target_check: TargetCheck, *, where: str) -> None:
     """Raise an error if the publication would take episodes or files away from the readers of the target.
 
-    That is so if the target got episodes after the overlay was prepared, or if the target has version 2.x: a publication deletes
-    the data files of version 2.x.
+    Readers would lose episodes that were added to the target after the overlay was prepared. If the target has version 2.x, readers
+    would lose its data files, because a publication deletes them.
 
     Args:
         info: The content of the target's meta/info.json.
@@ -180,7 +180,7 @@ def require_no_loss(info: bytes, target_check: TargetCheck, *, where: str) -> No
         # No reader can open this dataset, so no reader can lose anything.
         return
     if lerobot_v2.is_v2(document):
-        hint = "prepare it with --videos copy or --videos pack, and publish the result into a new repository or folder"
+        hint = "prepare the dataset with --videos copy or --videos pack, and publish it into a new repository or folder"
         found = f"codebase_version {document['codebase_version']!r} in the target"
         raise TargetMismatchError(where, found, "version 3.0", hint)
     counts = {"total_episodes": target_check.episode_count, "total_frames": target_check.frame_count}
@@ -188,14 +188,14 @@ def require_no_loss(info: bytes, target_check: TargetCheck, *, where: str) -> No
         count = document.get(key)
         if isinstance(count, int) and count > here:
             found = f"{key} {count} in the target, {here} in the overlay"
-            raise TargetMismatchError(where, found, f"{key} at least as high in the overlay", _PREPARE_AGAIN)
+            raise TargetMismatchError(where, found, f"{key} {count} or more in the overlay", _PREPARE_AGAIN)
 
 
 def identity_in_target(file: RemoteFile) -> FileIdentity:
     """Return the identity that the target reports to its readers for a file.
 
-    For a file in LFS, the Hub reports its SHA-256, and its Xet hash if there is one. For a file in Git itself, it reports Git's
-    blob id as the ETag.
+    For a file in LFS, the Hub reports the SHA-256, and the Xet hash if the file has one. For a file in Git itself, the Hub reports
+    Git's blob id as the ETag.
     """
     if file.store_ids is not None:
         return FileIdentity(file.size, file.store_ids)
@@ -207,9 +207,9 @@ def identity_in_target(file: RemoteFile) -> FileIdentity:
 
 @contextmanager
 def _metadata(overlay: Root, remote: RemoteFiles, source: ByteSource, sidecars_only: bool) -> Iterator[Root]:
-    """Yield a root whose `meta/` is the one that readers will see after the publication.
+    """Yield a root with the `meta/` that readers will see after the publication.
 
-    It is the overlay, or with `sidecars_only` a temporary folder with the target's info.json and meta/episodes.
+    The root is the overlay, or with `sidecars_only` a temporary folder with the target's info.json and meta/episodes.
     """
     if not sidecars_only:
         yield overlay
@@ -235,7 +235,7 @@ def _description_problems(dataset: Dataset, build: ExistingBuild) -> Iterator[Ta
     frame_count = int(dataset.episodes.length.sum())
     description = dataset_description(dataset.info, episode_count=len(dataset.episodes), frame_count=frame_count)
     if description != build.description:
-        yield TargetProblem(layout.INFO_PATH, description, f"{build.description}, as when it was indexed")
+        yield TargetProblem(layout.INFO_PATH, description, f"{build.description}, as when the dataset was indexed")
 
 
 def _data_problems(dataset: Dataset, after: set[str]) -> Iterator[TargetProblem]:
@@ -247,7 +247,7 @@ def _data_problems(dataset: Dataset, after: set[str]) -> Iterator[TargetProblem]
 def _row_problems(units: list[IndexUnit], build: ExistingBuild, *, fps: float) -> Iterator[TargetProblem]:
     """Yield the differences between the videos that the metadata declares and the videos that the sidecars describe.
 
-    A video can lack a row, a row can lack its video, and a video can have other episodes than when it was indexed.
+    A video may have no row in the sidecars, a row may have no video, and a video may have other episodes than when it was indexed.
     """
     for unit in units:
         record = build.files.get(unit.path)
@@ -259,7 +259,7 @@ def _row_problems(units: list[IndexUnit], build: ExistingBuild, *, fps: float) -
         declared = unit.episodes.digest(camera_index=unit.camera_index, fps=fps)
         if declared != record.episodes_sha256:
             found = f"declared episodes with digest {declared[:12]}..."
-            yield TargetProblem(unit.path, found, f"{record.episodes_sha256[:12]}..., as when it was indexed")
+            yield TargetProblem(unit.path, found, f"digest {record.episodes_sha256[:12]}..., as when it was indexed")
     for path in build.files.keys() - {unit.path for unit in units}:
         yield TargetProblem(path, "a row in the sidecars, but no episode in the file", "the episodes that were indexed")
 
@@ -272,7 +272,7 @@ def _published_identity(addition: Addition | None, file: RemoteFile | None) -> F
 
 
 def _identity_problem(identity: FileIdentity, record: FileRecord) -> TargetProblem:
-    """Return the problem of a file whose size or identity in the target differs from its row in the sidecars."""
+    """Return the problem to report for a file whose size or identity in the target differs from its row in the sidecars."""
     if identity.size != record.file_size:
         found, expected = f"{identity.size} bytes", f"{record.file_size}"
     else:
@@ -281,16 +281,16 @@ def _identity_problem(identity: FileIdentity, record: FileRecord) -> TargetProbl
 
 
 def _is_content(identity: FileIdentity, store_id: str) -> bool | None:
-    """Return whether a file has the recorded identity, or None if the identities cannot be compared.
+    """Return whether `identity` contains a recorded identity, or None if the two cannot be compared.
 
-    ETags that differ prove nothing, because another store may give the same content another ETag.
+    ETags that differ prove nothing, because two stores may give the same content different ETags.
     """
     is_same = identity.is_content(store_id)
     return None if is_same is False and store_id.startswith("etag:") else is_same
 
 
 def _header_problem(item: _Pending) -> TargetProblem | None:
-    """Read the header of a video and return how it differs from the video's row; return None if it is the same."""
+    """Read the header of a video, and return a problem if its digest differs from the video's row, or None if it is the same."""
     path, record = item.record.file_path, item.record
     expected = f"the header that was indexed, with digest {record.moov_sha256[:12]}..."
     try:

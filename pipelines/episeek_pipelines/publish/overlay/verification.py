@@ -1,4 +1,4 @@
-"""Verify an overlay (the output of `episeek prepare`) before it is published, and find the videos that this needs."""
+"""Verify an overlay (the output of `episeek prepare`) before it is published, and find the overlay's videos."""
 
 from episeek.errors import DestinationError, MissingFileError
 from episeek_pipelines.dataset.metadata import read_info
@@ -13,14 +13,17 @@ from episeek_schemas import layout
 
 
 def is_verifiable(root: Root) -> bool:
-    """Return whether an overlay contains metadata to verify: the output of `episeek index --output` contains only sidecars."""
+    """Return whether an overlay can be verified, because it contains metadata.
+
+    The output of `episeek index --output` contains only sidecars.
+    """
     return root.exists(layout.INFO_PATH)
 
 
 def local_videos(root: Root) -> str | None:
-    """Return the root on this machine that contains an overlay's videos: the overlay itself, or its recorded source.
+    """Return the root of an overlay's videos: the overlay itself, or the source that the overlay records.
 
-    Return None if neither contains them on this machine.
+    Return None if the videos are not on this machine.
     """
     if root.list(layout.VIDEOS_DIR):
         return root.url
@@ -32,7 +35,7 @@ def local_videos(root: Root) -> str | None:
 
 
 def require_videos(root: Root, *, where: str) -> None:
-    """Raise an error if an overlay does not contain its videos, because a new dataset needs them.
+    """Raise an error if an overlay does not contain its videos. A new dataset needs them, because its target has none yet.
 
     Args:
         root: The overlay.
@@ -42,7 +45,7 @@ def require_videos(root: Root, *, where: str) -> None:
         DestinationError: The videos are not in the overlay.
     """
     if read_info(root).video_keys and not root.list(layout.VIDEOS_DIR):
-        found = f"no dataset yet, and no {layout.VIDEOS_DIR}/ in the overlay {root}"
+        found = f"no dataset in the target, and no {layout.VIDEOS_DIR}/ in the overlay {root}"
         hint = "prepare the overlay with --videos link or --videos copy"
         raise DestinationError(where, found, "an overlay with its videos", hint)
 
@@ -50,8 +53,8 @@ def require_videos(root: Root, *, where: str) -> None:
 def verify_overlay(root: Root, videos: str, execution: Execution) -> VerificationReport:
     """Verify an overlay before it is published, and return the report.
 
-    The rows of its data files are verified as well. `episeek rewrite` does not verify the rows that it writes, and files may have
-    been edited since.
+    The rows of the data files are verified as well, because `episeek rewrite` does not verify the rows that it writes, and because
+    files may have been edited since.
 
     Args:
         root: The overlay.
@@ -70,7 +73,7 @@ def verify_overlay(root: Root, videos: str, execution: Execution) -> Verificatio
             root.url,
             found,
             "a dataset that passes `episeek verify`",
-            "correct the errors, or publish them as they are with --no-verify",
+            "correct the errors, or publish the dataset with its errors by giving --no-verify",
             verification=report,
         )
     return report
