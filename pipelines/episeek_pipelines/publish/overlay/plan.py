@@ -23,9 +23,7 @@ from episeek_schemas import layout
 
 MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 4095
-"""`MAX_NAME_BYTES` and `MAX_PATH_BYTES` are the lengths of the longest name and the longest path on Linux (NAME_MAX, PATH_MAX), so
-that a repository can be cloned.
-"""
+"""`MAX_NAME_BYTES` and `MAX_PATH_BYTES` limit names and paths, so that a repository can be cloned on Linux (NAME_MAX, PATH_MAX)."""
 
 _FORBIDDEN_PARTS = frozenset({"", ".", "..", ".git", ".cache"})
 

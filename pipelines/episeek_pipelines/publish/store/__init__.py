@@ -1,1 +1,1 @@
-"""Publishing into a store or a directory: content is staged first, and a switch then gives the files their final names."""
+"""Publish into a store or a directory: send files under staged names, then give them their final names in the switch."""

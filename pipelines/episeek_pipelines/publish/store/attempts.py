@@ -1,4 +1,4 @@
-"""Plan, send and switch a publication into a store, and try again if the store changes in the meantime.
+"""Plan a publication into a store, send its files and switch to them, and try again if the store changes in the meantime.
 
 The switch is the step that gives the staged files their final names (see `publish_to_store`).
 """
@@ -20,16 +20,18 @@ from episeek_pipelines.publish.store.switch_order import data_order, moves_rows
 from episeek_schemas import layout
 
 MAX_ATTEMPTS: Final = 6
-"""Largest number of attempts of one run. A new attempt is made after somebody else has edited the card."""
+"""Largest number of attempts of one run. A new attempt is made if somebody else has edited the card, or has changed a file that was
+being read.
+"""
 
 _WATCHED: Final = (
     *(f"{folder}/" for folder in (layout.DATA_DIR, layout.META_DIR, layout.VIDEOS_DIR)),
     layout.CARD_PATH,
 )
-"""Beginnings of the paths of files that nobody else may change during the publication."""
+"""Beginnings of the paths that are checked for changes of others during the publication."""
 
 _NO_CHANGES: Final = Changes((), (), 0)
-_AS_BEFORE: Final = "these files as they were when the publication began"
+_AS_BEFORE: Final = "these files unchanged since the publication began"
 _PREPARE_AGAIN: Final = "prepare the dataset again"
 
 
@@ -44,19 +46,19 @@ class StorePublisher:
     """A local root for new sidecars that contain the identities of the videos in the store."""
 
     def publish(self, listing: Listing) -> tuple[StorePublication, StorePlan]:
-        """Plan the changes, send the content and switch to it, and return the result with the last plan.
+        """Plan the changes, send the files, and give them their final names. Return the result and the plan of the last attempt.
 
-        All of this is repeated if somebody else edits the card in the meantime, or changes a file while it is being read.
+        A new attempt is made if somebody else edits the card in the meantime, or changes a file while it is being read.
 
         Raises:
-            ConflictError: Others change the same files.
+            ConflictError: Others have changed the same files.
         """
         run, videos = self.run, _NO_CHANGES
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 plan = self._plan(listing)
             except ChangedFileError:
-                # Another publication has changed the file while it was being read.
+                # Another publication has changed a file while it was being read.
                 if attempt == MAX_ATTEMPTS:
                     raise
                 listing = run.writer.files()
@@ -86,16 +88,16 @@ class StorePublisher:
             run.switch(plan.changes, now)
             run.finish(now)
             return self._result(plan, videos, listing, attempt), plan
-        raise self._conflict([layout.CARD_PATH], "a card that nobody edits meanwhile", "run this command again")
+        raise self._conflict([layout.CARD_PATH], "a card that nobody else edits", "run this command again")
 
     def remember(self, plan: StorePlan) -> None:
-        """Record the published files on this machine, so that its next publication may replace them."""
+        """Record the published files on this machine, so that the next publication from this machine may replace them."""
         remember_files(self.run.writer.root.url, identities_of(plan.wanted, self.run.writer.files()))
 
     def _require_known_origin(self, plan: StorePlan) -> None:
         """Raise ConflictError if the publication would replace a file that somebody else may have changed.
 
-        There is no check if this run continues an earlier one: its files are in the store already.
+        Nothing is checked if this run continues an earlier run, because the files of that run are in the store already.
         """
         if self.options.overwrite or self.run.is_resumed:
             return
@@ -118,9 +120,9 @@ class StorePublisher:
         return plan_for_store(self.overlay, listing, contents, sidecars_only=options.sidecars_only, work=self.work)
 
     def _send_videos(self, plan: StorePlan, listing: Listing) -> Listing:
-        """Publish the videos first, and return the new listing of the store.
+        """Send the videos, give them their final names, and return the new listing of the store.
 
-        The sidecars that are published later contain the identities that the store gives the videos.
+        Videos are published before the sidecars, because the sidecars contain the identities that the store gives the videos.
         """
         run, videos = self.run, _videos(plan.changes)
         direct = [video for video in videos if run.writer.has_whole_puts and video.path not in listing]
@@ -141,9 +143,9 @@ class StorePublisher:
         return run.writer.files()
 
     def _changed_by_others(self, plan: StorePlan, now: Listing) -> set[str]:
-        """Return the paths of files of the dataset that others have changed since the plan was made.
+        """Return the paths of the dataset's files that others have changed since the plan was made.
 
-        Changes that another run of the same publication has made are left out.
+        Changes made by another run of the same publication are not counted.
         """
         changed = differing_files(plan.listing, now, _WATCHED)
         wanted = [(addition, addition.path) for addition in plan.wanted if addition.path in changed]

@@ -1,6 +1,6 @@
 """Compare the files of a store with the content that a publication gives them.
 
-Files are compared by size and by the identity in the store's listing. If that identity cannot be computed here, files of up to
+Files are compared by size and by the identity in the store's listing. If the identity decides nothing, files of up to
 `MAX_READ_BYTES` are read.
 """
 
@@ -30,7 +30,7 @@ _HASHING_THREADS = 4
 
 @dataclass(slots=True)
 class StoreContents:
-    """The contents of a store, compared with local content; identities that were computed once are not computed again."""
+    """Compares files of a store with local content, and remembers which identities have matched, so that none is computed twice."""
 
     root: Root
     digests: LocalDigests
@@ -38,14 +38,18 @@ class StoreContents:
     _sent: set[tuple[str, str]] = field(default_factory=set)
 
     def note_sent(self, addition: Addition, path: str) -> None:
-        """Record that this run has sent the content to a path.
+        """Record that this run has sent the content of an addition to a path.
 
-        From now on, a comparison that neither an identity nor reading can decide is decided by the size.
+        If `compare` cannot decide afterwards whether the file at this path has this content, it returns True.
         """
         self._sent.add((path, addition.sha256))
 
     def additions_of(self, contents: Mapping[str, str | bytes]) -> list[Addition]:
-        """Return an addition, with size and SHA-256, for each local file or content, sorted by path."""
+        """Return an addition with size and SHA-256 for each local file or content, sorted by path.
+
+        Args:
+            contents: The path of a local file, or the content itself, by path in the dataset.
+        """
         paths = sorted(contents)
         found = self.digests.of_all([contents[path] for path in paths])
         return [
@@ -54,12 +58,12 @@ class StoreContents:
         ]
 
     def remote_files(self, listing: Listing, wanted: Sequence[Addition]) -> RemoteFiles:
-        """Return the files of a store, by path, as the plan of a publication needs them.
+        """Return the files of a store, by path, in the form in which a publication is planned.
 
-        A file that has the wanted content already gets the SHA-256 of that content. All other files have none.
+        The field `sha256` is given only for files that have the wanted content already.
 
         Args:
-            listing: The listing of the root. Staged files in it are skipped.
+            listing: The listing of the store's root. Staged files are skipped.
             wanted: The additions with the content that the store should have.
         """
         pairs = [(addition, addition.path) for addition in wanted if addition.path in listing]
@@ -78,14 +82,14 @@ class StoreContents:
         }
 
     def compare(self, listing: Listing, pairs: Sequence[tuple[Addition, str]]) -> dict[str, bool | None]:
-        """Return for each path whether the file in the store has the content of an addition.
+        """Compare files of a store with additions, and return by path whether the file has the content of the addition.
 
-        The value is False for a file that does not exist. It is None if it cannot be decided: the size is right or unknown, there
-        is no identity to compare, and the file is too large to be read.
+        The value is False for a file that does not exist. It is None if the comparison decides nothing: no identity proves that the
+        contents are the same or differ, and the file is too large to be read, or the listing does not contain its size.
 
         Args:
-            listing: The listing of the root.
-            pairs: The additions, each with the path of the file in the store that it is compared with.
+            listing: The listing of the store's root.
+            pairs: Each addition with the path of the store's file to compare it with.
         """
         decided: dict[str, bool | None] = {}
         alike: list[tuple[Addition, str]] = []
@@ -98,7 +102,8 @@ class StoreContents:
         by_id = map_in_threads(
             lambda pair: self._by_id(listing[pair[1]], pair[0]), alike, max_in_flight=_HASHING_THREADS
         )
-        # If one identity in this store is a digest of its content, all are. An identity that differs then proves other content.
+        # If one identity matches, this store's identities are digests of the content. Then an identity that differs proves that the
+        # content differs.
         has_digests = any(by_id)
         unknown = []
         for pair, is_same in zip(alike, by_id, strict=True):

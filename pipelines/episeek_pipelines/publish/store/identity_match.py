@@ -1,9 +1,9 @@
 """Compare local content with the identity that a store gives a file, without reading the file in the store.
 
-An ETag of S3 is the MD5 of the content if the content was sent in one request. After an upload in parts, it is the MD5 of the
-parts' MD5s, followed by the number of parts. Neither is true if the store encrypts with its own keys. An ETag does not contain the
-size of the parts, so the usual sizes are tried. An ETag that matches proves the content. An ETag that does not match proves
-nothing, since other stores, and stores that encrypt, compute ETags in another way.
+If content was sent to S3 in one request, its ETag is the MD5 of the content. After an upload in parts, the ETag is the MD5 of the
+parts' MD5s, followed by the number of parts. An ETag does not contain the size of the parts, so the usual sizes are tried. An ETag
+that matches proves that the content is the same. An ETag that does not match proves nothing, because other stores, and stores that
+encrypt with their own keys, compute ETags in another way.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from episeek.errors import ReadError, described
 _ETAG: Final = re.compile(r"etag:([0-9a-f]{32})(?:-(\d+))?")
 
 PART_SIZES_BYTES: Final = tuple(count << 20 for count in (5, 8, 10, 15, 16, 25, 32, 50, 64, 100, 128, 250, 500, 512))
-"""Part sizes that are tried, because clients choose them: the AWS command line 8 MiB, s3fs 50 MiB, rclone and the SDKs 5 MiB."""
+"""Part sizes in bytes that clients use: for example 8 MiB (AWS command line), 50 MiB (s3fs) or 5 MiB (rclone and the SDKs)."""
 
 _BLOCK_BYTES: Final = 1 << 20
 
@@ -33,7 +33,8 @@ def matches_identity(content: str | bytes, *, size: int, sha256: str, store_id: 
         store_id: The identity, one of `episeek.stores.identity.FileIdentity.store_ids`.
 
     Returns:
-        True or False if the identity proves it. None if this kind of identity cannot be computed here, or if an ETag differs.
+        True if the identity proves that the content is the same, and False if it proves that the content differs. None if it proves
+        nothing, because an identity of this kind cannot be computed here, or because an ETag differs.
 
     Raises:
         ReadError: The local file cannot be read.
@@ -52,10 +53,10 @@ def matches_identity(content: str | bytes, *, size: int, sha256: str, store_id: 
 
 
 def _md5s(content: str | bytes, size: int, part_count: int | None) -> Iterator[str]:
-    """Yield the MD5s in hex that an S3 ETag of the content can contain.
+    """Yield each MD5, in hex, that the S3 ETag of the content may contain.
 
-    That is the MD5 of the content if `part_count` is None. Otherwise it is the MD5 of the parts' MD5s, for each usual part size
-    that gives this number of parts.
+    If `part_count` is None, this is only the MD5 of the content. Otherwise it is the MD5 of the parts' MD5s, for each usual part
+    size that gives this number of parts.
     """
     if part_count is None:
         yield _digests(content, max(size, 1))[0].hex() if size else hashlib.md5(b"", usedforsecurity=False).hexdigest()
@@ -66,7 +67,7 @@ def _md5s(content: str | bytes, size: int, part_count: int | None) -> Iterator[s
 
 
 def _digests(content: str | bytes, part_bytes: int) -> list[bytes]:
-    """Return the MD5 of each part of the content; every part has `part_bytes` bytes, and the last one the remainder."""
+    """Return the MD5 of each part of the content. Every part has `part_bytes` bytes, except that the last part may be shorter."""
     digests, digest, room = [], hashlib.md5(usedforsecurity=False), part_bytes
     for block in _blocks(content):
         view = memoryview(block)

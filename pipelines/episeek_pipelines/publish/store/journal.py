@@ -1,9 +1,11 @@
 """The journal of a publication whose switch is in progress: `meta/byte_index.partial/publication.json` in the store.
 
-The switch gives the staged files their final names. The journal is written before the first file gets its name, and removed at the
-end. In between, readers may see half of the publication, so no other publication may begin its switch. The journal identifies the
-publication by the content of its files. The same publication may continue, when it is run again or twice at the same time. The
-journal also identifies the run that wrote it: only that run may remove it after a conflict.
+The switch gives the staged files their final names. The journal is written before the first file gets its final name, and removed
+after the last one. In between, readers may see half of the publication, so no other publication may begin its switch.
+
+The journal identifies the publication by the content of its files. Another run of the same publication, later or at the same time,
+may therefore continue the switch. The journal also identifies the run that wrote it, because only that run may remove the journal
+after a conflict.
 """
 
 import hashlib
@@ -32,7 +34,12 @@ class Publication:
 
     @classmethod
     def of(cls, wanted: Sequence[Addition], *, sidecars_only: bool) -> "Publication":
-        """Return the publication of all files of an overlay, including those that the store contains already."""
+        """Return the publication that publishes these files.
+
+        Args:
+            wanted: All files to publish, including files that the store contains already.
+            sidecars_only: Whether only sidecars are published, which makes it a different publication.
+        """
         digest = hashlib.sha256(b"sidecars" if sidecars_only else b"dataset")
         for addition in sorted(wanted, key=lambda addition: addition.path):
             digest.update(f"\0{addition.path}\0{addition.size}\0{addition.sha256}".encode())
@@ -40,29 +47,29 @@ class Publication:
 
     @property
     def staged_prefix(self) -> str:
-        """Return the beginning of the staged paths of this publication's files."""
+        """Return the beginning of the paths of this publication's staged files."""
         return f"{STAGED_PREFIX}{self.digest[:16]}/"
 
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """The content of a journal, as far as another run needs it."""
+    """The entries of a journal that another run needs."""
 
     publication: str
     """`Publication.digest` of the publication."""
     run: str
     """Random id of the run that wrote the journal."""
     order: DataOrder
-    """The order in which data files change. It is recorded because it cannot be computed after some of them have changed."""
+    """The order in which data files change. The order is recorded because it cannot be computed after some files have changed."""
 
 
 def claim(
     writer: StoreWriter, publication: Publication, changes: Changes, *, run: str, order: DataOrder = "any"
 ) -> Journal | None:
-    """Write the journal unless another run of the same publication has written one, and return the journal in the store.
+    """Write a journal, unless another run of the same publication has written one, and return the journal in the store.
 
-    Return None if another run has removed its journal in the meantime, because it has finished or given up. The caller then calls
-    this function again.
+    Return None if another run has removed its journal in the meantime, because that run has finished or given up. The caller has to
+    call this function again.
 
     Raises:
         ConflictError: The store contains the journal of another publication.
@@ -105,10 +112,11 @@ def journal_of(root: Root, publication: Publication) -> Journal | None:
 
 
 def require_ours(root: Root, publication: Publication) -> Journal:
-    """Return the journal of this publication; raise an error if the store contains none.
+    """Return the journal of this publication, which has to exist.
 
     Raises:
-        ConflictError: Another publication has replaced the journal, or another run has finished this publication and removed it.
+        ConflictError: The store contains no journal, because another run has finished this publication and removed the journal; or
+            it contains the journal of another publication.
     """
     found = journal_of(root, publication)
     if found is None:

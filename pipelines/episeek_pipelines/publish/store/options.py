@@ -23,7 +23,7 @@ class StoreOptions:
     is_verified: bool = True
     """Verify the overlay first, and send nothing if the verification finds errors."""
     overwrite: bool = False
-    """Replace even files that others may have changed since the overlay was prepared."""
+    """Also replace files that others may have changed since the overlay was prepared."""
     clip_count: int = 16
     """Number of clips to fetch from the published dataset and compare with the source."""
 
@@ -33,14 +33,14 @@ DEFAULT_OPTIONS: Final = StoreOptions()
 
 @dataclass(frozen=True, slots=True)
 class StorePublication:
-    """The result of a publication into a store. A dry run returns the result that a publication would have."""
+    """The result of a publication into a store, or of a dry run, which shows the result that a publication would have."""
 
     url: str
     """URL of the published dataset."""
     is_new: bool
     """Whether something was changed; False if the store contained all files already."""
     is_resumed: bool
-    """Whether another run of the same publication, earlier or at the same time, has written the journal."""
+    """Whether this run has continued a switch whose journal another run, earlier or at the same time, has written."""
     changes: Changes
     replaced: frozenset[str]
     """Paths of the additions that replace an existing file."""
@@ -51,18 +51,18 @@ class StorePublication:
     staged_count: int
     """Number of files that an earlier run had staged already."""
     moves_rows: bool
-    """Whether rows move to other data files. A reader that lists the files during the switch may then see rows twice or not at all.
+    """Whether rows move to other data files, so that a reader that lists files during the switch may see rows twice or not at all.
     """
     target_check: TargetCheck
     verification: VerificationReport | None
     """The report of the verification before the publication; None if the overlay was not verified."""
     arrival: ArrivalReport | None
-    """The comparison of the published dataset with what was sent; None in a dry run."""
+    """The comparison of the published dataset with the files that were sent; None in a dry run."""
     attempts: int
-    """Number of attempts: one, and one more for each change of somebody else in the meantime."""
+    """Number of attempts: one, and one more for each time that somebody else changed the store in the meantime."""
     seconds: float
-    """Duration of the whole publication."""
+    """Duration of the whole publication in seconds."""
     comparison: Comparison | None = None
-    """The differences between the dataset in the store and the overlay, from their metadata. None unless this is a dry run and the
-    store contains a dataset.
+    """The differences between the metadata of the overlay and of the dataset in the store. It is given only for a dry run, and only
+    if the store contains a dataset; otherwise None.
     """

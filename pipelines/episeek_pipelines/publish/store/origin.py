@@ -1,8 +1,8 @@
 """Find the files of a store that a publication would replace or delete although somebody else may have changed them.
 
-A file may be replaced in two cases: it is the same as in the source that the overlay was prepared from, or it is the file that this
-machine published last. A store has no history that could prove more. For repositories, `episeek_pipelines.publish.hub.origin` does
-the same.
+A file may be replaced if it has the same content as in the source that the overlay was prepared from, or as this machine last
+published it. A store has no history that could prove more. The module `episeek_pipelines.publish.hub.origin` finds such files of
+repositories.
 """
 
 from collections.abc import Mapping
@@ -29,16 +29,16 @@ def paths_of_unknown_origin(
     source_files: Mapping[str, FileIdentity],
     published: Mapping[str, FileIdentity],
 ) -> tuple[str, ...]:
-    """Return the sorted paths of files that would be replaced or deleted and that somebody else may have changed.
+    """Return the sorted paths of files that would be replaced or deleted although somebody else may have changed them.
 
     Two kinds of files are never returned: the card, because a publication only extends it, and the sidecars, because they are
     compared with the videos.
 
     Args:
         listing: The files of the store.
-        changes: The changes to be published. They do not contain files that are the same already.
+        changes: The changes to be published. Files that need no change are not among them.
         contents: Compares files of the store with local content.
-        source: Root of the dataset that the overlay was prepared from; empty if it is unknown.
+        source: Root of the dataset that the overlay was prepared from; empty if it is not recorded.
         source_files: The files of that dataset when it was prepared, as `episeek_pipelines.dataset.provenance` records them.
         published: The files that this machine last published into the store, as `identities_of` returns them.
     """
@@ -76,9 +76,9 @@ def identities_of(wanted: tuple[Addition, ...], listing: Listing) -> dict[str, F
 
 
 def _shares_id(stored: FileIdentity | None, *candidates: FileIdentity | None) -> bool:
-    """Return whether a file of the store has the size and an identity of one of the candidates.
+    """Return whether a file of the store has the same size as one of the candidates, and an identity in common with it.
 
-    If the store gives the file no identity, the size is enough.
+    If the store gives the file no identity, only the size is compared.
     """
     if stored is None:
         return False
@@ -88,13 +88,13 @@ def _shares_id(stored: FileIdentity | None, *candidates: FileIdentity | None) ->
 
 
 def _as_published(path: str, identity: FileIdentity | None) -> Addition | None:
-    """Return the content that was last published at a path, as an addition to compare with; None if its SHA-256 is unknown."""
+    """Return an addition with the size and SHA-256 of the content last published at a path, or None if they are not recorded."""
     sha256 = sha256_in(identity)
     return None if identity is None or not sha256 else Addition(path, b"", identity.size, sha256)
 
 
 def _in_source(source: str, path: str, identity: FileIdentity | None, contents: StoreContents) -> Addition | None:
-    """Return the source's file at a path, as an addition to compare with.
+    """Return an addition with the content of the source's file at a path.
 
     Return None if the file is not on this machine, or has changed since the overlay was prepared.
     """

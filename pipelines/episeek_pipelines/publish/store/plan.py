@@ -27,9 +27,11 @@ class StorePlan:
     target_check: TargetCheck
     changes: Changes
     wanted: tuple[Addition, ...]
-    """All files that the store has to contain after the publication, sorted by path, including those that it contains already."""
+    """All files that the publication is to put into the store, sorted by path, including files that the store contains already."""
     sidecars: Root
-    """Root of the sidecars that are published: the overlay, or a local folder of sidecars with the store's identities."""
+    """Root of the sidecars that are published: the overlay, or a local folder with new sidecars that contain the identities of the
+    videos in the store.
+    """
 
 
 def plan_for_store(
@@ -79,18 +81,19 @@ def plan_for_store(
 
 
 def wanted_files(overlay: Root, *, sidecars_only: bool) -> dict[str, str]:
-    """Return the local path of each file of an overlay that is published, by its path in the dataset."""
+    """Return the local path of each file of an overlay that is to be published, by its path in the dataset."""
     files = sendable_files(overlay)
     return {path: file for path, file in files.items() if not sidecars_only or path in SIDECAR_PATHS}
 
 
 def require_room(root: Root, listing: Listing, wanted: Mapping[str, object], *, create: bool) -> None:
-    """Raise an error unless the root contains a dataset, or `create` is given and the root has no files of others.
+    """Raise an error unless the root contains a dataset, or a new dataset may be created there.
 
-    Files that an earlier run of this publication has sent are allowed.
+    A new dataset may be created if `create` is given and the root contains no other files. Files that an earlier run of this
+    publication has sent, and a card, are allowed.
 
     Raises:
-        DestinationError: The root contains no dataset. Either `create` is False, or the root contains other files.
+        DestinationError: The root contains no dataset, and `create` is False or the root contains other files.
     """
     if layout.INFO_PATH in listing:
         return
@@ -103,9 +106,9 @@ def require_room(root: Root, listing: Listing, wanted: Mapping[str, object], *, 
         (p for p in listing if p not in wanted and p not in kept and not p.startswith(STAGED_PREFIX)), default=""
     )
     if foreign:
-        raise DestinationError(where, f"{foreign}, which belongs to no dataset", "an empty root for the new dataset")
+        raise DestinationError(where, f"{foreign}, which belongs to no dataset", "an empty folder for the new dataset")
 
 
 def _name_of(root: Root) -> str:
-    """Return the dataset's name for the title of its card: the last part of the root's path, without special characters."""
+    """Return the dataset's name for the title of its card: the last part of the root's path, with `-` for special characters."""
     return "".join(letter if letter.isalnum() else "-" for letter in Path(urlsplit(root.url).path).name) or "dataset"

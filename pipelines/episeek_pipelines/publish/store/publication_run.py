@@ -1,7 +1,7 @@
-"""One run of a publication into a store: send the content to staged files, then switch to it by giving the files their final names.
+"""One run of a publication into a store: send the files under staged names, then give them their final names in the switch.
 
-Several runs may work on the same publication, one after the other or at the same time. Each step compares the content that is in
-the store, and skips the part that is done already.
+Several runs may work on the same publication, one after the other or at the same time. Each step compares the files of the store
+with the files to publish, and skips the work that is already done.
 """
 
 import re
@@ -27,22 +27,22 @@ from episeek_pipelines.publish.store.switch_order import DataOrder, switch_waves
 from episeek_pipelines.publish.store.writers.writer import Move, StoreWriter
 
 _STAGE_ATTEMPTS: Final = 3
-"""Largest number of attempts to stage. A new attempt is made after another run of the same publication has finished and removed the
-staged files.
+"""Largest number of attempts to stage files. A new attempt is made if another run of the same publication has finished in the
+meantime and removed the staged files.
 """
 
 _CLAIM_ATTEMPTS: Final = 32
-"""Largest number of attempts to write the journal. A new attempt is made after another run of the same publication has removed its
-journal. The number is higher than the number of runs that can be expected at the same time.
+"""Largest number of attempts to write the journal. A new attempt is made if another run of the same publication has removed its
+journal in the meantime. The number is higher than the expected number of runs at the same time.
 """
 
 _IS_STAGED: Final = re.compile(f"{re.escape(STAGED_PREFIX)}[0-9a-f]{{16}}/")
-"""Pattern of the paths of staged files. `episeek index` writes files with other names into the same folder."""
+"""Pattern of the paths of staged files. It excludes files that `episeek index` writes into the same folder."""
 
 
 @dataclass(slots=True)
 class PublicationRun:
-    """One run of a publication into a store: its state, and the numbers of files that it has sent or found."""
+    """One run of a publication into a store: its state, and the numbers of files that the run has sent or has found staged."""
 
     writer: StoreWriter
     contents: StoreContents
@@ -54,7 +54,7 @@ class PublicationRun:
     found_count: int = 0
     """Number of files that an earlier run had staged already."""
     is_resumed: bool = False
-    """Whether another run of the same publication, earlier or at the same time, has written the journal."""
+    """Whether this run continues a switch whose journal another run, earlier or at the same time, has written."""
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
     """Random id of this run, which the journal contains."""
     _order: DataOrder = field(default="any", init=False)
@@ -62,10 +62,10 @@ class PublicationRun:
     _has_switched: bool = field(default=False, init=False)
 
     def put(self, additions: Sequence[Addition]) -> Listing:
-        """Send new files to their final names directly, and return the new listing of the store.
+        """Send new files directly to their final names, and return the new listing of the store.
 
         Raises:
-            WriteError: Afterwards, the store has other content at one of these names.
+            WriteError: After sending, the store has other content at one of these names.
         """
         self._put([(addition, addition.path) for addition in additions])
         listing = self.writer.files()
@@ -73,10 +73,10 @@ class PublicationRun:
         return listing
 
     def stage(self, additions: Sequence[Addition], listing: Listing) -> None:
-        """Send all files that are not staged yet to their staged names.
+        """Send files to their staged names, except files that are staged already.
 
         Raises:
-            WriteError: Afterwards, the store has other content at one of these names.
+            WriteError: After sending, the store has other content at one of these names.
             ChangedFileError: A local file has changed since the changes were planned.
         """
         pairs = [(addition, self._staged(addition.path)) for addition in additions]
@@ -102,15 +102,16 @@ class PublicationRun:
                 return
 
     def take_over(self) -> None:
-        """Continue a publication whose journal another run has written: this run may then switch and remove the journal."""
+        """Make this run continue the switch of an earlier run, so that it may also remove the journal of that run."""
         self.is_resumed = self._is_claimed = self._has_switched = True
 
     def claim(self, changes: Changes, *, order: DataOrder) -> None:
-        """Write the journal, which keeps other publications from switching, or join a run that has written it already.
+        """Write the journal, which prevents other publications from switching, or continue from the journal of another run.
 
         Args:
             changes: The changes that the switch will make.
-            order: The order in which the data files change. If an earlier run has written the journal, its order is used instead.
+            order: The order in which the data files change. If another run has written the journal, the order in the journal is
+                used instead.
 
         Raises:
             ConflictError: Another publication has begun to switch.
@@ -129,15 +130,15 @@ class PublicationRun:
                 return
         raise ConflictError(
             self.writer.root.join(JOURNAL_PATH),
-            "a journal that other runs keep writing and removing",
-            "one run at a time",
+            "a journal that other runs of this publication write and remove again and again",
+            "fewer runs at the same time",
         )
 
     def switch(self, changes: Changes, listing: Listing) -> None:
         """Give the staged files their final names, and delete the files that are no longer part of the dataset.
 
         Args:
-            changes: All changes. Changes that are done already are skipped.
+            changes: All changes of the publication. Changes that are made already are skipped.
             listing: The files of the store, listed after the journal was written.
 
         Raises:
@@ -163,15 +164,15 @@ class PublicationRun:
             self.contents.note_sent(addition, addition.path)
 
     def remaining(self, changes: Changes, listing: Listing) -> tuple[Addition, ...]:
-        """Return the additions that the store does not contain yet at their final names."""
+        """Return the additions whose content the store does not have at their final names yet."""
         done = self.contents.compare(listing, [(addition, addition.path) for addition in changes.additions])
         return tuple(addition for addition in changes.additions if done[addition.path] is not True)
 
     def finish(self, listing: Listing) -> None:
         """Remove the staged files of this publication, and then its journal.
 
-        After a switch, the staged files of other publications are removed as well, because those publications were refused. The
-        journal of another publication is kept.
+        After a switch, the staged files of other publications are removed as well, because those publications cannot continue:
+        their plan is out of date. The journal of another publication is kept.
         """
         prefix = STAGED_PREFIX if self._has_switched and self._holds_journal() else self.publication.staged_prefix
         self.writer.delete([path for path in listing if path.startswith(prefix) and _IS_STAGED.match(path)])
@@ -181,7 +182,8 @@ class PublicationRun:
     def give_up(self) -> None:
         """Remove the staged files and the journal of this run after a conflict.
 
-        They are kept if this run has begun to switch, or if another run continues from its journal.
+        The staged files and the journal are kept if this run has begun to switch or continues from the journal of another run, or
+        if another run continues from the journal of this run.
         """
         with suppress(EpiseekError):
             listing = self.writer.files()
@@ -194,9 +196,10 @@ class PublicationRun:
                 self.finish(listing)
 
     def _withdraw(self, listing: Listing) -> bool:
-        """Remove the journal unless another run continues from it, and return whether the journal was removed.
+        """Remove the journal of this run unless another run continues from it, and return whether the journal was removed.
 
-        A run that continues from the journal first writes a file of its own, and then reads the journal again.
+        A run that continues from the journal first writes a file into the folder `_runs`, and then reads the journal again. So this
+        run sees either the file of the other run, or the other run sees that the journal is gone.
         """
         journal = journal_of(self.writer.root, self.publication)
         if self._has_others(listing) or (journal is not None and journal.run != self.run):
@@ -212,7 +215,7 @@ class PublicationRun:
         return any(path.startswith(self._runs) for path in listing)
 
     def _holds_journal(self) -> bool:
-        """Return whether the store has a journal of this publication."""
+        """Return whether the store contains the journal of this publication."""
         try:
             return has_journal(self.writer.root, self.publication)
         except ConflictError:
@@ -227,7 +230,7 @@ class PublicationRun:
         found = self.contents.digests.of_all([addition.source for addition, _ in pairs])
         for (addition, _), digests in zip(pairs, found, strict=True):
             if digests.sha256 != addition.sha256:
-                expected = f"{addition.size} bytes with SHA-256 {addition.sha256}, as before"
+                expected = f"{addition.size} bytes with SHA-256 {addition.sha256}, as planned"
                 where = addition.path if isinstance(addition.source, bytes) else addition.source
                 raise ChangedFileError(where, f"{digests.size} bytes with SHA-256 {digests.sha256}", expected)
 
@@ -249,7 +252,7 @@ class PublicationRun:
 
     @property
     def _runs(self) -> str:
-        """Return the folder in which each run that continues from another run's journal writes a file."""
+        """Return the path of the folder into which each run that continues from another run's journal writes a file."""
         return f"{self.publication.staged_prefix}runs/"
 
     def _staged(self, path: str) -> str:
@@ -257,9 +260,9 @@ class PublicationRun:
 
 
 def differing_files(before: Listing, now: Listing, folders: Iterable[str]) -> set[str]:
-    """Return the paths below `folders` whose entries differ between two listings; staged files are left out.
+    """Return the paths below `folders` whose entries differ between two listings, without staged files.
 
-    `folders` may also contain whole paths of single files.
+    `folders` may also contain the paths of single files.
     """
     prefixes = tuple(folders)
     return {
@@ -272,4 +275,4 @@ def differing_files(before: Listing, now: Listing, folders: Iterable[str]) -> se
 
 
 def _nothing() -> None:
-    """Do nothing. This stands for the check before deletions if there are no deletions."""
+    """Do nothing. The switch calls this function instead of a check if it has nothing to delete."""

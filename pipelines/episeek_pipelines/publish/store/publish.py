@@ -2,20 +2,20 @@
 
 A store has no commits. A publication has these parts instead:
 
-- Staging: the content is sent to names below `meta/byte_index.partial/`, which nobody reads, and compared there. New videos are
-sent
-  to their final names directly: no file refers to them yet, and the sidecars need the identities that the store gives them.
-- The switch: server-side copies (one request in a bucket, renames in a directory) give the staged files their final names, in the
-  order of `switch_order`. Deletions come last. Until the switch ends, a journal in the store keeps other publications out, and lets
-  the same publication continue when it is run again. S3, Google Cloud Storage and directories create the journal exclusively. In
-  other stores the journal is written and read back, so two publications that begin in the same moment may both continue.
+- Staging: files are sent to names below `meta/byte_index.partial/`, which no reader reads, and are compared there. New videos are
+  sent directly to their final names, because no file refers to them yet, and because the sidecars need the identities that the
+  store gives them.
+- The switch: the staged files get their final names in the order of `switch_order`, through copies within the store, or through
+  renames in a directory. Deletions come last. Until the switch ends, a journal in the store prevents other publications, and lets
+  the same publication continue when it is run again. In S3, Google Cloud Storage and directories, only one run can create the
+  journal. In other stores the journal is written and read back, so two publications that begin at the same moment may both
+  continue.
 
 A store cannot change several objects at once. During the switch, which takes seconds, readers of episeek get the old index, the new
 index or an error (MixedBuildError, MissingSidecarError, or ChangedFileError if a video is replaced), but never wrong frames.
-Somebody who copies or lists the dataset in this time may get files of both versions. In general that is harmless, because the
-rewrite keeps each row in its file. If the rewrite moved episodes to other files, rows may be seen twice or not at all;
-`switch_order` explains when. A dataset that is published to a new prefix is not affected: `meta/info.json` and the sidecars come
-last.
+Somebody who copies or lists the dataset in these seconds may get files of both versions. Usually this does no harm, because the
+rewrite keeps each row in its file. If the rewrite moved episodes to other files, rows may be seen twice or not at all, see
+`switch_order`. Readers of a new dataset are not affected, because `meta/info.json` and the sidecars come last.
 
 A switch that was stopped stays unfinished until the publication is run again. Other publications are refused until then. The error
 shows the journal, which identifies the unfinished publication.
@@ -59,8 +59,9 @@ def publish_to_store(
     Args:
         overlay: The output of `episeek prepare`, on this machine.
         url: Root of the dataset: `s3://...`, `hf://buckets/NAMESPACE/NAME[/DIR]`, or any other URL that fsspec can write to.
-        data_root: Root of the videos on this machine, to compare published clips with. None stands for the overlay, or for the
-            source that the overlay records. If neither has the videos on this machine, clips are decoded instead.
+        data_root: The folder on this machine with the videos, which published clips are compared with. None stands for the overlay,
+            or for the source that the overlay records. If neither of them has the videos on this machine, published clips are
+            decoded instead of compared.
         options: Options of the publication.
         execution: Scheduler, workers and progress of the verification.
         retry: The time limit and the retries of each request. Uploads get more time in proportion to their size.
@@ -105,7 +106,7 @@ def publish_to_store(
             arrival = check_arrival(where, plan.sidecars, videos, sent=result.changes, clip_count=count)
             if not arrival.is_as_sent:
                 raise RefusedPublicationError(
-                    where, arrival.summary, "the files that were sent", problems=arrival.problems
+                    where, arrival.summary, "a dataset with the files that were sent", problems=arrival.problems
                 )
             publisher.remember(plan)
             result = replace(result, arrival=arrival)

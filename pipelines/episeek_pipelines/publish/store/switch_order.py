@@ -1,7 +1,7 @@
-"""Find the order in which the staged files of a publication get their final names, since a store cannot rename them in one step.
+"""Find the order in which the staged files of a publication get their final names, since a store cannot change them in one step.
 
-Files change in waves. Each wave is complete before the next one begins. The files of one wave change at about the same time.
-Deletions come after all waves.
+The files change in waves. The files of one wave change at about the same time, and each wave is complete before the next one
+begins. Deletions come after all waves.
 """
 
 from collections.abc import Collection, Mapping
@@ -12,24 +12,23 @@ from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS
 from episeek_schemas import layout
 
 DataOrder = Literal["any", "last first", "first first"]
-"""The order in which existing data files change: `any` if each file keeps its rows, otherwise the last or the first file first."""
+"""The order in which existing data files change: `any` if each file keeps its rows, otherwise from the last or first file on."""
 
 
 def switch_waves(changes: Changes, present: Collection[str], *, order: DataOrder | None = None) -> list[list[str]]:
-    """Return the waves of a switch, each as a list of the paths that get their final content in it.
+    """Return the waves of a switch. Each wave is a list of the paths that get their final content in it.
 
     The order is: videos, data, metadata other than `meta/episodes`, `meta/episodes`, `meta/info.json`, the card, three tables of
-    the sidecars, the fourth table. So readers see a new dataset only after its data has arrived, and can seek in it last of all.
+    the sidecars, the fourth table. So readers see a new dataset only after its data has arrived, and its index only at the end.
     Readers refuse sidecar tables of two different builds.
 
-    New data files come before existing ones. Existing data files change in the order of `data_order`, one by one unless it is
-    `any`.
+    New data files come before existing ones. If `order` is not `any`, each existing data file has its own wave.
 
     Args:
         changes: The changes of the switch.
         present: The paths that exist in the store.
-        order: The order of the data files. An interrupted switch gives the order from its beginning; None computes it with
-            `data_order`.
+        order: The order in which existing data files change. To continue an interrupted switch, give the order with which it began.
+            None computes the order with `data_order`.
     """
     order = data_order(changes, present) if order is None else order
     ranked: dict[int, list[str]] = {}
@@ -49,12 +48,12 @@ def switch_waves(changes: Changes, present: Collection[str], *, order: DataOrder
 def data_order(changes: Changes, present: Collection[str]) -> DataOrder:
     """Return the order in which existing data files have to change, computed from the number of files before and after.
 
-    If there are more files afterwards, each file contains fewer rows, and rows move to later files. Then the last file changes
-    first: a reader may see rows twice, but always sees each row. If there are fewer files afterwards, the first file changes first.
+    If the publication adds files, each file contains fewer rows than before, and rows move to later files. Then the last file
+    changes first, so that a reader may see rows twice, but never misses a row. If the publication removes files, the first file
+    changes first.
 
-    This is exact if all rows that move go to later files, or all go to earlier files, as after a rewrite that splits the same
-    source into smaller or larger files. If some rows move to later files and others to earlier ones, or if the number of files
-    stays the same, some rows may be in no file for a moment.
+    No row is missed if all rows that move go to later files, or all go to earlier files, as after a rewrite that splits the same
+    source into smaller or larger files. Otherwise some rows may be in no file for a moment.
 
     Args:
         changes: The additions and deletions of the switch.
@@ -69,7 +68,7 @@ def data_order(changes: Changes, present: Collection[str]) -> DataOrder:
 
 
 def moves_rows(changes: Changes, present: Collection[str]) -> bool:
-    """Return whether the data files of an existing dataset get other paths, so that rows move from one file to another."""
+    """Return whether data files are added to an existing dataset or deleted from it, so that rows move from one file to another."""
     folder = f"{layout.DATA_DIR}/"
     before = any(path.startswith(folder) for path in present)
     added = any(addition.path.startswith(folder) and addition.path not in present for addition in changes.additions)

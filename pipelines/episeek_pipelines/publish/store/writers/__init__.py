@@ -1,1 +1,1 @@
-"""Writing into each kind of store: object stores, directories and buckets of the Hub."""
+"""Write into each kind of store: object stores, directories and buckets of the Hub."""

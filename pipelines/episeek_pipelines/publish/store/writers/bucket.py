@@ -1,7 +1,7 @@
 """Write into a bucket of the Hub, which accepts many operations in one request.
 
-The content of files is in Xet storage, which stores the same content only once. So a copy adds a name and sends no bytes. The Hub
-applies the operations of a request one after the other. A bucket has no operation that is closer to an atomic change.
+The content of files is in Xet storage, which stores the same content only once, so a copy of a file sends no bytes. The Hub applies
+the operations of a request one after the other. Such a request is not atomic, but a bucket offers nothing closer to it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,11 +21,13 @@ from episeek_pipelines.publish.store.writers.writer import Move
 from episeek_pipelines.words import counted
 
 MAX_OPERATIONS: Final = 1000
-"""Largest number of operations in one request, a limit of the Hub's client."""
+"""Largest number of operations in one request, which is a limit of huggingface_hub."""
 
 MAX_SENT_FILES: Final = 100
 MAX_SENT_BYTES: Final = 1 << 30
-"""Largest number of files, and of their bytes, that one call sends. After a failure, content that has arrived is not sent again."""
+"""`MAX_SENT_FILES` and `MAX_SENT_BYTES` limit the files that one call sends. A call that failed is repeated, but content that has
+arrived is not sent again.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +60,15 @@ class BucketWriter:
         return found
 
     def require_inside(self, paths: Iterable[str]) -> None:
-        """Accept all paths: a bucket has no folders that could belong to something else."""
+        """Do nothing, because a bucket has no folders that could be outside of the root."""
 
     def put(self, files: Sequence[tuple[str, str | bytes]]) -> None:
-        """Write files, in one call for each group of at most `MAX_SENT_FILES` files and `MAX_SENT_BYTES` bytes."""
+        """Write files, with one call for each group of at most `MAX_SENT_FILES` files and `MAX_SENT_BYTES` bytes."""
         for group in _groups(files):
             added = [(content, self._full(path)) for path, content in group]
             size = sum(_size(content) for content, _ in added)
             self._batch(
-                f"the content of {counted(len(group), 'file')}, from {group[0][0]} on", byte_count=size, add=added
+                f"an upload of {counted(len(group), 'file')}, beginning with {group[0][0]}", byte_count=size, add=added
             )
 
     def create(self, path: str, data: bytes) -> bool:
@@ -77,7 +79,7 @@ class BucketWriter:
     def switch(
         self, waves: Sequence[Sequence[Move]], deletions: Sequence[str], *, before_deletions: Callable[[], None]
     ) -> None:
-        """Copy the staged files to their final names and delete other files, with up to 1000 operations in one request."""
+        """Copy the staged files to their final names and delete other files, with up to `MAX_OPERATIONS` in one request."""
         copies = [self._copy(move) for wave in waves for move in wave]
         deleted = [self._full(path) for path in deletions]
         while len(copies) + len(deleted) > MAX_OPERATIONS and copies:
@@ -90,7 +92,7 @@ class BucketWriter:
             self._delete(deleted)
 
     def delete(self, paths: Sequence[str]) -> None:
-        """Delete files, up to 1000 in one request."""
+        """Delete files, up to `MAX_OPERATIONS` in one request."""
         self._delete([self._full(path) for path in paths])
 
     def _delete(self, full_paths: list[str]) -> None:
@@ -112,7 +114,7 @@ class BucketWriter:
     def _batch(self, expected: str, *, byte_count: int = 0, **operations: list[Any]) -> None:
         if not any(operations.values()):
             return
-        # A bucket is no repository: only the client's library, errors and retries are used.
+        # A bucket is not a repository. Only the library, the errors and the retries of the client are used.
         client = HubClient(self._bucket_id, retry=self.retry)
         try:
             client.write(

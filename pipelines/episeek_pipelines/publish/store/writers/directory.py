@@ -1,4 +1,4 @@
-"""Write into a directory of this machine, local or mounted; each file changes by a rename."""
+"""Write into a local or mounted directory, in which each file is replaced with a rename."""
 
 import errno
 import os
@@ -21,7 +21,7 @@ _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})
 
 @dataclass(frozen=True, slots=True)
 class DirectoryWriter:
-    """A writer for a directory of this machine, local or mounted."""
+    """A writer for a local or mounted directory."""
 
     root: Root
 
@@ -31,7 +31,7 @@ class DirectoryWriter:
         return True
 
     def files(self) -> Listing:
-        """Return a new listing of the files, without hidden files, unfinished files, and staged files in a linked folder."""
+        """Return a new listing of the files, without hidden files and without staged files in a folder that is a link."""
         found = {path: identity for path, identity in self.root.files().items() if not _is_hidden(path)}
         linked = {folder for folder in _folders(found) if (self.root.local / folder).is_symlink()}
         return {
@@ -41,10 +41,10 @@ class DirectoryWriter:
         }
 
     def require_inside(self, paths: Iterable[str]) -> None:
-        """Raise an error unless the folders of all files are in this root and on its file system, because files are renamed.
+        """Raise an error unless the folders of all files are in this root and on its file system, so that files can be renamed.
 
         Raises:
-            DestinationError: A folder is a link to another place, or is on another file system.
+            DestinationError: A folder is a symbolic link, or is on another file system.
         """
         folders = sorted(_folders((f"{STAGED_PREFIX}file", *paths)))
         if not self.root.local.is_dir():
@@ -60,7 +60,7 @@ class DirectoryWriter:
                 raise DestinationError(str(here), "a folder on another file system", expected)
 
     def put(self, files: Sequence[tuple[str, str | bytes]]) -> None:
-        """Write files one after the other, since they all go to one disk."""
+        """Write files one after the other, since all of them go to the same disk."""
         self.require_inside([path for path, _ in files])
         for path, content in files:
             with self.root.output(path) as stream:
@@ -73,7 +73,8 @@ class DirectoryWriter:
     def create(self, path: str, data: bytes) -> bool:
         """Create a small file unless it exists, and return whether it was certainly created.
 
-        The content is written under another name first. A hard link to the final name fails if that name exists.
+        The content is first written under another name. Then a hard link with the final name is made, which fails if the name
+        exists.
         """
         self.require_inside([path])
         target = self.root.local / path
@@ -104,7 +105,7 @@ class DirectoryWriter:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     os.replace(self.root.local / move.staged, target)
                 except OSError as error:
-                    expected = f"the staged file {move.staged}, renamed to this name"
+                    expected = f"a rename of the staged file {move.staged} to this name"
                     kind = MissingFileError if error.errno == errno.ENOENT else WriteError
                     raise kind(str(target), described(error), expected) from error
         before_deletions()
@@ -129,7 +130,7 @@ def _device_of(folder: Path) -> int:
 
 
 def _folders(paths: Iterable[str]) -> set[str]:
-    """Return all folders on the way from the root to the files, without the root itself."""
+    """Return all folders that contain one of the files, directly or further below, without the root itself."""
     found: set[str] = set()
     for path in paths:
         folder = path.rpartition("/")[0]

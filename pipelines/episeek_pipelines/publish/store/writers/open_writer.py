@@ -11,7 +11,7 @@ from episeek_pipelines.publish.store.writers.writer import FsspecWriter, StoreWr
 
 
 def is_store(target: str) -> bool:
-    """Return whether a target is the URL of a store: any URL except those of the Hub's repositories."""
+    """Return whether a target is the URL of a store, which is any URL except the URLs of the Hub's repositories."""
     return "://" in target and not kind_of(target).has_history
 
 

@@ -13,22 +13,22 @@ from episeek_pipelines.publish.errors import masked
 T = TypeVar("T")
 
 _SLOWEST_BYTES_PER_SECOND = 100_000
-"""The lowest rate of an upload: it is given up if it takes longer than at this rate."""
+"""The lowest rate of an upload. The time limit of a call is extended by the time that its bytes take at this rate."""
 
 
 def call_store(
     call: Callable[[], T], *, where: str, expected: str, policy: RetryPolicy, byte_count: int = 0, is_write: bool = True
 ) -> T:
-    """Make a call of a file system, repeat it after temporary errors, and return its result.
+    """Call a function of a file system, repeat the call after temporary errors, and return its result.
 
     Args:
-        call: The call. It may be made twice.
+        call: The function to call. It may be called several times.
         where: The file or root, for messages.
         expected: The expected outcome, for messages.
         policy: The time limit and the retries.
-        byte_count: Number of bytes that are sent; they extend the time limit.
-        is_write: Whether the call changes something. A call that changes nothing runs in this thread, because fsspec has a separate
-            client for each thread.
+        byte_count: Number of bytes that the call sends. The time limit is extended in proportion.
+        is_write: Whether the call changes something. A call that changes nothing runs in the caller's thread, because fsspec has a
+            separate client for each thread.
 
     Raises:
         WriteError: The store refuses a change.
@@ -55,7 +55,7 @@ def call_store(
         raise AccessError(
             where,
             masked(error.found, ()),
-            f"credentials that allow to {'write to' if is_write else 'list'} this location",
+            f"credentials with the right to {'write to' if is_write else 'list'} this location",
         ) from None
     except ReadError as error:
         found = masked(error.found, ())

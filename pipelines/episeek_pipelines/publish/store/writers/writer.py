@@ -1,12 +1,11 @@
-"""Write into a store: send content to staged files, switch to it by giving the files their final names, and delete files.
+"""Write into a store: send files under staged names, give them their final names in the switch, and delete files.
 
-Every operation may be made twice, and is tried again after a failure. Each kind of store has its own way:
+Every operation may be made twice, and is repeated after a failure. The kinds of stores differ:
 
-- Object stores, through fsspec: a new file appears as a whole. A switch copies one file after the other within the store.
-- Directories of this machine (`directory`): a file is written under another name and renamed. A switch renames one file after the
-  other.
-- Buckets of the Hub (`bucket`): one request contains many operations.
-- Any other file system of fsspec: the same as object stores, but readers may see a half-written file.
+- Object stores, through fsspec: a new file appears as a whole. The switch copies each file within the store.
+- Local or mounted directories (`directory`): a file is written under another name and then renamed. The switch renames each file.
+- Buckets of the Hub (`bucket`): the switch copies many files with one request.
+- Other file systems of fsspec: the same as object stores, but readers may see a half-written file.
 """
 
 import errno
@@ -34,7 +33,7 @@ from episeek_pipelines.publish.store.writers.retries import call_store
 T = TypeVar("T")
 
 PUTS_IN_FLIGHT: Final = 4
-"""Number of files that are sent at the same time. It is small because s3fs has up to 100 MB of each file in memory."""
+"""Number of files that are sent at the same time. The number is small because s3fs keeps up to 100 MB of each file in memory."""
 
 COPIES_IN_FLIGHT: Final = 16
 """Number of files that are copied within the store at the same time."""
@@ -57,12 +56,12 @@ class StoreWriter(Protocol):
 
     @property
     def root(self) -> Root:
-        """Return the root that this writer writes to."""
+        """Return the root below which this writer writes."""
         ...
 
     @property
     def has_whole_puts(self) -> bool:
-        """Return whether a file that is being written appears as a whole, so that no reader sees a part of it."""
+        """Return whether a new file becomes visible only as a whole, so that no reader sees a half-written file."""
         ...
 
     def files(self) -> Listing:
@@ -73,7 +72,7 @@ class StoreWriter(Protocol):
         """Raise an error unless the files with these paths may be written, renamed and deleted.
 
         Raises:
-            DestinationError: One of the files is in a folder that does not belong to this root alone.
+            DestinationError: One of the files is in a folder that is outside of the root, or into which files cannot be renamed.
         """
         ...
 
@@ -89,7 +88,7 @@ class StoreWriter(Protocol):
     def create(self, path: str, data: bytes) -> bool:
         """Create a small file unless it exists, and return whether it was certainly created.
 
-        After False, the caller has to read the file to see whose content it has.
+        If it returns False, the caller has to read the file to find out which content it has.
         """
         ...
 
@@ -121,33 +120,36 @@ class FsspecWriter:
     root: Root
     retry: RetryPolicy
     _opened: PerProcess[tuple[fsspec.AbstractFileSystem, str]] = field(init=False, repr=False, compare=False)
-    """One file system for all threads of this process, and the root's path in it. fsspec itself would make one for each thread."""
+    """The file system and the root's path in it. All threads of the process share them; fsspec would make one per thread."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_opened", PerProcess(partial(url_to_fs, self.root.url)))
 
     @property
     def has_whole_puts(self) -> bool:
-        """Return whether this kind of store shows a file only as a whole."""
+        """Return whether this kind of store makes a new file visible only as a whole."""
         return self.root.kind.has_whole_puts
 
     def files(self) -> Listing:
         """Return a new listing of all files below the root."""
         expected = "a listing of the files"
         found = call_store(self.root.files, where=self.root.url, expected=expected, policy=self.retry, is_write=False)
-        # fsspec would answer later requests about a file from this listing.
+        # Without this, fsspec would answer later requests about a file from this listing.
         url_to_fs(self.root.url)[0].invalidate_cache()
         return found
 
     def require_inside(self, paths: Iterable[str]) -> None:
-        """Accept all paths: an object store has no folders that could belong to something else."""
+        """Do nothing, because an object store has no folders that could be outside of the root."""
 
     def put(self, files: Sequence[tuple[str, str | bytes]]) -> None:
         """Write files, `PUTS_IN_FLIGHT` of them at the same time."""
         map_in_threads(self._put_one, files, max_in_flight=PUTS_IN_FLIGHT)
 
     def create(self, path: str, data: bytes) -> bool:
-        """Create a small file exclusively if the store can do that, and return whether it was certainly created."""
+        """Create a small file unless it exists, and return whether it was certainly created.
+
+        If the store cannot refuse to replace an existing file, the file is written in any case, and the function returns False.
+        """
         fs, full_path = self._resolve(path)
 
         def create() -> bool | None:
@@ -177,7 +179,7 @@ class FsspecWriter:
         self.delete(deletions)
 
     def delete(self, paths: Sequence[str]) -> None:
-        """Delete files, many in one request if the store can do that."""
+        """Delete files, with one request for many files if the store supports it."""
         for start in range(0, len(paths), MAX_DELETED_AT_ONCE):
             part = paths[start : start + MAX_DELETED_AT_ONCE]
             self._tried(partial(self._delete_once, part), part[0], "a file that may be deleted")
@@ -217,7 +219,7 @@ class FsspecWriter:
         self._tried(copy, move.path, f"a copy of {move.staged}")
 
     def _make_folder(self, fs: fsspec.AbstractFileSystem, full_path: str) -> None:
-        """Create the folder of a file if the store has folders."""
+        """Create the folder of a file if this kind of store has folders."""
         if not self.has_whole_puts:
             fs.makedirs(fs._parent(full_path), exist_ok=True)
 
@@ -234,7 +236,7 @@ class FsspecWriter:
 def _exists_already(error: BaseException | None) -> bool:
     """Return whether an error means that the store refused to replace an existing file.
 
-    Stores answer with HTTP 412, or with 409 if two clients create the file at the same time.
+    Stores answer with HTTP status 412, or with 409 if two clients create the file at the same time.
     """
     if error is None:
         return False
@@ -242,6 +244,6 @@ def _exists_already(error: BaseException | None) -> bool:
 
 
 def _is_unknown(error: BaseException) -> bool:
-    """Return whether an error means that the file system cannot create files exclusively (HTTP 501 from S3)."""
+    """Return whether an error means that the file system cannot refuse to replace an existing file (HTTP status 501 from S3)."""
     is_unsupported = isinstance(error, TypeError | NotImplementedError | ValueError)
     return is_unsupported or getattr(error, "errno", None) == errno.ENOSYS
