@@ -1,4 +1,7 @@
-"""Divide the files of a dataset into checks: a data file is grouped with those that share a source file, and groups are batched."""
+"""Divide the files of a dataset into checks.
+
+Data files with rows of the same source file form a group. A check contains several groups, or several videos.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,15 +28,15 @@ from episeek_pipelines.verify.videos.choice import choose_episodes
 T = TypeVar("T")
 
 MAX_CHECKS_PER_KIND = 2000
-"""Largest number of data checks, and of video checks, of a dataset. A million episodes are in some ten thousand files, so each
-check then has a few files.
+"""Largest number of data checks of a dataset, and also of video checks. A dataset with a million episodes has some ten thousand
+files, so each check gets a few files.
 """
 
 FILES_PER_VIDEO_CHECK = 8
-"""Smallest number of local MP4 files in a check that only reads headers. A header is a few kilobytes, too little for a check."""
+"""Smallest number of local MP4 files in a check that only reads headers. One header, a few kilobytes, is too little for a check."""
 
 REMOTE_FILES_PER_VIDEO_CHECK = 64
-"""Smallest number of MP4 files in a check that only reads headers from a store, which requests many headers at the same time."""
+"""Smallest number of MP4 files in a check that only reads headers from a store. It requests many headers at the same time."""
 
 FOOTERS_PER_DATA_CHECK = 4
 """Smallest number of groups of data files in a check that only reads footers."""
@@ -46,7 +49,9 @@ def batched_checks(
     sources: Sequence[SourceFile],
     surveyed: Survey,
 ) -> list[Check]:
-    """Return the checks of the files that exist and are neither empty nor Git LFS pointers, and of the four sidecars.
+    """Return the checks of the data files and videos, and the checks of the four sidecars.
+
+    Files that do not exist, are empty or are Git LFS pointers get no check.
 
     Args:
         context: The parts of the dataset that every check needs, with the level.
@@ -78,7 +83,7 @@ def _is_readable(file: DataFile | VideoFile, listed: Files, pointers: frozenset[
 
 
 def _grouped(files: Sequence[DataFile], sources: Sequence[SourceFile]) -> list[DataGroup]:
-    """Return groups of files, each file in one group. Files that share a source file, directly or through others, are together."""
+    """Divide data files into groups, so that all files with rows of the same source file are in the same group."""
     group_of = {file.path: file.path for file in files}
 
     def leader(path: str) -> str:
@@ -103,7 +108,7 @@ def _grouped(files: Sequence[DataFile], sources: Sequence[SourceFile]) -> list[D
 
 
 def _with_decoded(files: Sequence[VideoFile], options: VerifyOptions) -> list[VideoFile]:
-    """Return the files with the positions of the episodes to decode, which are the same episodes for each camera."""
+    """Return the files with the positions of the episodes to decode. The same episodes are decoded for each camera."""
     episodes = np.unique(np.concatenate([file.episode_index for file in files])) if files else np.zeros(0, np.int64)
     chosen = choose_episodes(episodes, options)
     return [

@@ -43,13 +43,13 @@ from episeek_pipelines.words import counted
 from episeek_schemas import layout
 
 _IMAGE_DTYPE = "image"
-_WINDOWS = "windows of frames from later keyframes"
+_WINDOWS = "windows of frames decoded from later keyframes"
 
 
 def separate_notes(plan: VerificationPlan, findings: Iterable[Finding]) -> tuple[list[Finding], tuple[Note, ...]]:
-    """Return the findings that matter, and notes in place of the findings that are harmless in an indexed video.
+    """Return the findings that matter, and notes in place of findings that are harmless because the sidecars index the video.
 
-    A finding stays if the sidecars do not describe the video as it is now (IDX031), because readers then refuse to use them.
+    A finding stays if the video has changed since it was indexed (IDX031), because readers then refuse to use the sidecars.
     """
     findings = list(findings)
     stale_rows = {found.location.row for found in findings if found.code == INDEXED_FILES.code}
@@ -74,8 +74,9 @@ def coverage_of(
     Args:
         plan: The plan that `plan_checks` made.
         findings: All findings of the verification. VER000 and VER001 report checks that failed and files that could not be read.
-        windows: The numbers of windows of frames that were compared with decoding the whole file.
-        keyframes: The numbers of keyframes that the headers declare, and of those whose coded bytes were inspected.
+        windows: The number of windows (short ranges of frames) that were compared with decoding the whole file, and the number of
+            windows that could not be compared.
+        keyframes: The number of keyframes that the headers declare, and how many of them had their coded bytes inspected.
     """
     context, options = plan.context, plan.options
     if context is None:
@@ -121,13 +122,13 @@ def _checked(
         episodes = "all episodes" if decoded == total else f"{decoded:,} of {counted(total, 'episode')}"
         yield f"pictures of {episodes}"
     if windows.compared:
-        yield f"{counted(windows.compared, 'window')} of frames from later keyframes"
+        yield f"{counted(windows.compared, 'window')} of frames decoded from later keyframes"
     if context.against is not None:
         yield "comparison with a source"
 
 
 def _unread(context: VerificationContext, options: VerifyOptions) -> Iterator[Unchecked]:
-    """Yield the files and rows that only a higher level reads."""
+    """Yield the files and rows that are read only at a higher level."""
     subjects: dict[Level, str] = {"layout": "Parquet footers, video headers and sidecars", "rows": "rows"}
     if not context.info.video_keys:
         subjects["layout"] = "Parquet footers and sidecars"
@@ -155,7 +156,7 @@ def _undecoded(
         reason = f"the level {options.level} does not decode them"
         applied = (DECODED,) if windows.compared else ()
         codes = _codes(rule for rule in RULES.values() if rule.level == "decode" and rule not in applied)
-        subject = "pictures of videos outside of windows" if windows.compared else "pictures of videos"
+        subject = "pictures of videos outside of these windows" if windows.compared else "pictures of videos"
         yield Unchecked(subject, reason, "use --level decode", codes)
     else:
         decoded, total = _decoded_counts(plan)
@@ -170,7 +171,7 @@ def _undecoded(
 def _without_windows(
     plan: VerificationPlan, context: VerificationContext, options: VerifyOptions, windows: WindowCounts
 ) -> Iterator[Unchecked]:
-    """Yield the windows of frames from later keyframes that were not decoded, or that had no pictures to be compared with."""
+    """Yield the windows of frames from later keyframes that were not decoded, or not compared with decoding the whole file."""
     if not options.window_count or not options.looks_at("layout") or not any(_video_files(plan)):
         return
     reason = reason_without_windows(context)
@@ -178,19 +179,19 @@ def _without_windows(
         hint = "use --level decode" if has_decoder() else "install PyAV: pip install av"
         yield Unchecked(_WINDOWS, reason, hint)
     elif windows.unknown:
-        reason = "FFmpeg decodes no picture at their times from the whole file"
-        yield Unchecked(f"{counted(windows.unknown, 'window')} of frames from later keyframes", reason)
+        reason = "decoding the whole file with FFmpeg gives no pictures at the times of these frames"
+        yield Unchecked(f"{counted(windows.unknown, 'window')} of frames decoded from later keyframes", reason)
 
 
 def _keyframes_by_header(context: VerificationContext, keyframes: KeyframeCounts) -> Iterator[Unchecked]:
-    """Yield the keyframes that were taken from the headers of their files, without a look at their coded bytes."""
+    """Yield the keyframes that headers declare, but whose coded bytes were not inspected."""
     others = keyframes.flagged - keyframes.inspected
     if others > 0:
         subject = f"{others:,} of {counted(keyframes.flagged, 'keyframe')}"
         if context.data_root.is_local:
-            yield Unchecked(subject, "samples of their codec are not parsed, so headers are trusted")
+            yield Unchecked(subject, "episeek does not parse their codec, so it trusts the headers of the files")
         else:
-            reason = "only a few keyframes of a file in a store are read; if they agree with its header, it is trusted"
+            reason = "only a few keyframes of each file in a store are read; if the header is right about them, it is trusted"
             yield Unchecked(subject, reason, "verify a copy on a local disk")
 
 
@@ -199,14 +200,16 @@ def _without_sidecars(context: VerificationContext, options: VerifyOptions) -> I
         return
     if context.has_sidecars:
         codes = _codes((INDEXED_FILES, INDEXED_SPANS, INDEXED_SAMPLES, STALE))
-        yield Unchecked("sidecars against the videos", "their format is broken", "run `episeek index` again", codes)
+        yield Unchecked(
+            "comparison of sidecars with videos", "the sidecars break their format", "run `episeek index` again", codes
+        )
     elif context.info.video_keys:
         codes = _codes(rule for rule in RULES.values() if rule.code.startswith("IDX"))
         yield Unchecked("sidecars", "the dataset has no sidecars", "run `episeek index`", codes)
 
 
 def _unrequested(context: VerificationContext, options: VerifyOptions) -> Iterator[Unchecked]:
-    """Yield the parts that are checked only if an option other than the level asks for them."""
+    """Yield the parts that are checked only if an option other than the level requests the check."""
     if context.against is None:
         yield Unchecked("comparison with a source", "no source was given", "use --against", tuple(sorted(COMPARISONS)))
     if not options.looks_at("layout"):
@@ -223,7 +226,7 @@ def _unrequested(context: VerificationContext, options: VerifyOptions) -> Iterat
 
 
 def _unreadable(plan: VerificationPlan, options: VerifyOptions) -> Iterator[Unchecked]:
-    """Yield the data files and videos that episodes refer to, but that no check reads because they are missing or empty."""
+    """Yield the data files and videos that no check reads because they are missing, empty or Git LFS pointers."""
     if not options.looks_at("layout"):
         return
     for noun, declared, read in (
@@ -238,7 +241,7 @@ def _unreadable(plan: VerificationPlan, options: VerifyOptions) -> Iterator[Unch
 def _prevented(
     plan: VerificationPlan, context: VerificationContext, findings: Iterable[Finding]
 ) -> Iterator[Unchecked]:
-    """Yield the parts that defects of the dataset prevent from being checked."""
+    """Yield the parts that could not be checked because of defects of the dataset or failed checks."""
     if not context.is_complete:
         rules = _codes((ORPHAN_FILE,))
         if not plan.shards:
@@ -254,7 +257,7 @@ def _prevented(
 
 
 def _decoded_counts(plan: VerificationPlan) -> tuple[int, int]:
-    """Return the number of episodes of which pictures are decoded, and the number of all episodes with videos."""
+    """Return the number of episodes whose pictures are decoded, and the number of all episodes with videos."""
     decoded: set[int] = set()
     episodes: set[int] = set()
     for file in _video_files(plan):

@@ -1,8 +1,8 @@
 """Functions that plan a verification: they turn the metadata of a dataset into checks.
 
 `survey` lists the files and reads the documents of meta/, and `read_shard` reads one file of meta/episodes. `plan_checks` makes the
-checks from their results, and itself reads only the sidecars: their footers and the table `files`. `plan_verification` does all of
-this in one process.
+checks from these results. The only files that it reads are the sidecars: their footers and the table `files`. `plan_verification`
+calls all of these functions in one process.
 """
 
 from collections.abc import Callable, Sequence
@@ -54,17 +54,17 @@ def plan_verification(
     prepared: bool | None = None,
     options: VerifyOptions = DEFAULT_OPTIONS,
 ) -> VerificationPlan:
-    """Return the checks of a dataset, planned from its metadata alone: no rows and no video headers are read.
+    """Return the plan of all checks of a dataset. Only metadata and sidecars are read, but no rows and no video headers.
 
     Args:
         root: The dataset, or an overlay with data/ and meta/.
-        data_root: The root that holds the videos, when `root` is an overlay.
-        against: The source dataset, when `root` is a rewrite of it: then only the layout may differ.
-        prepared: Whether the data files have to be as `episeek prepare` writes them: one row group per episode (ROW018), with a
-            page index (ROW038). None means that they have to be if `against` is given or the dataset has a record of its source.
-            With None, a dataset with sidecars also needs one row group per episode (ROW018). With False, other row groups in a
-            dataset with sidecars are only a warning (ROW018W).
-        options: The level and its options. Without a level, `with_level` chooses one.
+        data_root: The root that contains the videos, if `root` is an overlay.
+        against: The source dataset, if `root` is a rewrite of this source. Only the layout of the two datasets may differ.
+        prepared: Whether the data files must have the layout that `episeek prepare` writes: one row group per episode (ROW018) and
+            a page index (ROW038). None requires this layout if `against` is given or the dataset records its source. In any other
+            dataset with sidecars, None requires only one row group per episode (ROW018), and False makes other row groups a
+            warning (ROW018W).
+        options: The options, including the level. If the level is None, `with_level` chooses a level.
 
     Raises:
         NotADatasetError: `root`, `data_root` or `against` is not a directory, or has no meta/info.json.
@@ -81,7 +81,7 @@ def plan_verification(
 def shard_arguments(
     surveyed: Survey, options: VerifyOptions = DEFAULT_OPTIONS
 ) -> tuple[Root, DatasetInfo, dict[str, int] | None, Root | None, Files, Files, frozenset[str], Any, frozenset[str]]:
-    """Return the arguments that `read_shard` takes after the path of a file of meta/episodes."""
+    """Return all arguments of `read_shard` after the first one, which is the path of a file of meta/episodes."""
     numbers = None if surveyed.tasks is None else task_numbers(surveyed.tasks)
     return (
         surveyed.root,
@@ -103,10 +103,10 @@ def _with_level(options: VerifyOptions, surveyed: Survey) -> VerifyOptions:
 def plan_checks(
     shards: Sequence[Shard], surveyed: Survey, *, prepared: bool | None = None, options: VerifyOptions = DEFAULT_OPTIONS
 ) -> VerificationPlan:
-    """Return the checks of a dataset whose metadata has been read.
+    """Return the plan of all checks of a dataset whose metadata has been read.
 
     Args:
-        shards: The contents of the files of meta/episodes, which `read_shard` returned, in the order of their paths.
+        shards: The contents of the files of meta/episodes, as `read_shard` returned them, in the order of their paths.
         surveyed: The listings and documents of the dataset.
         prepared: As in `plan_verification`.
         options: As in `plan_verification`.
@@ -171,12 +171,12 @@ def plan_checks(
     if context.is_complete:
         findings += check_orphans(surveyed.files, layout.DATA_DIR, ".parquet", declared, meant_data)
         if not surveyed.source_changes:
-            # after the source has changed, its new videos belong to episodes that the overlay does not have
+            # If the source has changed, its new videos belong to episodes that the overlay does not have.
             findings += check_orphans(
                 surveyed.videos, layout.VIDEOS_DIR, ".mp4", declared | surveyed.skipped_videos, meant_videos
             )
     else:
-        # the rows and frames of unreadable episodes may be in any file that no readable episode refers to
+        # The rows and frames of unreadable episodes may be in any file that no readable episode refers to.
         data_files += undeclared_data_files(surveyed.files, declared)
         video_files += undeclared_video_files(info, examined.files, surveyed.videos, declared)
     findings += run_rules((check_file_order,), Location(file=layout.DATA_DIR), surveyed, data_files)
@@ -207,7 +207,7 @@ def plan_checks(
 def _source_paths(surveyed: Survey, info: DatasetInfo) -> Callable[[int, int], str]:
     """Return the function that maps a chunk index and a file index to the path of a data file of the source.
 
-    A source of version 3.0 has the same `data_path` as the rewritten dataset; INF021 reports any other `data_path`.
+    A source of version 3.0 is expected to have the `data_path` of the rewritten dataset. INF021 reports a different `data_path`.
     """
     return read_info(surveyed.against).data_file if isinstance(surveyed.against, V2Root) else info.data_file
 

@@ -64,16 +64,16 @@ from episeek_pipelines.words import counted
 from episeek_schemas import layout, lerobot
 
 _ROWS_UNKNOWN = frozenset(rule.code for rule in (MISSING_FILE, COLUMNS, DATA_FOOTER, CRASHED, UNREADABLE))
-"""Codes of findings about a data file that leave unknown which episodes have rows in it."""
+"""Codes of findings after which it is unknown which episodes have rows in the data file."""
 
 
 def run_check(context: VerificationContext, check: Check) -> CheckResult:
     """Return the result of one check.
 
-    No content of a file makes it raise: a rule that raises becomes a finding (VER000), and the other rules still run.
+    An exception that a rule raises because of the content of a file becomes a finding (VER000), and the other rules still run.
 
     Raises:
-        TypeError: `check` is not a check.
+        TypeError: `check` is not a DataCheck, a VideoCheck or a SidecarCheck.
     """
     if isinstance(check, DataCheck):
         check_group = partial(_check_data_group, context)
@@ -105,7 +105,7 @@ def conclude(plan: VerificationPlan, results: Iterable[CheckResult]) -> Verifica
     if context is not None:
         with guarded(findings, "compare_times", Location()):
             findings = list(compare_times(context, observations, findings))
-        with guarded(findings, "rules over several files", Location()):
+        with guarded(findings, "rules that compare several files", Location()):
             findings += _misplaced_rows(plan, context, observations, findings)
         with guarded(findings, "check_formats", Location()):
             findings += check_formats(observations.video_formats, context.features)
@@ -117,7 +117,7 @@ def conclude(plan: VerificationPlan, results: Iterable[CheckResult]) -> Verifica
             ranges = reduce(FeatureRanges.merge, observations.ranges, FeatureRanges())
             findings += check_constant_dimensions(ranges, context.features)
             findings[:] = with_ranges(findings, ranges)
-            # rows that are missing or occur twice change the extremes, and ROW015 already reports them
+            # ROW015 reports rows that are missing or occur twice. Such rows also change the statistics.
             if plan.statistics is not None and all(found.code != EPISODE_ROWS.code for found in findings):
                 totals = FeatureTotals.merged(observations.totals)
                 findings += check_global_statistics(
@@ -166,7 +166,7 @@ def verify(
 ) -> VerificationReport:
     """Verify a dataset, one check after the other, and return the report.
 
-    The arguments, and the errors that it raises, are those of `plan_verification`.
+    The arguments and the errors are the same as for `plan_verification`.
 
     Example:
         >>> report = verify(Root("/data/pusht"))
@@ -178,7 +178,7 @@ def verify(
 
 
 def _check_data_group(context: VerificationContext, group: DataGroup) -> CheckResult:
-    """Check a group of data files. At the level `rows`, their tasks and statistics are first read from meta/episodes."""
+    """Check a group of data files. From the level `rows` on, first read the tasks and statistics that meta/episodes records."""
     findings: list[Finding] = []
     files = list(group.files)
     if context.options.looks_at("rows"):
@@ -223,9 +223,9 @@ def _figures(plan: VerificationPlan, context: VerificationContext | None, observ
 def _misplaced_rows(
     plan: VerificationPlan, context: VerificationContext, observations: Observations, findings: list[Finding]
 ) -> list[Finding]:
-    """Return the findings that compare the rows of all data files with the files that meta/episodes declares.
+    """Return the findings about rows that are not in the data file that meta/episodes declares.
 
-    These are EPI012 where an episode's rows are in another file, and ROW015 where an episode has no rows, has rows in two files, or
+    EPI012 reports an episode whose rows are in another file. ROW015 reports an episode that has no rows, has rows in two files, or
     has rows but is not listed in meta/episodes.
     """
     absent = dict(observations.absent_episodes)
@@ -258,7 +258,7 @@ def _misplaced_rows(
             # EPI011 reports episodes without a declared file.
             where = Location(rows.path, rows.episode_index, row=rows.first_row)
             text = f"{_counted(rows)} of an episode that also has rows in {declared}"
-            found.append(finding(EPISODE_ROWS, text, "rows in that file only", where))
+            found.append(finding(EPISODE_ROWS, text, "all rows of the episode in one file", where))
     for path, all_rows in unlisted.items():
         first = all_rows[0]
         is_null = first.episode_index == NULL_NUMBER
@@ -269,7 +269,7 @@ def _misplaced_rows(
             finding(
                 EPISODE_ROWS,
                 text,
-                "only listed episodes",
+                "only rows of listed episodes",
                 where,
                 more=len(all_rows) - 1,
                 remedy="" if is_null else UNLISTED_REMEDY,
@@ -277,13 +277,15 @@ def _misplaced_rows(
         )
     for episode, path in sorted(absent.items()):
         if episode not in placed:
-            text = "no rows, neither in the data file that meta/episodes declares nor in any other"
-            found.append(finding(EPISODE_ROWS, text, "the episode's rows", Location(path, episode)))
+            text = "no rows of the episode in any data file"
+            found.append(
+                finding(EPISODE_ROWS, text, "rows in the file that meta/episodes declares", Location(path, episode))
+            )
     return found
 
 
 def _is_at_or_below(path: str, places: Collection[str | None]) -> bool:
-    """Return whether a path, or one of the folders above it, is among `places`."""
+    """Return whether `places` contains a path or one of the folders above it."""
     return path in places or any(str(folder) in places for folder in PurePosixPath(path).parents)
 
 

@@ -131,7 +131,7 @@ def test_an_indexed_dataset_has_its_sidecars_checked_unless_they_are_broken(tmp_
     assert [(note.code, note.video_count) for note in report.notes] == [("VID026W", 2), ("VID046", 2)]
     (root / "meta/byte_index/samples.parquet").unlink()
     report = report_of(root)
-    assert unchecked(report)["sidecars against the videos"] == "run `episeek index` again"
+    assert unchecked(report)["comparison of sidecars with videos"] == "run `episeek index` again"
     assert report.notes == ()
     assert [found.code for found in report.findings].count("VID026W") == 2
 

@@ -1,4 +1,4 @@
-"""Charts of findings: the few numbers that show one, kept where it is found, and drawn by the report page."""
+"""The numbers of the charts that illustrate findings. A rule adds them to its finding, and the report page draws the charts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ import numpy as np
 from episeek_pipelines.verify.findings.arrays import Float64Array, Int64Array
 
 MOST_CHARTED: Final = 8
-"""Greatest number of findings of one rule with charts, on a page."""
+"""Largest number of findings of one rule that get charts on a page."""
 MOST_DIMENSIONS: Final = 64
-"""Greatest number of dimensions in a chart."""
+"""Largest number of dimensions in a chart."""
 
 _BEFORE: Final = 20
-"""Number of rows before and after the row in question."""
+"""Number of rows that a chart shows before the row of interest, and also after it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trace:
-    """Values of one dimension in rows that follow each other; shape [rows]."""
+    """The name of one dimension, and its values in consecutive rows, shape [rows]."""
 
     name: str
     values: Float64Array
@@ -27,38 +27,38 @@ class Trace:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowChart:
-    """Values in some rows of one episode. All traces have the same rows."""
+    """The values of one or more dimensions in consecutive rows of one episode. All traces have the same rows."""
 
     episode_index: int
     first_row: int
-    """Number within the episode, as `marked`."""
+    """Number of the first row, counted from the start of the episode."""
     traces: tuple[Trace, ...]
     marked: tuple[int, ...] = ()
-    """Rows of the first trace that the finding is about."""
+    """Numbers of the rows that the finding is about, counted from the start of the episode. The first trace marks these rows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RangeChart:
-    """Smallest and largest values of the dimensions of a feature; arrays have shape [dimensions]."""
+    """The smallest and largest values of dimensions of a feature. Arrays have shape [dimensions]."""
 
     dimension: Int64Array
-    """Numbers of the dimensions, ascending, `MOST_DIMENSIONS` at most."""
+    """Numbers of the shown dimensions, ascending, at most `MOST_DIMENSIONS`."""
     minimum: Float64Array
     maximum: Float64Array
     resting: Float64Array
-    """The value at which a dimension rests; NaN where it moves."""
+    """The value of each dimension that does not change; NaN for a dimension that changes."""
     dimension_count: int
     """Number of dimensions of the feature."""
     episode_index: int | None = None
-    """The episode in which they rest; None: in all episodes."""
+    """The episode in which the resting dimensions do not change; None if they do not change in any episode."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LagChart:
-    """Numbers of episodes by lag; arrays have shape [lags]."""
+    """The number of episodes with each lag between action and state. Arrays have shape [lags]."""
 
     row_count: Int64Array
-    """Rows by which the action follows the state, ascending; negative where the state follows the action."""
+    """Numbers of rows by which the action lags behind the state, ascending; negative if the state lags behind the action."""
     episode_count: Int64Array
 
 
@@ -66,17 +66,17 @@ FindingChart = RowChart | RangeChart | LagChart
 
 
 def rows_around(episode_index: int, name: str, values: Float64Array, row: int, rows: Iterable[int]) -> RowChart:
-    """Return the values of a dimension in the rows around one row.
+    """Return a chart of the values of one dimension in the rows around a row.
 
     Args:
         episode_index: The episode.
-        name: The dimension.
-        values: Its values in all rows of the episode.
-        row: The row in question, within the episode.
-        rows: All rows of the episode that the finding is about; those that are shown are marked.
+        name: The name of the dimension.
+        values: The values of the dimension in all rows of the episode.
+        row: The number, within the episode, of the row in the middle of the chart.
+        rows: The numbers of all rows of the episode that the finding is about. The chart marks the rows that it shows.
     """
     start, stop = max(row - _BEFORE, 0), min(row + _BEFORE + 1, len(values))
-    # a copy does not keep the whole episode
+    # Without a copy, the chart would keep the values of the whole episode in memory.
     trace = Trace(name, values[start:stop].copy())
     return RowChart(episode_index, start, (trace,), tuple(each for each in rows if start <= each < stop))
 
@@ -84,8 +84,9 @@ def rows_around(episode_index: int, name: str, values: Float64Array, row: int, r
 def range_chart(
     minimum: Float64Array, maximum: Float64Array, resting: Float64Array, episode_index: int | None = None
 ) -> RangeChart | None:
-    """Return the ranges of the dimensions with finite ones, or None if there is none. Resting dimensions precede others where there
-    are too many.
+    """Return a chart of the dimensions with finite ranges, or None if no dimension has one.
+
+    If the chart cannot show all dimensions, up to three quarters of it are dimensions that do not change.
     """
     finite = np.flatnonzero(np.isfinite(minimum) & np.isfinite(maximum))
     if not len(finite):

@@ -12,11 +12,11 @@ class Unchecked:
     """A part of a dataset that was not checked."""
 
     subject: str
-    """The part, as a noun phrase: `pictures of 2 other episodes`."""
+    """The part, as a noun phrase such as `pictures of 2 other episodes`."""
     reason: str
-    """Why it was not checked, as a clause: `the level rows does not decode them`."""
+    """The reason why the part was not checked, as a clause such as `the level rows does not decode them`."""
     hint: str = ""
-    """Advice, in the imperative, that names the option that would check the part; empty where no option would."""
+    """Advice in the imperative, such as an option with which the part is checked; empty if no advice helps."""
     rules: tuple[str, ...] = ()
     """Codes of the rules that were not applied for this reason, in sorted order."""
 
@@ -44,7 +44,7 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A problem of some videos that is harmless because the sidecars index them."""
+    """A problem of some videos that is harmless because the sidecars index these videos."""
 
     code: str
     """Code of the rule that the videos violate."""

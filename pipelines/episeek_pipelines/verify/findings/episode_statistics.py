@@ -1,4 +1,4 @@
-"""The recorded statistics of episodes that are compared with their rows: the columns `stats/...` of meta/episodes."""
+"""The statistics that meta/episodes records for each episode in its columns `stats/...`, and that are compared with the rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from episeek_schemas import lerobot
 from episeek_schemas.features import SCALARS, declared_dtype, declared_shape
 
 MOST_DIMENSIONS = 64
-"""Most values per row of a feature whose recorded statistics are compared by episode."""
+"""Largest number of dimensions of a feature whose recorded statistics are compared with the rows of each episode."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,22 +18,22 @@ class RecordedStatistics:
     """The statistics of one feature that meta/episodes records for some episodes."""
 
     values: Mapping[str, Float64Array]
-    """The values by the name of the statistic, shape [episodes, dimensions]; NaN where a value cannot be used.
+    """The values of each statistic by its name, shape [episodes, dimensions]. A value that cannot be used is NaN.
 
     The values of `count` have shape [episodes, 1].
     """
 
     @property
     def count(self) -> Float64Array:
-        """Return the recorded number of rows of each episode, shape [episodes]; NaN where it cannot be used."""
+        """Return the recorded number of rows of each episode, shape [episodes]. A number that cannot be used is NaN."""
         return self.values["count"][:, 0]
 
 
 def compared_features(features: Mapping[str, Any]) -> dict[str, int]:
     """Return the number of dimensions of each feature whose statistics are compared with the rows.
 
-    Scalars and vectors of numbers are compared. LeRobot's own columns, such as `index`, are not: merging and splitting a dataset
-    renumbers the rows, but leaves the recorded statistics of these columns as they were.
+    Scalars and vectors of numbers are compared. LeRobot's own columns, such as `index`, are not compared: merging or splitting a
+    dataset renumbers its rows, but does not change the recorded statistics of these columns.
     """
     found = {}
     for name, spec in features.items():

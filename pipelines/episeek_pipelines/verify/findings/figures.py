@@ -26,17 +26,17 @@ class CameraFigures:
     camera_key: str
     episode_index: Int64Array = field(default_factory=_no_ints)
     byte_count: Int64Array = field(default_factory=_no_ints)
-    """Encoded bytes of the episode's frames."""
+    """Size of the encoded frames of each episode, in bytes."""
     drift_seconds: Float64Array = field(default_factory=_no_floats)
-    """from_timestamp minus the time of the episode's first frame, in seconds; NaN where it is unknown which frame is the first."""
+    """from_timestamp minus the time of the episode's first frame, in seconds; NaN if the first frame is unknown."""
     interval_frames: Int64Array = field(default_factory=_no_ints)
-    """The distinct numbers of frames from one keyframe to the next in decode order, sorted; shape [intervals]."""
+    """The distinct distances from a keyframe to the next one, in frames in decode order, sorted; shape [intervals]."""
     interval_count: Int64Array = field(default_factory=_no_ints)
-    """How often each of these intervals occurs; shape [intervals]."""
+    """Number of times that each of these distances occurs; shape [intervals]."""
 
     @classmethod
     def joined(cls, camera_key: str, parts: Sequence["CameraFigures"]) -> "CameraFigures":
-        """Return the figures of a camera from those of its files."""
+        """Return the figures of a camera, joined from the figures of its files."""
         index = np.concatenate([part.episode_index for part in parts])
         order = np.argsort(index, kind="stable")
         interval, which = np.unique(np.concatenate([part.interval_frames for part in parts]), return_inverse=True)

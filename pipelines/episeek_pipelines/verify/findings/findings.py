@@ -21,7 +21,10 @@ _SEVERITY_ORDER = {"error": 0, "warning": 1}
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """The place of a finding. A field is None where it is unknown or does not apply; without any field it is the whole dataset."""
+    """The place of a finding in a dataset.
+
+    A field is None if it is unknown or does not apply. If all fields are None, the finding is about the whole dataset.
+    """
 
     file: str | None = None
     """Path relative to the root of the dataset."""
@@ -30,7 +33,7 @@ class Location:
     camera: str | None = None
     """The key of the video feature."""
     row: int | None = None
-    """Number of a row of a table, or of a line of a text, counted from 0 within `file`."""
+    """Number of a row of a table, or of a line of a text file, counted from 0 within `file`."""
     column: str | None = None
     """Name of a column of a table, or a key of a JSON file."""
 
@@ -40,7 +43,7 @@ class Location:
         for part in fields(self)[1:]:
             value = getattr(self, part.name)
             if value is not None:
-                # editors count lines from 1
+                # Editors count lines from 1.
                 parts.append(f"line {value + 1}" if is_text and part.name == "row" else f"{part.name} {value}")
         return ", ".join(parts) or "dataset"
 
@@ -61,7 +64,8 @@ class Location:
 class Finding:
     """A violation of a registered rule.
 
-    Its severity is that of the rule, unless this violation does more or less harm than usual, or a configuration changes it.
+    The severity is the severity of the rule, unless this violation is more or less harmful than usual, or a configuration sets
+    another severity.
 
     Raises:
         ValueError: The code or the severity does not exist.
@@ -77,12 +81,12 @@ class Finding:
     more: int = 0
     """Number of further violations of the same kind that this finding represents, such as other rows of the file."""
     remedy: str = ""
-    """Advice for this finding, one of a few texts without values of the dataset; empty if the rule's own advice applies."""
+    """Advice for this finding; empty if the rule's own advice applies. The text contains no values of the dataset."""
     strip: Strip | None = field(default=None, compare=False, repr=False)
     """The frames that illustrate the finding on the report page; None where pictures do not help."""
 
     charts: tuple[FindingChart, ...] = field(default=(), compare=False, repr=False)
-    """Numbers that show it, for the report page."""
+    """The charts that illustrate the finding on the report page."""
 
     def __post_init__(self) -> None:
         if self.code not in RULES or self.severity not in _SEVERITY_ORDER:
@@ -93,7 +97,7 @@ class Finding:
 
     @property
     def message(self) -> str:
-        """Return the text `found; expected ...`, or only `found` where that needs no explanation."""
+        """Return the text `found; expected ...`, or only `found` if `expected` is empty."""
         return f"{self.found}; expected {self.expected}" if self.expected else self.found
 
     @property
@@ -142,13 +146,13 @@ def finding(
     Args:
         rule: The violated rule.
         found: What the dataset contains, as a noun phrase.
-        expected: What it should contain, as a noun phrase; empty if `found` needs no explanation.
+        expected: What the dataset should contain, as a noun phrase; empty if `found` needs no explanation.
         location: The place of the violation; None for the whole dataset.
         more: Number of further violations of the same kind that the finding represents.
         remedy: Advice for this finding; empty if the rule's own advice applies.
-        severity: Severity of this finding; None for that of the rule.
+        severity: Severity of this finding; None for the severity of the rule.
         strip: The frames that illustrate the finding; None where pictures do not help.
-        charts: Numbers that show it.
+        charts: The charts that illustrate the finding.
     """
     place = location if location is not None else Location()
     return Finding(rule.code, severity or rule.severity, found, expected, place, more, remedy, strip, charts)

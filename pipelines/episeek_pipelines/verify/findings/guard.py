@@ -1,6 +1,6 @@
-"""Functions that run rules so that an exception of one rule, from bad input or its own defect, becomes a finding.
+"""Functions that run rules and turn an exception into a finding, so that the other rules still run.
 
-The other rules still run.
+A rule may raise an exception because of bad input or because of a defect in the rule.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -30,23 +30,23 @@ def guarded(findings: list[Finding], name: str, location: Location) -> Iterator[
     except ReadError as error:
         findings.append(unreadable(error, location))
     except Exception as error:
-        # Any exception is caught, since the other rules have to run in any case.
+        # Every exception is caught, since the other rules have to run in any case.
         findings.append(
             finding(CRASHED, f"{name}: {type(error).__name__}: {first_line(error)}", "a completed check", location)
         )
 
 
 def unreadable(error: ReadError, location: Location) -> Finding:
-    """Return VER001 for a file that could not be read."""
+    """Return the finding VER001 for a file that could not be read."""
     return finding(UNREADABLE, f"{error.where}: {error.found}", error.expected, location)
 
 
 def run_rules(
     rules: Iterable[Callable[P, Iterable[Finding]]], location: Location, *args: P.args, **kwargs: P.kwargs
 ) -> list[Finding]:
-    """Return the findings of all rules, called with the same arguments.
+    """Call all rules with the same arguments, and return their findings.
 
-    A rule that raises an exception keeps the findings that it had yielded, and adds a finding at `location` for the exception.
+    If a rule raises an exception, the findings that it has yielded are kept, and a finding at `location` reports the exception.
     """
     findings: list[Finding] = []
     for rule in rules:

@@ -1,4 +1,4 @@
-"""The numbers of rows by which the state of a robot lags behind its action, or the action behind the state, by episode."""
+"""The lag between the action and the state of a robot in each episode, as a number of rows."""
 
 from dataclasses import dataclass
 
@@ -8,11 +8,11 @@ from episeek_pipelines.verify.findings.charts import RowChart
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lags:
-    """The lags of the episodes of a data file in which action and state move alike. Arrays have shape [episodes]."""
+    """The lags in a data file, for the episodes in which action and state make the same movements. Arrays have shape [episodes]."""
 
     episode_index: Int64Array
     row_count: Int64Array
-    """Number of rows by which the state lags behind the action; negative where the action lags behind the state."""
+    """Number of rows by which the state lags behind the action; negative if the action lags behind the state."""
 
     late: RowChart | None = None
-    """Some rows of the first episode whose action lags behind the state; None where there is none."""
+    """Some rows of the first episode whose action lags behind the state; None if no episode has such an action."""

@@ -1,4 +1,4 @@
-"""The options of a verification: how much it reads, which tolerances it applies, and the defaults of both."""
+"""The options of a verification, such as how much it reads and which tolerance it applies, with their default values."""
 
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -9,11 +9,11 @@ TIMESTAMP_TOLERANCE_SECONDS: Final = 1e-4
 """LeRobot's default `tolerance_s`."""
 
 DECODED_EPISODES: Final = 8
-"""Episodes of each camera that the level `decode` decodes by default."""
+"""Default number of episodes of each camera that the level `decode` decodes."""
 
 
 DECODED_WINDOWS: Final = 4
-"""Windows of each video that the level `decode` compares with decoding the whole file by default."""
+"""Default number of windows of each video that the level `decode` compares with decoding the whole file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,15 @@ class VerifyOptions:
     """
 
     level: Level | None = None
-    """The level; None lets `with_level` choose it, by whether the dataset is local and whether it is compared with a source."""
+    """The level. If it is None, `with_level` chooses a level for the dataset."""
     tolerance_seconds: float = TIMESTAMP_TOLERANCE_SECONDS
-    """Largest difference of a row's timestamp from frame_index / fps, and of from_timestamp from the time of the first frame."""
+    """Largest allowed difference in seconds, both between a row's timestamp and frame_index / fps, and between from_timestamp and
+    the time of the episode's first frame.
+    """
     world_size: int | None = None
     """Number of ranks of a training job; with None, TRN037 and TRN037W are not applied."""
     num_workers: int = 0
-    """Number of data loading workers of each rank; 0 means that the rank itself reads."""
+    """Number of data loading workers of each rank; 0 if the rank itself loads the data."""
     decoded_episodes: int | None = DECODED_EPISODES
     """Number of episodes of each camera that the level `decode` decodes; None decodes all."""
     decoded_windows: int | None = None
@@ -49,7 +51,7 @@ class VerifyOptions:
     Numbers count from 0 in each episode, modulo 2**bits.
     """
     level_reason: str = field(default="", compare=False)
-    """The reason for the level, as reports add it after a comma, such as `the default for a local dataset`."""
+    """The reason for the level, which reports add after a comma, such as `the default for a local dataset`."""
 
     def __post_init__(self) -> None:
         if self.level is not None and self.level not in LEVELS:
@@ -69,7 +71,7 @@ class VerifyOptions:
 
     @property
     def window_count(self) -> int:
-        """Return the number of windows of each video to compare, with the default filled in."""
+        """Return the number of windows of each video to compare, or the default of the level if `decoded_windows` is None."""
         if self.decoded_windows is None:
             return DECODED_WINDOWS if self.looks_at("decode") else 0
         return self.decoded_windows
@@ -83,24 +85,25 @@ class VerifyOptions:
         return includes(self.require_level(), part)
 
     def require_level(self) -> Level:
-        """Return the level, which must have been chosen.
+        """Return the level.
 
         Raises:
-            ValueError: The level is None.
+            ValueError: The level is None, because `with_level` has not chosen a level yet.
         """
         if self.level is None:
-            raise ValueError(f"level: found None; expected one of {', '.join(LEVELS)}, which with_level chooses")
+            raise ValueError(f"level: found None; expected one of {', '.join(LEVELS)} (with_level chooses a level)")
         return self.level
 
 
 def with_level(options: VerifyOptions, *, is_local: bool, is_compared: bool) -> VerifyOptions:
-    """Return the options with a level and the reason for it: the level of `options`, or else the default for the dataset.
+    """Return the options with a level, and with the reason for this level.
 
-    The default is `rows` for a local dataset, and for a comparison with a source. Reading local rows costs no requests, and only
-    rows show wrong timestamps and row numbers. The default for a dataset in a store is `layout`.
+    A level in `options` is kept. The default level is `rows` for a local dataset, and for a comparison with a source. Reading local
+    rows takes no requests, and only rows show wrong timestamps and row numbers. The default for other datasets in a store is
+    `layout`.
 
     Args:
-        options: The options that the caller gives.
+        options: The options of the caller.
         is_local: Whether the data files are on this machine.
         is_compared: Whether the dataset is compared with a source.
     """

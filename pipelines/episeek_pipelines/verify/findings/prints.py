@@ -1,4 +1,4 @@
-"""Prints of episodes, which find copies: digests of the numbers in their rows, and of the sizes of their coded frames."""
+"""Prints of episodes, which show copies: digests of the numbers in the rows and of the sizes of the coded frames of an episode."""
 
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -12,7 +12,7 @@ UNKNOWN: Final = 0
 """The value in place of a digest that is unknown, or that would be equal for different episodes."""
 
 DIGEST_BYTES: Final = 8
-"""Length of a digest. With a million episodes, two different ones have the same digest in about 3 of 100 million datasets."""
+"""Length of a digest in bytes. The probability that any two of a million different episodes have the same digest is about 3e-8."""
 
 
 def digest_of(contents: bytes) -> int:
@@ -22,14 +22,14 @@ def digest_of(contents: bytes) -> int:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowPrints:
-    """The prints of the rows of the episodes that one data file contains as a whole. Arrays have shape [episodes]."""
+    """The prints of the rows of those episodes that are completely in one data file. Arrays have shape [episodes]."""
 
     path: str
     episode_index: Int64Array
     first_row: Int64Array
     row_count: Int64Array
     change_count: Int64Array
-    """Number of rows whose floats differ from those of the row before."""
+    """Number of rows in which a float differs from the row before."""
     digest: UInt64Array
     """Digest of the numbers of all features, except for columns that number or locate a row, such as `index`."""
 
@@ -49,4 +49,4 @@ class FramePrints:
     camera_key: str
     episode_index: Int64Array = field(default_factory=_no_numbers)
     digest: UInt64Array = field(default_factory=_no_digests)
-    """Digest of the sizes of the samples in presentation order; `UNKNOWN` where they are unknown, or too few to identify a copy."""
+    """Digest of the sizes of the samples in presentation order; `UNKNOWN` if sizes are unknown or too few to identify a copy."""

@@ -1,4 +1,4 @@
-"""Functions that quote values of a dataset or a settings file in messages, shortened and in one line."""
+"""Functions that shorten values of a dataset or a settings file to one line of text for messages."""
 
 import json
 from typing import Final
@@ -17,9 +17,10 @@ def as_json(value: object) -> str:
 
 
 def quoted(value: object) -> str:
-    """Return a value of a JSON document for a message: text in quotes, cut to 60 characters, and short scalars as they are.
+    """Return a value of a JSON document as a short text for a message.
 
-    Of lists, objects and very large integers it returns the name of the type.
+    A string is quoted and cut to 60 characters. Other scalars are returned as text. For a list, an object or a very large integer,
+    the result is the name of the type.
     """
     if isinstance(value, str):
         return repr(value if len(value) <= _MOST_CHARACTERS else value[: _MOST_CHARACTERS - 1] + "…")

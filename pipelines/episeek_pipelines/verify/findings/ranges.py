@@ -1,4 +1,4 @@
-"""The smallest and largest values of features, by dimension, and functions that merge those of several files."""
+"""The smallest and largest value of each dimension of the features, in one or several files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class FeatureRange:
     """Whether every row had a finite value in every dimension, so that the range covers all values."""
 
     def merge(self, other: "FeatureRange") -> "FeatureRange":
-        """Return the range of the rows of `self` and `other` together."""
+        """Return the range over the rows of both `self` and `other`."""
         return FeatureRange(
             np.minimum(self.minimum, other.minimum),
             np.maximum(self.maximum, other.maximum),
@@ -34,15 +34,15 @@ class FeatureRange:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureRanges:
-    """The ranges of features in one or several files, by the name of the feature. A feature without rows is missing."""
+    """The ranges of features in one or several files, by the name of the feature. Features without rows have no entry."""
 
     of: Mapping[str, FeatureRange] = field(default_factory=dict)
 
     def merge(self, other: "FeatureRanges") -> "FeatureRanges":
-        """Return the ranges of the rows of `self` and `other` together.
+        """Return the ranges over the rows of both `self` and `other`.
 
         Raises:
-            ValueError: A feature does not have the same number of dimensions in both.
+            ValueError: A feature has different numbers of dimensions in `self` and `other`.
         """
         merged = dict(self.of)
         for name, ranged in other.of.items():

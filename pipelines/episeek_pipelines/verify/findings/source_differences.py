@@ -19,11 +19,11 @@ def compare_column(
     Args:
         rule: The rule that a difference violates.
         expected: The column of the source.
-        found: The column of the rewritten dataset, with as many rows.
-        where: The file and the column.
-        first_row: Number in the file of the first row of `found`.
+        found: The column of the rewritten dataset, with the same number of rows.
+        where: The location of the column: the file and the name of the column.
+        first_row: The row number, within the file, of the first row of `found`.
     """
-    # A difference of types is reported by `schema_differences`.
+    # `schema_differences` reports columns of different types.
     if expected.type != found.type:
         return
     row = first_difference(found, expected)
@@ -33,7 +33,10 @@ def compare_column(
 
 
 def schema_differences(found: pa.Schema, expected: pa.Schema, rule: Rule, path: str) -> list[Finding]:
-    """Return a finding for each column, type and schema metadata entry that differs from that of the source."""
+    """Return findings for the columns, types and schema metadata entries that differ from the source.
+
+    If the names or the order of the columns differ, one finding reports this difference, and types and metadata are not compared.
+    """
     if found.equals(expected, check_metadata=True):
         return []
     where = Location(file=path)
@@ -42,8 +45,8 @@ def schema_differences(found: pa.Schema, expected: pa.Schema, rule: Rule, path: 
         added = [name for name in found.names if name not in expected.names]
         parts = [f"without {', '.join(missing)}"] if missing else []
         parts += [f"with {', '.join(added)}"] if added else []
-        difference = " and ".join(parts) or "in another order"
-        return [finding(rule, f"columns {difference}", "those of the source", where)]
+        difference = " and ".join(parts) or "in a different order"
+        return [finding(rule, f"columns {difference}", "the columns of the source", where)]
     findings = []
     for new, old in zip(found, expected, strict=True):
         if not new.equals(old, check_metadata=True):

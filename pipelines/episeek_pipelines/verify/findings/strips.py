@@ -1,8 +1,8 @@
-"""Strips: up to seven frames of a video that illustrate a finding on the report page, and their pictures.
+"""Strips of up to seven frames of a video, which illustrate a finding on the report page.
 
-The rule that makes a finding chooses the frames, since it knows which ones a person wants to see. It gives only their numbers. The
-pictures are made at the end of a verification at the level `decode`, for a few findings of each rule
-(`episeek_pipelines.verify.strips`).
+The rule that makes a finding chooses the frames, since it knows which frames a person wants to see, and stores their numbers. At
+the end of a verification at the level `decode`, `episeek_pipelines.verify.strips` makes the pictures for a few findings of each
+rule.
 """
 
 from collections.abc import Iterable
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Final
 
 MOST_FRAMES: Final = 7
-"""Most frames of a strip."""
+"""Largest number of frames in a strip."""
 
 MOST_STRIPS: Final = 8
-"""Most findings of one rule that get strips with pictures, in a report and on a page."""
+"""Largest number of findings of one rule that get strips with pictures."""
 
 _BEFORE: Final = 2
-"""Number of frames that a strip shows before the frame that it is about."""
+"""Number of frames that a strip shows before the frame that the finding is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,11 @@ class StripPicture:
     """The small picture of one frame, with the data for its caption."""
 
     episode_index: int | None
-    """The episode that the frame belongs to; None if it belongs to none."""
+    """The episode that contains the frame; None if no episode contains it."""
     frame: int
-    """Number of the frame within the episode, from 0; within the file if it belongs to no episode."""
+    """Number of the frame, counted from 0 within the episode, or within the file if no episode contains the frame."""
     seconds: float
-    """Time after the first frame of the episode; after the start of the file if the frame belongs to no episode."""
+    """Seconds since the first frame of the episode, or since the start of the file if no episode contains the frame."""
     is_marked: bool
     """Whether the finding is about this frame."""
     jpeg: bytes = b""
@@ -42,14 +42,14 @@ class StripPicture:
 
     @property
     def place(self) -> str:
-        """Return the number of the frame, its episode and its time in words."""
+        """Return a text with the number of the frame, its episode and its time."""
         owner = "of no episode" if self.episode_index is None else f"of episode {self.episode_index}"
         where = "file frame" if self.episode_index is None else "frame"
         return f"{where} {self.frame} {owner}, at {self.seconds:.3f} s"
 
     @property
     def condition(self) -> str:
-        """Return what is wrong with the picture in words; empty for a picture that decodes without damage."""
+        """Return a text that says whether the picture is missing or damaged; empty for a picture without damage."""
         return "not decoded" if not self.jpeg else "marked as damaged" if self.is_damaged else ""
 
 
@@ -60,11 +60,11 @@ class Strip:
     frames: tuple[int, ...]
     """Numbers of the frames to show, ascending, at most `MOST_FRAMES`."""
     marked: frozenset[int] = frozenset()
-    """Numbers of the frames among them that the finding is about."""
+    """Numbers of those of the frames that the finding is about."""
     start: int | None = None
-    """The frame from which the rule decoded, and from which these frames are decoded; None uses the nearest sync sample before."""
+    """Number of the frame at which decoding starts, as it did in the rule; None for the nearest sync sample before the strip."""
     is_compared: bool = False
-    """Whether the finding says that decoding from an earlier sync sample gives other pictures."""
+    """Whether the finding says that decoding from an earlier sync sample gives different pictures."""
     pictures: tuple[StripPicture, ...] = ()
     """One picture for each of `frames`; empty until the pictures are made."""
     references: tuple[StripPicture, ...] = ()
@@ -73,9 +73,9 @@ class Strip:
 
 @dataclass(frozen=True, slots=True)
 class StripRange:
-    """The frames `[first, stop)` of a file, from which its methods choose some for a strip.
+    """The frames `[first, stop)` of a file, with methods that choose some of these frames for a strip.
 
-    Frame numbers in the arguments of the methods count from `first`. Frame numbers in a `Strip` count from the start of the file.
+    The methods take frame numbers that count from `first`. The frame numbers in a `Strip` count from the start of the file.
     """
 
     first: int
@@ -91,12 +91,12 @@ class StripRange:
     ) -> Strip:
         """Return a strip of neighbouring frames: two frames before `frame`, the frame itself, and four frames after it.
 
-        Near an end of the range, other neighbouring frames take the place of frames outside of it.
+        Near an end of the range, the strip is shifted, so that all of its frames are in the range.
 
         Args:
-            frame: The frame that the finding is about.
+            frame: The frame around which the strip is.
             marked: All frames that the finding is about; None for `frame` alone.
-            start: The frame to decode from; None for the sync sample before the strip.
+            start: The frame at which decoding starts; None for the sync sample before the strip.
             is_compared: Whether the strip also shows the pictures that decoding from an earlier sync sample gives.
         """
         begin = self.first + frame - _BEFORE
@@ -106,16 +106,16 @@ class StripRange:
         )
 
     def around_run(self, start: int, stop: int) -> Strip:
-        """Return a strip of the frames `[start, stop)`, all of them marked, with one frame before and two frames after them.
+        """Return a strip of a run of frames `[start, stop)`, with one frame before the run and two frames after it.
 
-        Of the marked frames, the first, the last and two in between are shown.
+        The strip shows the first frame and the last frame of the run, and two frames in between. These frames are marked.
         """
         begin, last = self.first + start, self.first + stop - 1
         inner = [begin + (last - begin) * part // 3 for part in range(4)]
         return self._strip([begin - 1, *inner, last + 1, last + 2], range(start, stop), None)
 
     def spread(self) -> Strip:
-        """Return a strip of frames at equal distances, from the first to the last of the range; all of them are marked."""
+        """Return a strip of frames at equal distances, from the first to the last frame of the range. All frames are marked."""
         steps, last = MOST_FRAMES - 1, self.stop - 1 - self.first
         shown = [last * part // steps for part in range(MOST_FRAMES)]
         return self._strip([self.first + frame for frame in shown], shown, None)

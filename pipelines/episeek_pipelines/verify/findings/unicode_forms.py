@@ -1,7 +1,7 @@
 """Functions that recognize names which look the same but differ in their Unicode form (NFC or NFD).
 
-macOS and some archives write names in another form than the metadata has. LeRobot compares names byte by byte. Both names look the
-same in a message, so messages also give the form.
+macOS and some archives write names in a different form than the metadata has, and LeRobot compares names byte by byte. Both names
+look the same in a message, so messages also give the form.
 """
 
 import unicodedata
@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from typing import Final
 
 FORM_REMEDY: Final = (
-    "rename it to the Unicode form that meta/info.json has (unicodedata.normalize); both names look the same"
+    "change the name to the Unicode form that meta/info.json has (unicodedata.normalize); both names look the same"
 )
 
 
 def in_other_form(name: str, names: Iterable[str]) -> str | None:
-    r"""Return the first of `names` that is the same text as `name` in another Unicode form; None if no name is.
+    r"""Return the first of `names` that differs from `name` only in its Unicode form, or None if no name does.
 
     >>> in_other_form("caf\\u00e9", ["cafe\\u0301", "cafe"]) == "cafe\\u0301"
     True

@@ -251,8 +251,8 @@ def test_prepare_compares_windows_and_reports_other_pictures(tmp_path, monkeypat
     good = prepare(str(DATA / "hevc"), str(tmp_path / "good"), execution=Execution(scheduler="sync")).verification
     assert good is not None
     assert (good.error_count, good.window_count) == (0, 4)
-    assert "4 windows of frames from later keyframes" in good.coverage.checked
-    assert "4 windows of frames from later keyframes" in format_text(good)
+    assert "4 windows of frames decoded from later keyframes" in good.coverage.checked
+    assert "4 windows of frames decoded from later keyframes" in format_text(good)
     assert "VID027" not in good.coverage.rules_not_applied
     lie(monkeypatch)
     assert main(["prepare", str(DATA / "hevc"), str(tmp_path / "bad"), "--scheduler", "sync"]) == 1
@@ -275,7 +275,7 @@ def test_windows_that_were_left_out_are_not_checked(monkeypatch):
     report = verify(Root(str(DATA / "hevc")), options=VerifyOptions(level="rows", decoded_windows=1))
     assert report.window_count == 0
     unchecked = {part.subject: part for part in report.coverage.not_checked}
-    assert unchecked["windows of frames from later keyframes"].reason == "PyAV is not installed"
+    assert unchecked["windows of frames decoded from later keyframes"].reason == "PyAV is not installed"
     assert unchecked["pictures of videos"].rules == ("VID027", "VID028")
 
 
