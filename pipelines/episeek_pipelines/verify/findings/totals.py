@@ -23,7 +23,7 @@ class FeatureTotal:
     highest: Float64Array
     """The largest estimate of each quantile among the episodes; shape [quantiles, dimensions]."""
     below: Int64Array
-    """Number of rows whose value is below each recorded quantile; shape [quantiles, dimensions], or empty without such quantiles."""
+    """Number of rows with a value below each recorded quantile; shape [quantiles, dimensions], or empty without such quantiles."""
     until: Int64Array
     """Number of rows whose value is at most each recorded quantile; the same shape as `below`."""
 
