@@ -5,11 +5,12 @@ the written dataset follow. A file that fails is reported by name, and the work 
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from episeek.errors import UnsupportedVersionError
+from episeek.errors import EpiseekError, UnsupportedVersionError
 from episeek_pipelines.dataset.declared_videos import require_videos
 from episeek_pipelines.dataset.folder_digests import source_digests
 from episeek_pipelines.dataset.metadata import Dataset, open_dataset
@@ -54,6 +55,7 @@ from episeek_pipelines.rewrite.plan import RewritePlan, plan_rewrite
 from episeek_pipelines.rewrite.rewrite import WrittenMetadata
 from episeek_pipelines.verify import VerificationReport, VerifyOptions
 from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoice
+from episeek_pipelines.words import counted
 from episeek_schemas import layout
 
 PREPARED_OPTIONS: Final = VerifyOptions(level="rows", level_reason="as every row was written anew", decoded_windows=2)
@@ -155,7 +157,7 @@ def _prepared(
         return PrepareResult(target.url, seconds, is_resumed=False, is_current=True, repairs=read_repairs(target))
     read = source_digests(files)
     repairing = None if choice is None else plan_repairs(files, choice)
-    with open_dataset_staging(files, target, options, force=force) as staging:
+    with _refusals_in_errors(repairing), open_dataset_staging(files, target, options, force=force) as staging:
         if repairing is not None:
             repairing = sample_pictures(repairing, Root(staging.work.join("pictures")), execution)
             opened = open_dataset(write_layer(repairing.draft, staging.repaired))
@@ -177,6 +179,20 @@ def _prepared(
             write_repairs(staging.root, repairing.made)
         staging.commit()
     return replace(result, seconds=time.perf_counter() - started)
+
+
+@contextmanager
+def _refusals_in_errors(repairing: RepairPlan | None) -> Iterator[None]:
+    """Add the refused repairs to the hint of an error: the run probably failed because of a defect that was not repaired."""
+    try:
+        yield
+    except EpiseekError as error:
+        refusals = () if repairing is None else repairing.made.refusals
+        if refusals:
+            first = f"{refusals[0].place}: {refusals[0].found}"
+            seen = f"run `episeek repair SRC DST --dry-run` to see {counted(len(refusals), 'refused repair')}, {first}"
+            error.hint = f"{error.hint}; {seen}" if error.hint else seen
+        raise
 
 
 def _usable_source(source: str, options: dict[str, Any]) -> Dataset:

@@ -30,12 +30,12 @@ def repair_order(draft: Draft) -> Iterator[Outcome]:
     """Sort the rows of meta/episodes by episode_index. If exactly one row has no usable number, give it the missing number."""
     code = registry.EPISODE_ORDER.code
     if not draft.has_all_episodes:
-        for path in draft.evidence.episodes.unreadable:
+        for path, problem in draft.evidence.episodes.unreadable.items():
             readings = (
                 "the file listed episodes of the dataset that no other file lists",
                 "the file is left over from an edit or from a recording that was stopped",
             )
-            yield Refusal(code, Place(path), "a file of meta/episodes that cannot be read", readings)
+            yield Refusal(code, Place(path), f"a file of meta/episodes that cannot be read: {problem}", readings)
         return
     index = draft.values(lerobot.EPISODE_INDEX)
     count = len(index)

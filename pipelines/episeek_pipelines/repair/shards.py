@@ -21,7 +21,8 @@ class Shards:
     root: Root
     tables: tuple[tuple[str, pa.Table], ...]
     """The path and the table of each file. The tables lack most `stats/` columns."""
-    unreadable: tuple[str, ...]
+    unreadable: Mapping[str, str]
+    """The path of each file that could not be read, with a noun phrase for the reason."""
     recovered: Mapping[str, Recovered] = field(repr=False)
     """The complete row groups of each file without a footer, by path."""
 
@@ -68,22 +69,22 @@ def read_shards(
         ReadError: The store or the system failed. Damaged files do not raise.
     """
     tables: list[tuple[str, pa.Table]] = []
-    unreadable: list[str] = []
+    unreadable: dict[str, str] = {}
     found: dict[str, Recovered] = {}
     for path in root.list(layout.EPISODES_DIR, suffix=".parquet"):
         try:
             with root.open_parquet(path) as file:
                 tables.append((path, _table(file)))
         except (EpiseekError, pa.ArrowException, OSError) as error:
-            contents_problem(error)
-            recovered = _recovered(root, path, features, statistics) if recovers else None
-            if recovered is None:
-                unreadable.append(path)
+            problem = contents_problem(error)
+            recovered = _recovered(root, path, features, statistics) if recovers else problem
+            if isinstance(recovered, str):
+                unreadable[path] = recovered or problem
                 continue
             found[path] = recovered
             with open_stored(root, path, recovered) as file:
                 tables.append((path, _table(file)))
-    return Shards(root, tuple(tables), tuple(unreadable), found)
+    return Shards(root, tuple(tables), unreadable, found)
 
 
 def contents_problem(error: Exception) -> str:
@@ -119,13 +120,16 @@ def _table(file: pq.ParquetFile) -> pa.Table:
 
 def _recovered(
     root: Root, path: str, features: Mapping[str, Any], statistics: Mapping[str, Any] | None
-) -> Recovered | None:
-    """Return the complete row groups of a file without a footer; None if it has a footer or no complete row group."""
+) -> Recovered | str:
+    """Return the complete row groups of a file without a footer, or a noun phrase that says why it has none.
+
+    The phrase is empty if a missing footer is not the problem of the file.
+    """
     stored = StoredBytes(root, path)
     try:
-        if lacks_footer(stored):
-            found = recover(stored, episodes_schema(features, statistics), where=path)
-            return found if found.groups else None
-    except (ParquetError, MetadataError, MissingFileError):
-        pass
-    return None
+        if not lacks_footer(stored):
+            return ""
+        found = recover(stored, episodes_schema(features, statistics), where=path)
+        return found if found.groups else f"no footer, and {'; '.join(map(str, found.losses)) or 'no row group'}"
+    except (ParquetError, MetadataError, MissingFileError) as error:
+        return f"no footer, and {error.found}"

@@ -12,6 +12,7 @@ from episeek.errors import DestinationError, UnsupportedVersionError
 from episeek_pipelines.api import REPAIRS, Execution, RepairChoice, RepairResult, plan_repair, prepare, repair, verify
 from episeek_pipelines.cli.main import main
 from tests.broken.takes import LENGTHS, set_seconds_by_lengths, write_takes
+from tests.repairs.defects import cut
 from tests.repairs.matrix import digests
 from tests.support import bar_code
 from tests.support.amount import IS_FULL, full_run
@@ -193,6 +194,20 @@ def test_what_has_two_readings_is_shown_with_both(tmp_path: Path, capsys: pytest
     assert "either the episode has 48 rows" in shown
     assert "or the episode has lost 1 row" in shown
     assert "ROW015" in shown
+
+
+def test_a_run_that_fails_says_what_was_not_repaired(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Lengths that contradict the ranges of rows do not prove that the pages of a file without a footer were read right."""
+    root = copy_of("images", tmp_path)
+    set_value(root, EPISODES, "length", 1, 1000)
+    cut(root, EPISODES, 40)
+    assert main(["repair", str(root), str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert "hint: run `episeek repair SRC DST --dry-run` to see 1 refused repair, meta/episodes/" in said
+    assert "a row group with episodes whose rows do not follow one another" in said
+    assert main(["repair", str(root), str(tmp_path / "out"), "--dry-run"]) == 0
+    assert "do not follow one another" in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
 
 
 def test_prepare_repairs_too(shared: tuple[Path, RepairResult], capsys: pytest.CaptureFixture[str]):

@@ -13,7 +13,7 @@ from episeek_pipelines.parquet.episode_runs import READ_OPTIONS
 from episeek_pipelines.parquet.recovery.extremes import ExtremeChecks
 from episeek_pipelines.parquet.recovery.footer import footer_of
 from episeek_pipelines.parquet.recovery.layout import GroupLayout, Layouts
-from episeek_pipelines.parquet.recovery.pages.headers import PartList
+from episeek_pipelines.parquet.recovery.pages.headers import FOOTER, PartList
 from episeek_pipelines.parquet.recovery.pages.leaves import Template
 from episeek_pipelines.parquet.recovery.pages.source import Bytes, WithFooter
 from episeek_pipelines.parquet.recovery.row_checks import RowChecks, RowProblem, counting_columns
@@ -41,6 +41,11 @@ class Loss:
     start: int
     stop: int
     reason: str
+
+    @property
+    def holds_rows(self) -> bool:
+        """Whether rows may be lost with these bytes. They are not if the bytes are what remains of a footer."""
+        return self.reason != FOOTER
 
     def __str__(self) -> str:
         return f"bytes {self.start:,} to {self.stop:,}: {self.reason}"

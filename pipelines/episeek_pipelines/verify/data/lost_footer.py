@@ -34,7 +34,9 @@ def _held(recovered: Recovered) -> str:
     if not episodes:
         return "and no complete episode in the file"
     lost = recovered.file_bytes - recovered.stop
-    after = f"; no complete episode in the last {lost:,} bytes" if recovered.losses else ""
+    after = (
+        f"; no complete episode in the last {lost:,} bytes" if any(loss.holds_rows for loss in recovered.losses) else ""
+    )
     if len(episodes) == 1:
         return f"after the complete episode {episodes[0]}{after}"
     return f"after {len(episodes)} complete episodes, {min(episodes)} to {max(episodes)}{after}"

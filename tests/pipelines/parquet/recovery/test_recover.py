@@ -225,6 +225,19 @@ def test_bytes_that_are_cut_off_and_zeros_are_told(tmp_path):
     assert "cut off" in str(found.losses[0])
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: Path(path).parts[0] if path != ARROW_17 else "arrow17")
+def test_the_remains_of_a_footer_are_no_lost_rows(path, tmp_path):
+    whole = whole_file(path)
+    # the last byte of the magic, the whole end of the file, and all but the first fields of the footer
+    for stop in (len(whole.data) - 1, len(whole.data) - 8, whole.footer_start + 4):
+        found, table = recovered(tmp_path, whole.data[:stop], whole)
+        assert table.equals(whole.table)
+        assert [(loss.start, loss.stop, loss.holds_rows) for loss in found.losses] == [
+            (whole.footer_start, stop, False)
+        ]
+        assert "footer" in str(found.losses[0])
+
+
 def test_the_codec_may_be_given(tmp_path):
     whole = whole_file(RECORDED[0])
     found, _ = recovered(tmp_path, whole.data[: whole.footer_start], whole, codec="SNAPPY")

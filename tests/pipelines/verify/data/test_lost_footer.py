@@ -47,6 +47,11 @@ def test_the_complete_episodes_are_named_at_level_rows(group_count, spare, said,
     assert "episeek repair SRC DST" in finding.advice
 
 
+def test_the_remains_of_a_footer_are_not_said_to_lack_episodes(dataset):
+    os.truncate(dataset / FILE, (dataset / FILE).stat().st_size - 40)
+    assert found_in(dataset).found == "no footer at its end, after 4 complete episodes, 3 to 6"
+
+
 def test_other_levels_read_only_the_ends_of_the_file(dataset):
     _, footer_start = stops_of(dataset)
     os.truncate(dataset / FILE, footer_start)

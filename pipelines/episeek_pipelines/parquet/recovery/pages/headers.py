@@ -24,6 +24,9 @@ from episeek_pipelines.parquet.recovery.pages.thrift import (
 
 MAGIC: Final = b"PAR1"
 
+FOOTER: Final = "the remains of a footer, which holds no rows"
+"""The `reason` of a `PartList` if a footer, or the beginning of one, follows its last part."""
+
 PageKind = Literal["data", "dictionary", "data v2"]
 
 _KINDS: Final[dict[int, tuple[PageKind, int]]] = {0: ("data", 5), 2: ("dictionary", 7), 3: ("data v2", 8)}
@@ -114,11 +117,22 @@ def read_parts(source: Bytes) -> PartList:
     return PartList(parts, position, "")
 
 
+def _begins_a_footer(data: bytes) -> bool:
+    """Return whether bytes begin with FileMetaData: its field `version` (1 or 2), and its field `schema`, a list of structs.
+
+    In a page header and in a copy of column metadata, the field after the first one is a number.
+    """
+    fields = bytes([1 << 4 | I32, 1 << 4 | LIST])
+    return len(data) >= 4 and data[0:3:2] == fields and data[1] in (1 << 1, 2 << 1) and data[3] & 15 == STRUCT
+
+
 def _read_part(source: Bytes, start: int) -> Part:
     window = _FIRST_WINDOW
     while True:
         stop = min(start + window, source.size)
         data = source.read_at(start, stop)
+        if _begins_a_footer(data):
+            raise MalformedStructError(FOOTER)
         try:
             fields, length = read_struct(data, max_values=_MAX_VALUES)
         except CutStructError:
