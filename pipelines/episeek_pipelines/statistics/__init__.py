@@ -1,1 +1,1 @@
-"""Statistics of numeric features, computed from rows as LeRobot computes them: of each episode, and of all episodes."""
+"""Statistics of features as LeRobot computes them, for each episode and for the whole dataset."""

@@ -16,9 +16,9 @@ from episeek_pipelines.statistics.names import QUANTILES, FeatureStatistics
 
 
 def aggregated(statistics: FeatureStatistics) -> FeatureStatistics:
-    """Combine the statistics of the episodes of one feature; every array of the result has one row.
+    """Combine the statistics of a feature over all episodes into arrays with one row.
 
-    The result can be combined again, with the results of other parts of the dataset. It has the quantiles that the episodes have.
+    The result can be combined again with the results of other parts of the dataset. It lacks the quantiles that `statistics` lacks.
     """
     counts = statistics["count"].astype(np.float64).reshape(-1)
     total = counts.sum()
@@ -40,7 +40,7 @@ def stats_entry(statistics: FeatureStatistics) -> dict[str, Any]:
     """Return the entry of one feature in `meta/stats.json`: a dict from the name of each statistic to nested lists.
 
     Args:
-        statistics: The statistics of each episode, which this function combines.
+        statistics: The feature's statistics in each episode, which this function combines.
     """
     return {name: values[0].tolist() for name, values in aggregated(statistics).items()}
 
@@ -50,7 +50,7 @@ def stats_document(statistics: Mapping[str, FeatureStatistics], known: Mapping[s
 
     Args:
         statistics: The statistics of every episode, by feature.
-        known: The present content of `meta/stats.json`. Its entries of other features are kept, for example those of cameras.
+        known: The old content of `meta/stats.json`. Entries of features that `statistics` lacks are kept, for example of cameras.
     """
     return {**known, **{feature: stats_entry(entry) for feature, entry in statistics.items()}}
 

@@ -1,6 +1,6 @@
-"""Functions that write the statistics of episodes as columns `stats/...` of `meta/episodes`, or as the bytes of an `.npz` file.
+"""Convert the statistics of episodes to columns `stats/...` of `meta/episodes`, or to and from the bytes of an `.npz` file.
 
-One task of a job computes the statistics and returns these bytes, and a later task reads them.
+Tasks of a job pass statistics on in this binary form.
 """
 
 import io
@@ -25,7 +25,7 @@ _ROW_COUNT: Final = "row_count"
 
 
 def columns_of(statistics: Mapping[str, FeatureStatistics]) -> Iterator[tuple[str, pa.Array]]:
-    """Yield the name and the values of each column `stats/...` of `meta/episodes`; the values of a row are nested lists."""
+    """Yield (column name, values) for each column `stats/...` of `meta/episodes`; each row is a number or a nested list."""
     for feature, entries in statistics.items():
         for name, values in entries.items():
             yield lerobot.statistics_column(feature, name), _lists(values)
@@ -34,15 +34,15 @@ def columns_of(statistics: Mapping[str, FeatureStatistics]) -> Iterator[tuple[st
 def with_columns(
     table: pa.Table, statistics: Mapping[str, FeatureStatistics], is_known: npt.NDArray[np.bool_]
 ) -> pa.Table:
-    """Return rows of `meta/episodes` whose columns `stats/...` contain the given statistics.
+    """Return rows of `meta/episodes` with the given statistics in their columns `stats/...`.
 
-    A column that exists is replaced, and a missing column is appended. An existing column keeps its type if the new values can be
+    An existing column is replaced, and a missing column is appended. An existing column keeps its type if the new values can be
     cast to it.
 
     Args:
         table: Rows of `meta/episodes`.
         statistics: The statistics by feature, with one row for each row of the table.
-        is_known: True for the rows to replace; shape [rows]. The other rows keep their values, or get null in a new column.
+        is_known: Whether each row gets the new values; shape [rows]. The other rows keep their values, or get null in a new column.
     """
     for name, column in columns_of(statistics):
         position = table.schema.get_field_index(name)

@@ -1,16 +1,16 @@
-"""Find recorded statistics that differ from those of the rows by more than rounding or another usual definition explains.
+"""Find recorded statistics that differ from the rows by more than rounding or a different usual definition explains.
 
-The statistics that LeRobot writes pass, and so do those of other usual definitions:
+Statistics that LeRobot writes pass, and so do statistics by other usual definitions:
 
 - Mean: LeRobot adds the values of an episode one after the other in their own type, mostly float32. The mean of n values is off by
   at most n times the unit roundoff of the largest value (Higham, Accuracy and Stability of Numerical Algorithms, section 4.2). For
   100,000 equal values, up to a fifth of this bound was measured.
 - Standard deviation: LeRobot subtracts the square of the mean from the mean of the squares, and both have this error. Therefore
   variances are compared. A deviation that is much smaller than the values may be recorded as 0.
-- Standard deviation of a sample: dividing by n - 1 instead of n passes as well.
-- Quantiles from bins: LeRobot counts values in 5,000 bins. A value that was rounded when it was stored may be in a neighbouring
-bin.
-- Quantiles by other definitions, for example those of numpy.quantile: all of them lie between two samples, and pass.
+- Standard deviation with n - 1: dividing by n - 1 instead of n passes, too.
+- Quantiles from bins: LeRobot counts values in 5,000 bins. A value that was rounded when it was stored may fall into a
+  neighbouring bin.
+- Quantiles by other definitions, for example by numpy.quantile: every value between the two neighbouring samples passes.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ BoolArray = npt.NDArray[np.bool_]
 Float64Array = npt.NDArray[np.float64]
 
 EXTREMES_TOLERANCE: Final = 1e-3
-"""Largest allowed error of a minimum or maximum, relative to the larger absolute value of both: rows may be stored in float16."""
+"""Largest allowed error of a minimum or maximum, relative to the larger absolute value. Rows may be stored in float16."""
 ABSOLUTE_TOLERANCE: Final = 1e-7
 
 _ROUNDOFF: Final[Mapping[str, float]] = {"float16": 2.0**-11}
@@ -36,13 +36,13 @@ _MOVED_BINS: Final = 3
 
 
 def differing(name: str, recorded: Float64Array, truth: FeatureStatistics, rows: Float64Array, spec: Any) -> BoolArray:
-    """Return True where a recorded statistic differs from that of the rows, and False where it agrees or is NaN.
+    """Return whether each recorded value of a statistic differs from the rows; False for NaN. Shape [episodes, dimensions].
 
     Args:
         name: The name of the statistic.
         recorded: The recorded values; shape [episodes, dimensions].
         truth: The statistics of the rows by name, of the same shape. `count` has the shape [episodes, 1].
-        rows: The number of rows over which LeRobot adds values, on which the rounding error depends; shape [episodes].
+        rows: The number of rows over which LeRobot adds values. The allowed rounding error grows with it. Shape [episodes].
         spec: The entry of the feature in meta/info.json.
     """
     low, high = (truth[each].astype(np.float64) for each in ("min", "max"))
@@ -73,12 +73,12 @@ def differing(name: str, recorded: Float64Array, truth: FeatureStatistics, rows:
 
 
 def quantile_tolerance(low: Float64Array, high: Float64Array, rounding: Any = EXTREMES_TOLERANCE) -> Float64Array:
-    """Return the largest allowed difference between a quantile and LeRobot's estimate.
+    """Return the largest allowed difference between a quantile and LeRobot's estimate of it.
 
     Args:
         low: The minimum of the values.
         high: The maximum of the values, of the same shape.
-        rounding: The rounding error relative to the larger absolute value of both.
+        rounding: The allowed rounding error, relative to the larger absolute value of minimum and maximum.
     """
     scale = np.maximum(np.abs(low), np.abs(high))
     return np.asarray(_MOVED_BINS * (high - low) / BINS + rounding * scale + ABSOLUTE_TOLERANCE, np.float64)

@@ -12,14 +12,14 @@ from episeek_pipelines.statistics.names import LOWER, NAMES, UPPER, FeatureStati
 from episeek_pipelines.statistics.quantiles import SortedEpisodes, quantile_bounds, quantiles
 
 _BLOCK_BYTES: Final = 1 << 19
-"""Bytes of numbers that are transposed, sorted and summed at a time. They stay in a processor's cache: measured 2 times as fast."""
+"""Number of bytes that are transposed, sorted and summed at a time. They fit into a processor's cache, which doubled the speed."""
 
 _EXACT_IN_FLOAT64: Final = 1 << 53
 
 _CANCELLED: Final = 1e-8
-"""The least ratio of a variance to the square of the mean at which the mean of squares gives the variance with enough digits.
+"""Smallest ratio of a variance to the squared mean at which the mean of squares minus the squared mean gives the variance.
 
-Below it, the subtraction has lost more than half of the digits, and the variance is computed from deviations instead.
+Below this ratio, the subtraction loses more than half of the digits, and the variance is computed from deviations instead.
 """
 
 _Numbers = npt.NDArray[Any]
@@ -27,18 +27,18 @@ _Numbers = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EpisodeStatistics:
-    """The statistics of episodes whose rows follow each other in a data file."""
+    """The statistics of some episodes, in the order of their rows."""
 
     episode_index: npt.NDArray[np.int64]
-    """Shape [episodes], in the order of the rows."""
+    """The number of each episode; shape [episodes]."""
     row_count: npt.NDArray[np.int64]
-    """Number of rows of each episode; shape [episodes]."""
+    """The number of rows of each episode; shape [episodes]."""
     features: Mapping[str, FeatureStatistics] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
-    """The reason why a feature has no statistics, by feature: for example "null" or "lists of different lengths"."""
+    """For each feature without statistics, the reason: for example "null" or "lists of different lengths"."""
 
     def take(self, rows: npt.NDArray[np.int64]) -> "EpisodeStatistics":
-        """Return the statistics of the episodes at these positions, in this order."""
+        """Return the statistics of the episodes at the positions `rows`, in this order."""
         features = {
             name: {each: values[rows] for each, values in entry.items()} for name, entry in self.features.items()
         }
@@ -46,9 +46,9 @@ class EpisodeStatistics:
 
     @classmethod
     def joined(cls, parts: Sequence["EpisodeStatistics"]) -> "EpisodeStatistics":
-        """Join the statistics of consecutive episodes.
+        """Concatenate the statistics of several parts of a dataset.
 
-        A feature is left out, with the reason, unless all parts have it in the same shape.
+        A feature that a part lacks or has in a different shape gets no statistics, and a reason in `left_out`.
         """
         parts = [part for part in parts if len(part.episode_index)] or list(parts)[:1]
         if not parts:
@@ -77,13 +77,13 @@ class EpisodeStatistics:
 def episode_statistics(
     values: Mapping[str, _Numbers], row_counts: npt.NDArray[np.int64]
 ) -> dict[str, FeatureStatistics]:
-    """Return the statistics of each feature in consecutive episodes, except for features with NaN or infinite values.
+    """Return the statistics by feature of consecutive episodes. Features with NaN or infinite values have no entry.
 
     Minimum, maximum and count are exact. Mean and standard deviation are computed in float64. Quantiles are LeRobot's estimates.
-    The entries named by `LOWER` and `UPPER` are the two samples between which a quantile lies by any usual definition.
+    The entries named in `LOWER` and `UPPER` are the two samples between which a quantile lies by any usual definition.
 
     Args:
-        values: Integers, booleans or floats by feature, of shape [rows, samples of a row, dimensions].
+        values: The integers, booleans or floats of each feature; shape [rows, samples per row, dimensions].
         row_counts: The number of rows of each episode, at least 1; shape [episodes].
     """
     found: dict[str, FeatureStatistics] = {}
@@ -112,7 +112,7 @@ def episode_statistics(
 
 
 def _computed_type(numbers: _Numbers) -> np.dtype[Any]:
-    """Return the type in which numbers are sorted: float64, unless they are float32 or integers that float64 would round."""
+    """Return the type in which numbers are sorted: float64, or their own type for float32 and for integers beyond float64."""
     if numbers.dtype == np.float32:
         return numbers.dtype
     is_wide = numbers.dtype.kind in "iu" and numbers.dtype.itemsize == 8 and numbers.size > 0
@@ -175,8 +175,8 @@ def _statistics(
 def _moments(numbers: npt.NDArray[np.float64]) -> tuple[float, float]:
     """Return the mean and variance of sorted numbers whose spread is small compared with their distance from zero.
 
-    The deviations are taken from the median. The mean is within one standard deviation of the median, so that the subtraction of
-    the squared difference loses few digits.
+    Both are computed from the deviations from the median. The mean is within one standard deviation of the median, so that
+    subtracting the square of their difference loses few digits.
     """
     middle = float(numbers[len(numbers) // 2])
     deviations = numbers - middle
@@ -185,7 +185,14 @@ def _moments(numbers: npt.NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _blocks(counts: npt.NDArray[np.int64], most_samples: int) -> Iterator[slice]:
-    """Yield slices of consecutive episodes with at most `most_samples` samples together; a longer episode has its own slice."""
+    """Yield slices of consecutive episodes that have at most `most_samples` samples together.
+
+    An episode that alone has more samples is a slice by itself.
+
+    Args:
+        counts: The number of samples of each episode; shape [episodes].
+        most_samples: The largest number of samples of a slice.
+    """
     first = total = 0
     for number, count in enumerate(counts.tolist()):
         if total + count > most_samples and number > first:

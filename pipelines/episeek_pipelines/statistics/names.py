@@ -18,10 +18,10 @@ NAMES: Final = (*BASIC, *QUANTILES)
 """All statistics, in the order in which LeRobot writes them."""
 
 LOWER: Final[Mapping[str, str]] = MappingProxyType({name: f"{name}_lower" for name in QUANTILES})
-"""For each quantile, the name of its lower bound: the sample that no usual definition of the quantile falls below."""
+"""For each quantile, the name of its lower bound: a sample that is not above the quantile by any usual definition."""
 
 UPPER: Final[Mapping[str, str]] = MappingProxyType({name: f"{name}_upper" for name in QUANTILES})
-"""For each quantile, the name of its upper bound: the sample that no usual definition of the quantile exceeds."""
+"""For each quantile, the name of its upper bound: a sample that is not below the quantile by any usual definition."""
 
 FeatureStatistics = dict[str, npt.NDArray[Any]]
 """The statistics of one feature by name: arrays of shape [episodes, ...] in the order of the episodes.

@@ -1,10 +1,10 @@
 """Compute the statistics of a camera in one episode from sampled pictures, as `lerobot.datasets.compute_stats` defines them.
 
-LeRobot samples some frames of an episode (`sample_indices`) and some pixels of each (`auto_downsample_height_width`). It computes
-the statistics of each of the three channels over all these pixels, divided by 255. `count` is the number of pictures. Version 0.4.4
-squares the values in 8 bits, where 16 * 16 is 0, so that its standard deviations are too small. Here they are right.
+LeRobot samples some frames of an episode (`sample_indices`) and some pixels of each frame (`auto_downsample_height_width`). It
+divides these pixels by 255, and computes the statistics of each of the three channels. `count` is the number of pictures. Version
+0.4.4 squares the values in 8 bits, where 16 * 16 is 0, so that its standard deviations are too small. Here they are right.
 
-All statistics follow from a histogram of the 256 values of each channel. Therefore only one picture has to be in memory.
+All statistics follow from a histogram of the 256 values of each channel. Therefore only one picture is in memory at a time.
 """
 
 from collections.abc import Sequence
@@ -29,10 +29,10 @@ _VALUES: Final = 256
 
 
 def sampled_frames(length: int) -> npt.NDArray[np.int64]:
-    """Return the numbers of the frames that are sampled in an episode of `length` frames, in rising order, without repetition.
+    """Return the numbers of the frames that are sampled in an episode of `length` frames, ascending and without duplicates.
 
-    All frames of an episode of up to 100 frames are sampled. A longer episode has int(length ** 0.75) samples at even distances,
-    but at least 100 and at most 10,000.
+    All frames of an episode of up to 100 frames are sampled. A longer episode has int(length ** 0.75) evenly spaced samples, but at
+    least 100 and at most 10,000.
 
     >>> sampled_frames(3).tolist(), len(sampled_frames(5000))
     ([0, 1, 2], 594)
@@ -43,9 +43,9 @@ def sampled_frames(length: int) -> npt.NDArray[np.int64]:
 
 
 def picture_histogram(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
-    """Return how many sampled pixels have each value, by channel; shape [3, 256].
+    """Return, for each channel of a picture, how many of the sampled pixels have each value; shape [3, 256].
 
-    All pixels of a small picture are sampled. Every n-th row and column of a picture with a side of 300 pixels or more is sampled.
+    All pixels of a small picture are sampled. In a picture with a side of 300 pixels or more, every n-th row and column is sampled.
 
     Args:
         picture: A picture in RGB; shape [height, width, 3].
@@ -59,9 +59,9 @@ def picture_histogram(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
 
 
 def picture_statistics(histograms: Sequence[npt.NDArray[np.int32]]) -> dict[str, npt.NDArray[Any]]:
-    """Return the statistics of some pictures by name, in the range from 0 to 1; shape [3, 1, 1] for the three channels.
+    """Return the statistics of some pictures by name, for pixels scaled to the range from 0 to 1.
 
-    `count` is the number of pictures, and has the shape [1].
+    Each has the shape [3, 1, 1] for the three channels, except `count`, the number of pictures, which has the shape [1].
 
     >>> one = picture_histogram(np.full((2, 2, 3), 51, np.uint8))
     >>> picture_statistics([one, one])["mean"].ravel().tolist()
@@ -91,10 +91,10 @@ def _of_channel(counts: npt.NDArray[np.int64]) -> dict[str, float]:
 
 
 def _quantile(target: float, until: npt.NDArray[np.float64], edges: npt.NDArray[np.float64]) -> float:
-    """Return LeRobot's estimate of a quantile, interpolated linearly within a bin.
+    """Return LeRobot's estimate of a quantile, which is interpolated linearly within a bin.
 
     Args:
-        target: The share of the quantile times the number of values.
+        target: The number of values times the quantile, which is a share such as 0.1.
         until: The number of values up to the end of each bin.
         edges: The edges of the bins, one more than there are bins.
     """

@@ -1,8 +1,8 @@
 """Compute LeRobot's estimates of quantiles from sorted values, without its histograms.
 
 LeRobot counts the values of an episode in 5,000 bins between the minimum and the maximum, and interpolates linearly within the bin
-that contains the quantile (`lerobot.datasets.compute_stats.RunningQuantileStats`). With sorted values, only this bin is needed: its
-two edges, and the number of values below each edge. The edges are computed as `numpy.linspace` computes them in the type of the
+that contains the quantile (`lerobot.datasets.compute_stats.RunningQuantileStats`). With sorted values, the two edges of this
+bin and the number of values below each edge are enough. The edges are computed as `numpy.linspace` computes them in the type of the
 values, so that the bin is the same as LeRobot's.
 """
 
@@ -37,38 +37,41 @@ class SortedEpisodes:
 
     @property
     def lowest(self) -> _Numbers:
-        """Return the smallest value of each episode; shape [dimensions, episodes]."""
+        """The smallest value of each episode; shape [dimensions, episodes]."""
         return np.asarray(self.values[:, self.starts])
 
     @property
     def highest(self) -> _Numbers:
-        """Return the largest value of each episode; shape [dimensions, episodes]."""
+        """The largest value of each episode; shape [dimensions, episodes]."""
         return np.asarray(self.values[:, self.starts + self.counts - 1])
 
     def counts_around(
         self, places: npt.NDArray[np.int64], lower: _Numbers, upper: _Numbers
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return how many values of an episode are below the lower limit, and how many are below the upper limit.
+        """Return how many values of each episode are below each lower limit, and how many are below each upper limit.
 
-        Each pair of limits surrounds one value of the episode. Its position is a good first guess for both results.
+        Each pair of limits encloses one value of the episode. The position of this value is a good first guess for both results.
 
         Args:
-            places: Positions of the surrounded values in their episodes; shape [episodes, limits].
-            lower: Limits that are not above these values; shape [dimensions, episodes, limits].
-            upper: Limits above these values, or the last edge; of the same shape.
+            places: The positions of the enclosed values in their episodes; shape [episodes, limits].
+            lower: The lower limits, which are at or below these values; shape [dimensions, episodes, limits].
+            upper: The upper limits, which are above these values or are the last edge; same shape.
+
+        Returns:
+            Two arrays of the shape [dimensions, episodes, limits].
         """
         return self._counts_below(lower, places, -1), self._counts_below(upper, places + 1, 0)
 
     def _counts_below(self, limits: _Numbers, guess: npt.NDArray[np.int64], neighbour: int) -> npt.NDArray[np.int64]:
         """Return how many values of each episode are below each limit; shape [dimensions, episodes, limits].
 
-        Most bins contain few values, so that the guess is mostly right. One comparison with a neighbouring value proves it, and a
-        wrong guess is replaced by a binary search.
+        Most bins contain few values, so that the guess is mostly right. A comparison of the limit with one neighbouring value shows
+        whether it is. If it is wrong, a binary search finds the result.
 
         Args:
-            limits: The limits, of the shape of the result.
-            guess: Expected results; shape [episodes, limits].
-            neighbour: The offset from the guess to the value that is compared with the limit: -1 or 0.
+            limits: The limits; shape [dimensions, episodes, limits].
+            guess: The guessed results; shape [episodes, limits].
+            neighbour: The position of the value to compare with the limit, counted from the guess: -1 or 0.
         """
         dimensions, samples = self.values.shape
         flat = self.values.ravel()
@@ -94,9 +97,9 @@ class SortedEpisodes:
 
 
 def quantiles(episodes: SortedEpisodes) -> dict[str, npt.NDArray[np.float64]]:
-    """Return LeRobot's estimates of the quantiles by name; each of shape [dimensions, episodes].
+    """Return LeRobot's estimates of the quantiles by name, each of shape [dimensions, episodes].
 
-    The estimates of an episode with a single sample are meaningless: LeRobot records the mean in their place.
+    The estimates of an episode with a single sample are meaningless. LeRobot records the mean in place of them.
     """
     targets = np.array(list(QUANTILES.values())) * episodes.counts.reshape(-1, 1)
     places = np.ceil(targets).astype(np.int64) - 1
@@ -111,7 +114,7 @@ def quantiles(episodes: SortedEpisodes) -> dict[str, npt.NDArray[np.float64]]:
 
 
 def quantile_bounds(episodes: SortedEpisodes) -> dict[str, _Numbers]:
-    """Return the two samples between which each quantile lies by any usual definition, by the names in `LOWER` and `UPPER`.
+    """Return the two samples between which each quantile lies by any usual definition, under the names in `LOWER` and `UPPER`.
 
     With n samples, the quantile q lies between the samples floor(n * q - 1) and ceil(n * q), counted from 0, by all definitions of
     Hyndman and Fan (Sample Quantiles in Statistical Packages, 1996). numpy implements all of these definitions.
@@ -130,11 +133,11 @@ def quantile_bounds(episodes: SortedEpisodes) -> dict[str, _Numbers]:
 
 
 class _Edges:
-    """The edges of the bins between a minimum and a maximum, as `numpy.linspace` computes them in the type of both.
+    """The edges of LeRobot's bins in each episode and dimension, as `numpy.linspace` computes them in the type of the values.
 
     Args:
-        low: Minimums as floats; shape [dimensions, episodes, 1].
-        high: Maximums, of the same shape.
+        low: The minimums as floats; shape [dimensions, episodes, 1].
+        high: The maximums; same shape.
     """
 
     def __init__(self, low: _Numbers, high: _Numbers) -> None:
@@ -144,11 +147,12 @@ class _Edges:
         self._step = self._extent / bins
 
     def at(self, number: npt.NDArray[np.int64], chosen: npt.NDArray[np.int64] | None = None) -> _Numbers:
-        """Return the edges with these numbers, from 0 to `BINS`.
+        """Return the values of the edges with the given numbers, which count from 0 to `BINS`.
 
         Args:
-            number: The numbers of the edges; shape [dimensions, episodes, quantiles], or [chosen].
-            chosen: The positions in the flattened array of all values to which the numbers belong; None for all positions.
+            number: The number of an edge for each quantile; shape [dimensions, episodes, quantiles]. With `chosen`, the number for
+                each chosen position; shape [chosen].
+            chosen: Positions in a flattened array of shape [dimensions, episodes, quantiles]; None for all positions.
         """
         start, stop, extent, step = self._start, self._stop, self._extent, self._step
         if chosen is not None:
@@ -166,7 +170,7 @@ class _Edges:
     def around(self, values: _Numbers) -> tuple[npt.NDArray[np.int64], _Numbers, _Numbers]:
         """Return the number, the lower edge and the upper edge of the bin that contains each value.
 
-        This is the last bin whose lower edge is not above the value.
+        A value belongs to the last bin whose lower edge is not above the value.
 
         Args:
             values: One value for each quantile, between minimum and maximum; shape [dimensions, episodes, quantiles].
@@ -187,9 +191,13 @@ class _Edges:
         return bins, lower, upper
 
     def _search(self, values: _Numbers, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Return the numbers of the bins that contain the chosen values, found by binary search.
+        """Return the number of the bin that contains each chosen value, found by binary search.
 
-        It is needed where rounding has moved an edge, or where many edges are the same number.
+        The search is needed if rounding has moved an edge, or if many edges are the same number.
+
+        Args:
+            values: The chosen values; shape [chosen].
+            chosen: Their positions, as in `at`.
         """
         low, high = np.zeros(values.shape, np.int64), np.full(values.shape, BINS - 1)
         for _ in range(BINS.bit_length()):

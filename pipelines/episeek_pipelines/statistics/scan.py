@@ -1,7 +1,7 @@
 """Compute the statistics of the episodes of a data file in one pass over its rows.
 
-Rows are read in batches that may begin and end within an episode. The rows of an unfinished episode are kept until the next batch,
-so that one batch and one episode are in memory.
+Rows are read in batches, which may begin and end within an episode. The rows of an unfinished episode are kept until it ends, so
+that no more than one batch and one episode are in memory.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +25,9 @@ _Numbers = npt.NDArray[Any]
 
 
 def measured_features(features: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the features whose statistics are computed from rows: those of numbers or booleans, including LeRobot's own columns.
+    """Return the names of the features whose statistics are computed from rows.
+
+    These are the features of numbers and booleans, including LeRobot's own columns, such as `index`.
 
     Args:
         features: The entry `features` of meta/info.json.
@@ -37,24 +39,26 @@ def measured_features(features: Mapping[str, Any]) -> tuple[str, ...]:
 def measure_file(file: pq.ParquetFile, features: Sequence[str], where: str) -> EpisodeStatistics:
     """Return the statistics of the episodes of a data file, in the order of its rows.
 
-    A feature with null, NaN, infinity, lists of different lengths or values that are not numbers is left out, and `left_out` of the
-    result contains the reason. A feature without a column in the file is left out without a reason.
+    A feature has no statistics if its column contains null, NaN, infinity, lists of different lengths or values that are not
+    numbers. `left_out` of the result then contains the reason. A feature without a column in the file is left out without a reason.
 
     Args:
         file: A data file, opened with `READ_OPTIONS`.
-        features: Names of columns, from `measured_features`.
-        where: Path or URL of the file, for errors.
+        features: The names of the features, from `measured_features`.
+        where: The path or URL of the file, for error messages.
 
     Raises:
-        RowOrderError: The column `episode_index` is missing, is not of integers or has nulls, or the rows of an episode are not
-            consecutive.
+        RowOrderError: The column `episode_index` is missing, is not a column of integers or contains nulls, or the rows of an
+            episode are not consecutive.
         ParquetError: A page of the file cannot be read.
     """
     names = file.schema_arrow.names
     if names.count(lerobot.EPISODE_INDEX) != 1 or not pa.types.is_integer(
         file.schema_arrow.field(lerobot.EPISODE_INDEX).type
     ):
-        raise RowOrderError(where, f"no column {lerobot.EPISODE_INDEX!r} of integers", "the episode of every row")
+        raise RowOrderError(
+            where, f"no column {lerobot.EPISODE_INDEX!r} of integers", "an integer episode_index in every row"
+        )
     present = [name for name in features if names.count(name) == 1]
     scan = EpisodeScan(present)
     columns = list(dict.fromkeys([lerobot.EPISODE_INDEX, *present]))
@@ -63,7 +67,7 @@ def measure_file(file: pq.ParquetFile, features: Sequence[str], where: str) -> E
         rows = batch_rows(file, columns)
         for batch in file.iter_batches(rows, columns=columns, use_threads=False):
             if batch.column(lerobot.EPISODE_INDEX).null_count:
-                raise RowOrderError(where, f"null in column {lerobot.EPISODE_INDEX!r}", "the episode of every row")
+                raise RowOrderError(where, f"null in column {lerobot.EPISODE_INDEX!r}", "an integer in every row")
             parts += scan.add(batch)
     parts += scan.finish()
     measured = EpisodeStatistics.joined(parts)
@@ -86,7 +90,7 @@ class EpisodeScan:
     [[1.5], [5.0]]
 
     Args:
-        features: The names of the columns to compute statistics of.
+        features: The names of the columns whose statistics are computed.
     """
 
     def __init__(self, features: Sequence[str]) -> None:
@@ -98,7 +102,10 @@ class EpisodeScan:
         self._waiting: dict[str, list[_Numbers]] = {}
 
     def add(self, batch: pa.RecordBatch) -> Iterator[EpisodeStatistics]:
-        """Take the next rows, and yield the statistics of all episodes but the last, whose rows may continue in the next batch."""
+        """Take the next rows, and yield the statistics of the episodes that are now complete.
+
+        The last episode of a batch is never complete, since it may continue in the next batch.
+        """
         if not len(batch):
             return
         episodes = numpy_values(batch.column(lerobot.EPISODE_INDEX))
@@ -120,7 +127,7 @@ class EpisodeScan:
         self._keep(int(episodes[-1]), values, borders[-1], len(batch))
 
     def finish(self) -> Iterator[EpisodeStatistics]:
-        """Yield the statistics of the last episode, unless no row was added."""
+        """Yield the statistics of the last episode; nothing if no row was added."""
         if self._episode is not None:
             waiting = {name: _joined(pieces) for name, pieces in self._waiting.items()}
             episode, count = np.array([self._episode]), np.array([self._row_count])
@@ -128,7 +135,7 @@ class EpisodeScan:
             yield self._measured(episode, count, waiting)
 
     def _values(self, batch: pa.RecordBatch) -> dict[str, _Numbers]:
-        """Return the numbers of each feature that was not left out, and leave out those that cannot be used."""
+        """Return the numbers of each feature in a batch. From now on, leave out the features whose numbers cannot be used."""
         found: dict[str, _Numbers] = {}
         for name in self._features:
             if name in self._left_out:

@@ -14,18 +14,18 @@ from episeek_pipelines.parquet.numpy_values import numpy_values
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """The reason why a column has no statistics."""
+    """The result for a column from which no statistics can be computed."""
 
     reason: str
-    """A noun phrase, as in "null"."""
+    """A noun phrase that names the reason, for example "null"."""
 
 
 def sample_values(column: pa.Array) -> npt.NDArray[Any] | Unusable:
-    """Return the numbers of a column as an array of shape [rows, samples of a row, dimensions], or why they have no statistics.
+    """Return the numbers of a column as an array of shape [rows, samples per row, dimensions], or why there are no statistics.
 
     A row with a number or a flat list is one sample. In nested lists, the innermost lists are the samples: LeRobot keeps the last
-    dimension of an array and flattens the others (`RunningQuantileStats.update`). The array has the type of the column, but float16
-    becomes float32, because float16 cannot represent the edges of 5,000 bins.
+    dimension of an array and flattens the others (`RunningQuantileStats.update`). The array has the type of the column, except that
+    float16 becomes float32, because float16 cannot represent the edges of 5,000 bins.
     """
     rows = len(column)
     sizes: list[int] = []

@@ -1,4 +1,4 @@
-"""Formats of a verification report; each module is one format, a pure function of the report.
+"""The formats of a verification report. For each format, a module contains a pure function that returns a report as text.
 
 The function of a format is imported when it is first used, so that the command line starts without importing any format.
 """
@@ -56,7 +56,7 @@ _SHORTENED: Final[frozenset[Format]] = frozenset({"text", "markdown", "github"})
 
 
 def render(report: "VerificationReport", format: Format, *, max_findings: int = MAX_FINDINGS) -> str:
-    """Return a report in one of the formats.
+    """Return a report as text in one of the formats.
 
     Args:
         report: The result of `conclude` or `verify`.
@@ -75,7 +75,7 @@ def render(report: "VerificationReport", format: Format, *, max_findings: int = 
 
 
 def __getattr__(name: str) -> Any:
-    """Return a function of a format module, imported on first use (PEP 562)."""
+    """Return the function of a format, and import its module on first use (PEP 562)."""
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

@@ -1,8 +1,8 @@
 """Write a report as workflow commands of GitHub Actions, which annotate files.
 
-Control characters are made visible. Then text is escaped as the Actions toolkit does it (`escapeData` and `escapeProperty` in its
-command.ts). GitHub shows ten errors, ten warnings and ten notices of a step and silently drops the others. Therefore one finding of
-each rule comes first, and the last line counts all findings.
+Control characters are made visible. Then text is escaped in the same way as by the Actions toolkit (`escapeData` and
+`escapeProperty` in its command.ts). GitHub shows ten errors, ten warnings and ten notices per step, and silently drops the others.
+Therefore one finding of each rule comes first, and the last line counts all findings.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ from episeek_pipelines.verify.rules import RULES, Severity
 
 _SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning")
 _MAX_LENGTH: Final = 4000
-"""Largest number of characters of a text in a command; GitHub allows 64 KiB in the message of an annotation."""
+"""Largest number of characters of a text in a command. GitHub allows 64 KiB for the message of an annotation."""
 
 
 def format_github(report: VerificationReport, *, max_findings: int = MAX_FINDINGS) -> str:
@@ -27,7 +27,7 @@ def format_github(report: VerificationReport, *, max_findings: int = MAX_FINDING
 
 
 def format_github_all(reports: Sequence[VerificationReport], *, max_findings: int = MAX_FINDINGS) -> str:
-    """Return the lines of several reports: at most `max_findings` errors and as many warnings in all, and a `::notice` for each."""
+    """Return `::error` and `::warning` lines, at most `max_findings` of each for all reports, and a `::notice` for each report."""
     lines = []
     hidden = 0
     for severity in _SEVERITIES:
@@ -43,7 +43,7 @@ def format_github_all(reports: Sequence[VerificationReport], *, max_findings: in
     for number, report in enumerate(reports, 1):
         summary = f"{visible(report.root, max_length=_MAX_LENGTH)}: {format_counts(report)}"
         if hidden and number == len(reports):
-            summary += f"; {hidden} of {'them' if number == 1 else 'all findings'} are not annotated"
+            summary += f"; {hidden} of {'these' if number == 1 else 'all'} findings are not annotated"
         remarks = format_remarks(report)
         notice = f"{summary}\n{remarks}" if remarks else summary
         lines.append(command("notice", notice, title="episeek verify"))
@@ -51,7 +51,7 @@ def format_github_all(reports: Sequence[VerificationReport], *, max_findings: in
 
 
 def command(name: str, message: str, **properties: str) -> str:
-    """Return one workflow command; properties with an empty value are left out."""
+    """Return one workflow command, without properties that have an empty value."""
     given = ",".join(f"{key}={_escape_property(value)}" for key, value in properties.items() if value)
     return f"::{name}{' ' if given else ''}{given}::{_escape_data(message)}"
 
@@ -65,9 +65,10 @@ def _annotation(root: str, found: Finding) -> str:
 
 
 def _path(root: str, file: str | None) -> str:
-    """Return the path of a file for an annotation, relative to the working directory of the step if the dataset's root is.
+    """Return the path of a file for an annotation: the root of the dataset, and the path within the dataset.
 
-    GitHub makes it relative to the repository. A file of another dataset already has its full path or URL, which is kept.
+    The path is relative to the working directory of the step if the root is; GitHub makes it relative to the repository. A file of
+    another dataset already has its full path or URL, which does not change. The result is empty if `file` is None.
     """
     if not file:
         return ""
@@ -76,7 +77,7 @@ def _path(root: str, file: str | None) -> str:
 
 
 def _one_of_each_rule_first(findings: Iterable[Finding]) -> tuple[list[Finding], list[Finding]]:
-    """Return two lists: the first finding of each rule and remedy, and all other findings."""
+    """Return two lists: the first finding for each pair of rule and remedy, and all other findings."""
     groups = grouped(findings, max_findings=0)
     return [group.findings[0] for group in groups], [f for group in groups for f in group.findings[1:]]
 

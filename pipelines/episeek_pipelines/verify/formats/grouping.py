@@ -10,7 +10,7 @@ from episeek_pipelines.verify.rules import RULES, Rule, Severity
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The findings of one rule and severity with one remedy; the first `shown_count` of them are shown."""
+    """The findings that share rule, severity and remedy. The first `shown_count` of them are shown."""
 
     severity: Severity
     rule: Rule
@@ -19,32 +19,32 @@ class Group:
 
     @property
     def remedy(self) -> str:
-        """Return the advice on these findings."""
+        """The remedy that all findings of the group share."""
         return self.findings[0].advice
 
     @property
     def shown(self) -> tuple[Finding, ...]:
-        """Return the findings to show."""
+        """The findings to show."""
         return self.findings[: self.shown_count]
 
     @property
     def count(self) -> int:
-        """Return the number of findings, including those that a finding only counts (`Finding.more`)."""
+        """The number of findings, including further places that a finding only counts (`Finding.more`)."""
         return finding_count(self.findings)
 
     @property
     def hidden_count(self) -> int:
-        """Return the number of findings that are not shown, including those that they only count (`Finding.more`)."""
+        """The number of findings that are not shown, including further places that they only count (`Finding.more`)."""
         return finding_count(self.findings[self.shown_count :])
 
 
 def grouped(findings: Iterable[Finding], *, max_findings: int) -> list[Group]:
-    """Group sorted findings by severity, rule and remedy, in their order.
+    """Group sorted findings by severity, rule and remedy. Groups and findings keep their order.
 
     Args:
-        findings: The findings of a report.
-        max_findings: The number of findings to show. Each group shows at least one, even if this exceeds the number. The first
-            groups show more until the number is reached; errors come before warnings.
+        findings: The sorted findings of a report: errors come before warnings.
+        max_findings: The number of findings to show. Each group shows at least one finding, even if this exceeds the number. The
+            first groups show more until the number is reached.
     """
     parts = [
         part for _, members in groupby(findings, key=lambda f: (f.severity, f.code)) for part in by_remedy(members)
@@ -59,7 +59,7 @@ def grouped(findings: Iterable[Finding], *, max_findings: int) -> list[Group]:
 
 
 def by_remedy(findings: Iterable[Finding]) -> list[tuple[Finding, ...]]:
-    """Return one tuple of findings for each remedy, in the order in which the remedies first occur."""
+    """Return a tuple of findings for each remedy, in the order in which the remedies first occur."""
     parts: dict[str, list[Finding]] = {}
     for found in findings:
         parts.setdefault(found.advice, []).append(found)
@@ -67,12 +67,12 @@ def by_remedy(findings: Iterable[Finding]) -> list[tuple[Finding, ...]]:
 
 
 def and_more(found: Finding) -> str:
-    """Return the text after a finding's message, such as " (and 3 more)"; empty if the finding counts no further ones."""
+    """Return the text after the message of a finding, such as " (and 3 more)"; empty if the finding counts no further places."""
     return f" (and {found.more} more)" if found.more else ""
 
 
 def place_in_file(location: Location) -> str:
-    """Return the parts of a location except its file as text, for example "episode 3, row 7"; empty if it has none."""
+    """Return a location without its file as text, for example "episode 3, row 7"; empty if it has no other parts."""
     parts = location.as_dict()
     parts.pop("file", None)
     return ", ".join(f"{name} {value}" for name, value in parts.items())

@@ -1,4 +1,4 @@
-"""Write a report as JSON for programs; its schema is `episeek_schemas/verification.schema.json`."""
+"""Write a report as JSON for programs. The schema of this JSON is `episeek_schemas/verification.schema.json`."""
 
 import json
 import math
@@ -11,13 +11,16 @@ from episeek_pipelines.verify.findings.findings import Finding
 from episeek_pipelines.verify.rules import RULES
 
 SCHEMA_VERSION: Final = 1
-"""Version of the JSON document. It changes when a key is removed or changes its meaning, but not when a key is added."""
+"""Version of the JSON document. It changes when a key is removed or its meaning changes, but not when a key is added."""
 
 _SURROGATE: Final = re.compile("[\\ud800-\\udfff]")
 
 
 def format_json(report: VerificationReport) -> str:
-    """Return a JSON document with all findings, the notes, the coverage and a summary. The same report gives the same text."""
+    """Return a JSON document with all findings, notes, what was and was not checked, and a summary.
+
+    The same report always gives the same text.
+    """
     tolerance = report.timestamp_tolerance_seconds
     return dump_json(
         {
@@ -52,9 +55,9 @@ def format_json(report: VerificationReport) -> str:
 
 
 def dump_json(document: Any, *, indent: int | None = 2) -> str:
-    """Return a document as JSON that UTF-8 can encode: lone surrogates, which file names may contain, are escaped.
+    """Return a document as JSON that UTF-8 can encode. Lone surrogates, which file names may contain, are escaped.
 
-    With `indent=None` the text is one line, and is written ten times as fast.
+    With `indent=None` the text has one line, and is written ten times as fast.
     """
     text = json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
     return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

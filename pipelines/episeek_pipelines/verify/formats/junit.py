@@ -1,9 +1,8 @@
 """Write a report as JUnit XML, with one test case for each rule of the level.
 
-The name of a case contains the invariant of its rule if the rule holds, and the problem if the rule has findings. JUnit has no
-warnings, so they are the output of a case that passes. A rule that was not applied is a skipped case, with the reason. A rule that
-the configuration leaves out is a case that passes. The output of the suite lists what was checked and what was not, one part in
-each line.
+The name of a case contains the problem of its rule if the rule has findings, and otherwise the invariant. JUnit has no warnings, so
+a rule with only warnings is a case that passes, and its output lists them. A rule that was not applied is a skipped case, with the
+reason. A rule that the configuration leaves out is a case that passes. The output of the suite lists what was and was not checked.
 """
 
 import xml.etree.ElementTree as ElementTree
@@ -19,21 +18,21 @@ from episeek_pipelines.verify.rules import COMPARISONS, RULES, includes
 
 SUITE: Final = "episeek verify"
 MAX_PLACES: Final = 100
-"""Largest number of findings listed for a rule and remedy, since readers of JUnit keep the whole file in memory."""
+"""Largest number of findings that are listed for a rule and remedy, since readers of JUnit keep the whole file in memory."""
 _MAX_LENGTH: Final = 2000
 _COUNTS: Final = ("tests", "failures", "errors", "skipped")
 
 
 def format_junit(report: VerificationReport) -> str:
-    """Return a document with one suite and one case per rule, without times. The same report gives the same text."""
+    """Return a JUnit document with one suite and a case for each rule. It has no times: the same report gives the same text."""
     return junit_document([(SUITE, report)])
 
 
 def junit_document(suites: Sequence[tuple[str, VerificationReport]]) -> str:
-    """Return a JUnit document with a suite for each report.
+    """Return a JUnit document with one suite for each report.
 
     Args:
-        suites: Pairs of the name of a suite and its report.
+        suites: The name of each suite, and its report.
     """
     made = [_suite(name, report) for name, report in suites]
     counts = {key: str(sum(int(suite.attrib[key]) for suite in made)) for key in _COUNTS}

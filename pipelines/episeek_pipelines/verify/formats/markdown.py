@@ -1,7 +1,7 @@
 """Write a report as GitHub Markdown, for the summary of a workflow's job or for a comment.
 
-Text from a dataset is never read as Markdown. Within a line it is in `<code>`, with its punctuation as character references.
-Findings are in a `<pre>` inside an HTML block, in which nothing is Markdown before a blank line.
+Text from a dataset cannot act as Markdown. Within a line it is in `<code>`, with its punctuation as character references. Findings
+are in a `<pre>` of an HTML block, in which GitHub reads no Markdown before the next blank line.
 """
 
 import html
@@ -28,8 +28,8 @@ def format_markdown(report: VerificationReport, *, max_findings: int = MAX_FINDI
 
     Args:
         report: The result of `conclude` or `verify`.
-        max_findings: The number of findings to show. Every rule that was broken shows at least one.
-        max_bytes: The largest size of the text in bytes. It is exceeded only if one finding of each rule needs more.
+        max_findings: The number of findings to show. Every rule with findings shows at least one.
+        max_bytes: The largest size of the text in bytes. It is exceeded only if one finding for each rule needs more.
     """
     groups = grouped(report.findings, max_findings=max_findings)
     verdict = "passed" if report.is_clean else "failed"
@@ -51,14 +51,14 @@ def format_markdown(report: VerificationReport, *, max_findings: int = MAX_FINDI
         blocks.append(_details(fitted))
         room -= _byte_count(blocks[-1])
     if hidden:
-        blocks.append(f"{hidden} of the findings are counted, but not listed.")
+        blocks.append(f"{hidden} of the findings are counted but not listed.")
     return "\n\n".join([*blocks, *remarks]) + "\n"
 
 
 def _remarks(report: VerificationReport) -> list[str]:
-    """Return blocks on the notes, the level, the coverage and the run.
+    """Return blocks of text about the notes, the level, what was and was not checked, and the run.
 
-    Only the revision is text from outside of episeek, so only it is escaped.
+    The revision is the only text that does not come from episeek, so only the revision is escaped.
     """
     blocks = [f"Note {note.code}: {note}." for note in report.notes]
     if report.level_reason:
@@ -74,7 +74,7 @@ def _remarks(report: VerificationReport) -> list[str]:
 
 
 def code_span(text: str) -> str:
-    """Return any text as `<code>`, safe within a line of Markdown or a cell of a table."""
+    """Return a text as a `<code>` element that is safe within a line of Markdown or a table cell."""
     return f"<code>{_references(visible(text, max_length=_MAX_LENGTH))}</code>"
 
 
@@ -87,7 +87,7 @@ def _table_row(group: Group) -> str:
 
 
 def _fitted(group: Group, room_bytes: int) -> Group:
-    """Return the group with at least one shown finding, halving their number until its text fits into `room_bytes`."""
+    """Halve the number of findings that a group shows until its text fits into `room_bytes` or shows one finding."""
     while group.shown_count > 1 and _byte_count(_details(group)) > room_bytes:
         group = replace(group, shown_count=group.shown_count // 2)
     return group

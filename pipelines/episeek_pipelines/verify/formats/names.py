@@ -1,4 +1,4 @@
-"""Contains the names of the report formats, and chooses the format of an output file by its suffix."""
+"""The names of the report formats, and the choice of the format of an output file from its suffix."""
 
 from collections.abc import Callable
 from typing import Final, Literal, get_args
@@ -7,17 +7,17 @@ Format = Literal["text", "json", "junit", "sarif", "github", "markdown", "html"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 
 MAX_FINDINGS: Final = 20
-"""Number of findings that the formats for people show by default."""
+"""Number of findings that the formats for human readers show by default."""
 
 Role = Literal["error", "warning", "passed", "code"]
-"""The meaning of a word in a text report, which decides its colour."""
+"""The role of a word in a text report, which decides the colour of the word."""
 
 Paint = Callable[[str, Role], str]
 """A function that returns a word in the colour of its role."""
 
 
 def plain(text: str, role: Role) -> str:
-    """Return the text unchanged, without colour."""
+    """Return the text unchanged. This is the `Paint` function that adds no colour."""
     return text
 
 
@@ -34,7 +34,7 @@ _SUFFIXES: Final[dict[str, Format]] = {
 def parse_output(text: str) -> tuple[Format, str]:
     """Return the format and the file of an output, which is given as `FORMAT:FILE` or as a file whose suffix implies the format.
 
-    This is the same for URLs: `s3://b/x.json` implies its format, and `sarif:s3://b/x` states it.
+    The file may be a URL: `s3://b/x.json` implies its format, and `sarif:s3://b/x` states it.
 
     Raises:
         ValueError: The text neither states nor implies a format, or has no file after the colon.
@@ -50,7 +50,7 @@ def parse_output(text: str) -> tuple[Format, str]:
     found = _SUFFIXES.get(f".{suffix.lower()}") if dot and stem else None
     if found is None:
         expected = (
-            f"FORMAT:FILE with one of {', '.join(FORMATS)}, or a file that ends with one of {' '.join(_SUFFIXES)}"
+            f"FORMAT:FILE with a format of {', '.join(FORMATS)}, or a file with a suffix of {' '.join(_SUFFIXES)}"
         )
         raise ValueError(f"output: found {text!r}; expected {expected}")
     return found, text

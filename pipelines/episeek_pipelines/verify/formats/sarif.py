@@ -1,9 +1,9 @@
 """Write a report as SARIF 2.1.0 (OASIS), in the form that GitHub's code scanning accepts.
 
 A row of a Parquet file is not a line of text, so no location has a region. Episode, camera, row and column form a logical location,
-and the message repeats them. Code scanning refuses a whole report if one result has no file or an absolute URI, if there are more
-than 25,000 results, or if the report has more than 10 MB when compressed. It resolves relative URIs against the repository and
-ignores `originalUriBaseIds`.
+and the message repeats them. Code scanning refuses a whole report if one result has no file or an absolute URI, if it has more than
+25,000 results, or if its compressed size is more than 10 MB. It resolves relative URIs against the repository and ignores
+`originalUriBaseIds`.
 """
 
 import gzip
@@ -31,7 +31,7 @@ MAX_RESULTS: Final = 25_000
 MAX_GZIP_BYTES: Final = 10_000_000
 FINGERPRINT: Final = "episeekFinding/v1"
 LEFT_OUT: Final = "LEFT_OUT"
-"""The rule id of a last result, which says how many findings a report that is too long leaves out."""
+"""The rule id of the last result of a report that is too long. This result says how many findings are left out."""
 _DATASET: Final = "DATASET"
 _SOURCE: Final = "SOURCE"
 _MAX_LENGTH: Final = 4000
@@ -44,10 +44,10 @@ def format_sarif(report: VerificationReport) -> str:
 
 
 def format_sarif_all(reports: Sequence[VerificationReport]) -> str:
-    """Return a SARIF log with one run for all reports, errors first.
+    """Return a SARIF log with a single run that contains the findings of all reports, errors first.
 
-    Code scanning accepts at most 20 runs, and only one run of a category. Each dataset has its own `uriBaseId` (`DATASET`,
-    `DATASET2`, ...). With several reports, the root of the dataset is part of each fingerprint.
+    A run for each report is impossible, since code scanning accepts at most 20 runs, and only one run per category. Each dataset
+    has its own `uriBaseId` (`DATASET`, `DATASET2`, ...). With several reports, the root of the dataset is part of each fingerprint.
     """
     findings = [(number, found) for number, report in enumerate(reports) for found in report.findings]
     if len(reports) > 1:
@@ -62,8 +62,8 @@ def format_sarif_all(reports: Sequence[VerificationReport]) -> str:
 
 
 def _fewer_and_fewer(count: int) -> Iterable[int]:
-    """Yield numbers of results to try, halving from all of them down to 0, which always fits."""
-    # A report that leaves out findings has one more result, which says how many.
+    """Yield numbers of results to try: as many as allowed, then half as many each time, and at last 0, which always fits."""
+    # A report that leaves out findings has one more result, which counts the missing findings.
     count = count if count <= MAX_RESULTS else MAX_RESULTS - 1
     while count:
         yield count
@@ -115,9 +115,9 @@ def _properties(report: VerificationReport) -> dict[str, Any]:
 
 
 def _invocation(report: VerificationReport) -> dict[str, Any]:
-    """Return an `invocation` object: whether every check ran, and a notification for each part that was not checked.
+    """Return the `invocation` object of a report (SARIF 2.1.0, section 3.20).
 
-    The layout is that of SARIF 2.1.0, section 3.20.
+    It states whether every check ran, and has a notification for each part of the dataset that was not checked.
     """
     invocation: dict[str, Any] = {"executionSuccessful": _is_complete(report.findings)}
     notes = [_message(f"not checked: {part}") for part in report.coverage.not_checked]
@@ -164,7 +164,7 @@ def _left_out_result(left_out: Sequence[Finding]) -> dict[str, Any]:
         "ruleIndex": len(RULES),
         # "error" sorts before "warning".
         "level": min(found.severity for found in left_out),
-        "message": _message(f"{finding_count(left_out)} more findings are left out: code scanning takes no more"),
+        "message": _message(f"{finding_count(left_out)} more findings are left out: code scanning accepts no more"),
         "locations": [{"physicalLocation": {"artifactLocation": {"uri": INFO_PATH, "uriBaseId": _DATASET}}}],
         "partialFingerprints": {FINGERPRINT: LEFT_OUT, "primaryLocationLineHash": f"{LEFT_OUT}:1"},
     }
@@ -214,7 +214,8 @@ def _result(
 def _artifact(report: VerificationReport, file: str | None) -> tuple[str, str | None]:
     """Return the `uriBaseId` and the relative URI of a file.
 
-    The URI is None if `file` is None, or if the file is in neither the dataset nor the source that it is compared with.
+    The URI is None if `file` is None. It is also None for a file that is neither in the dataset nor in the source with which the
+    dataset is compared.
     """
     if not file:
         return _DATASET, None
@@ -245,17 +246,17 @@ def _base_ids(reports: Sequence[VerificationReport]) -> dict[str, Any]:
     for number, report in enumerate(reports):
         ids[_numbered(_DATASET, number)] = _folder(report.root, "the dataset")
         if report.against is not None:
-            ids[_numbered(_SOURCE, number)] = _folder(report.against, "the source that it is compared with")
+            ids[_numbered(_SOURCE, number)] = _folder(report.against, "the source that the dataset is compared with")
     return ids
 
 
 def _numbered(base_id: str, number: int) -> str:
-    """Return the `uriBaseId` of a dataset: the first dataset has no number, the second one has 2, and so on."""
+    """Return the `uriBaseId` of the dataset with a number: `DATASET` for number 0, `DATASET2` for number 1, and so on."""
     return f"{base_id}{number + 1}" if number else base_id
 
 
 def _folder(root: str, description: str) -> dict[str, Any]:
-    """Return the `artifactLocation` of a dataset; it has no URI if the root is not a path or a plain URL."""
+    """Return the `artifactLocation` of a dataset. It has no URI if the root is neither a path nor a URL with a valid scheme."""
     folder: dict[str, Any] = {"description": _message(description)}
     if is_local(root):
         # A path with a user name that contains a null character, as in "~\0", cannot be made absolute.
@@ -282,7 +283,10 @@ def _message(text: str) -> dict[str, str]:
 
 
 def _literal(text: str) -> str:
-    """Return text with braces and brackets escaped, so that it has no placeholders or links (SARIF 2.1.0, 3.11.5 and 3.11.6)."""
+    """Return text in which braces and brackets are escaped, so that SARIF readers find no placeholders and links in it.
+
+    See SARIF 2.1.0, sections 3.11.5 and 3.11.6.
+    """
     return re.sub(r"\[(?=[^\]]*\]\()", r"\\[", text.replace("{", "{{").replace("}", "}}"))
 
 

@@ -1,6 +1,6 @@
 """Write the reports of several datasets as one document, in any of the formats.
 
-The document of a single report is the same as that of `render`.
+A single report gives the same document as `render`.
 """
 
 import json
@@ -35,7 +35,7 @@ def render_all(reports: Sequence[VerificationReport], format: Format, *, max_fin
 
 
 def total_line(reports: Sequence[VerificationReport], *, paint: Paint = plain) -> str:
-    """Return a line with the numbers of datasets, of datasets with errors, and of errors and warnings in all of them."""
+    """Return a line with the numbers of datasets, of datasets with errors, and of errors and warnings in all datasets."""
     errors, warnings = (sum(getattr(report, f"{name}_count") for report in reports) for name in ("error", "warning"))
     failed = sum(not report.is_clean for report in reports)
     role: Role = "error" if errors else "warning" if warnings else "passed"
@@ -46,7 +46,7 @@ def total_line(reports: Sequence[VerificationReport], *, paint: Paint = plain) -
 def format_texts(
     reports: Sequence[VerificationReport], *, max_findings: int = MAX_FINDINGS, paint: Paint = plain
 ) -> str:
-    """Return the text of each report, and a last line with the totals."""
+    """Return the texts of all reports, and a last line with the totals."""
     from episeek_pipelines.verify.formats.text import format_text
 
     parts = [format_text(report, max_findings=max_findings, paint=paint) for report in reports]
@@ -58,7 +58,7 @@ def _text(reports: Sequence[VerificationReport], max_findings: int) -> str:
 
 
 def _json(reports: Sequence[VerificationReport], _: int) -> str:
-    """Return a JSON document: the key `datasets` contains the document of each report, and `summary` the totals."""
+    """Return a JSON document in which `datasets` contains the document of each report, and `summary` contains the totals."""
     from episeek_pipelines.verify.formats.json_document import SCHEMA_VERSION, dump_json, format_json
 
     documents = [json.loads(format_json(report)) for report in reports]
@@ -103,7 +103,7 @@ def _github(reports: Sequence[VerificationReport], max_findings: int) -> str:
 
 
 def _markdown(reports: Sequence[VerificationReport], max_findings: int) -> str:
-    """Return a table of all datasets and the reports of those with findings, up to the size that GitHub accepts."""
+    """Return a table of all datasets, and the reports of the datasets with findings, up to the size that GitHub accepts."""
     from episeek_pipelines.verify.formats.markdown import code_span, format_markdown
 
     verdict = "passed" if all(report.is_clean for report in reports) else "failed"

@@ -11,11 +11,11 @@ from episeek_pipelines.verify.formats.visible import visible
 from episeek_pipelines.words import counted, human_bytes
 
 MISLEADING_FRAMES: Final = 0.5
-"""Tolerance of timestamps, in frames, from which a reader may take a neighbour of the right frame."""
+"""Error of timestamps, in frames, from which a reader may return a neighbour of the right frame."""
 
 
 def format_text(report: VerificationReport, *, max_findings: int = MAX_FINDINGS, paint: Paint = plain) -> str:
-    """Return the findings, the remarks and a summary line as text. The arguments are those of `format_findings`."""
+    """Return a report as text: the findings, the remarks and a summary line. For the arguments see `format_findings`."""
     videos = "" if report.data_root is None else f", videos of {visible(report.data_root)}"
     parts = (
         format_findings(report, max_findings=max_findings, paint=paint),
@@ -26,11 +26,11 @@ def format_text(report: VerificationReport, *, max_findings: int = MAX_FINDINGS,
 
 
 def format_findings(report: VerificationReport, *, max_findings: int = MAX_FINDINGS, paint: Paint = plain) -> str:
-    """Return the findings by rule, errors first, each rule with its remedy; an empty text if there are no findings.
+    """Return the findings as text by rule, errors first, each rule with its remedy; empty if there are no findings.
 
     Args:
         report: The result of `conclude` or `verify`.
-        max_findings: The number of findings to show. Every rule that was broken shows at least one.
+        max_findings: The number of findings to show. Every rule with findings shows at least one.
         paint: The function that colours severities and codes; by default there are no colours.
     """
     lines = []
@@ -45,7 +45,10 @@ def format_findings(report: VerificationReport, *, max_findings: int = MAX_FINDI
 
 
 def format_remarks(report: VerificationReport) -> str:
-    """Return lines with the notes of a report, the reason of its level, and what was and was not checked; empty if it has none."""
+    """Return lines with the notes of a report, the reason for its level, and what was and was not checked.
+
+    The text is empty if the report has none of these.
+    """
     lines = [f"note {note.code}  {note}" for note in report.notes]
     if report.level_reason:
         lines.append(f"level: {report.level}, {report.level_reason}")
@@ -57,14 +60,15 @@ def format_remarks(report: VerificationReport) -> str:
 
 
 def format_verdict(report: VerificationReport) -> str:
-    """Return the counts of errors and warnings, and the level: `2 errors, 1 warning at level rows`."""
+    """Return the counts of errors and warnings, and the level, for example `2 errors, 1 warning at level rows`."""
     errors, warnings = counted(report.error_count, "error"), counted(report.warning_count, "warning")
     return f"{errors}, {warnings} at level {report.level}"
 
 
 def format_counts(report: VerificationReport, *, paint: Paint = plain) -> str:
-    """Return the verdict, the numbers of episodes, files and bytes that were read, and remarks on ignored findings and
-    timestamps.
+    """Return a line with the verdict, the numbers of episodes and files, and the bytes read.
+
+    If a report has ignored or accepted findings, or timestamps that need a larger tolerance, the line mentions these, too.
     """
     parts = [counted(report.episode_count, "episode"), counted(report.data_file_count, "data file")]
     if report.video_file_count:
@@ -81,5 +85,5 @@ def format_counts(report: VerificationReport, *, paint: Paint = plain) -> str:
         if frames < MISLEADING_FRAMES:
             summary += f"; every timestamp passes with a tolerance of {tolerance:.3g} s"
         else:
-            summary += f"; timestamps are off by up to {tolerance:.3g} s, {frames:.1f} frames"
+            summary += f"; timestamps are off by up to {tolerance:.3g} s ({frames:.1f} frames)"
     return summary

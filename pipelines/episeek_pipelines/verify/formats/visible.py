@@ -1,7 +1,7 @@
 r"""Make text from a dataset safe to show, since names of files and columns can contain any character.
 
 Characters that a terminal, a log or an XML parser would act on or refuse are written as in a Python string: `\x1b`, `\n`,
-`\udcff`. Markup is not changed here: each format escapes its own markup.
+`\udcff`. Markup is not escaped here, since each format escapes its own markup.
 """
 
 import re
@@ -25,7 +25,7 @@ _SHORT_ESCAPES: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 def visible(text: str, *, max_length: int | None = None) -> str:
     """Return `text` as one line without control characters and lone surrogates.
 
-    Text of more than `max_length` characters is cut, and ends with the number of characters of the whole text.
+    Text of more than `max_length` characters is cut, and its end is replaced by the number of characters of the whole text.
     """
     shown = _HIDDEN.sub(_escape, text[:max_length])
     if max_length is not None and max(len(text), len(shown)) > max_length:

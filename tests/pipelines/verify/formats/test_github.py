@@ -92,7 +92,7 @@ def test_errors_come_first_and_of_them_one_of_each_rule():
     titles = [(each.name, each.properties["title"].split()[0]) for each in commands[:-1]]
     assert titles == [("error", "INF004"), ("error", "ROW016"), *[("error", "INF004")] * 3, ("warning", "VID022W")]
     assert commands[-1].name == "notice"
-    assert commands[-1].message.endswith("; 9 of them are not annotated")
+    assert commands[-1].message.endswith("; 9 of these findings are not annotated")
 
 
 @settings(deadline=None, max_examples=examples(50))

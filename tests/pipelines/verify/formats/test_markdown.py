@@ -107,7 +107,7 @@ def test_findings_are_capped_and_the_others_are_counted():
     page = Page(text)
     assert page.texts["pre"][0].strip().splitlines()[-1] == "... and 21 more"
     assert len(page.texts["pre"]) == 2
-    assert page.texts["p"][-1] == "21 of the findings are counted, but not listed."
+    assert page.texts["p"][-1] == "21 of the findings are counted but not listed."
 
 
 def test_a_summary_stays_below_what_github_takes():

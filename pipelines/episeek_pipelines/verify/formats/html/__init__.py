@@ -1,1 +1,1 @@
-"""Render a report as one HTML page. Templates hold its structure; the modules here compute their values."""
+"""Render a report as one HTML page. Templates contain the structure of the page; the modules here compute its contents."""

@@ -1,4 +1,4 @@
-"""The parts that report pages share: templates that escape every value, style sheets, and a policy that runs no text as code."""
+"""The parts that report pages share: templates, style sheets, and a policy that keeps text of a dataset from running as code."""
 
 import base64
 import hashlib
@@ -13,7 +13,7 @@ from episeek_pipelines.verify.formats.html.text import breakable, jpeg_url, numb
 
 @cache
 def page_environment(package: str) -> Environment:
-    """Return the environment of the templates of a package."""
+    """Return a Jinja environment with the templates of a package, which escapes every value."""
     environment = Environment(
         loader=PackageLoader(package),
         autoescape=True,
@@ -27,14 +27,14 @@ def page_environment(package: str) -> Environment:
 
 
 def asset(package: str, name: str) -> str:
-    """Return the text of a file of a package."""
+    """Return the text of a file of a package, such as a style sheet. Lines end with a line feed."""
     text = resources.files(package).joinpath(name).read_text(encoding="utf-8")
     # A browser reads ends of lines in this form, and the digest has to agree with what it reads.
     return text.replace("\r\n", "\n")
 
 
 def policy_of(style: str, script: str = "") -> str:
-    """Return the policy of a page that allows only its own style sheet and script, by their digests."""
+    """Return a Content Security Policy that allows only the given style sheet and script, by their digests."""
     scripts = f"script-src {_digest(script)}; " if script else ""
     return (
         f"default-src 'none'; style-src {_digest(style)}; {scripts}img-src data:; base-uri 'none'; form-action 'none'"

@@ -1,4 +1,4 @@
-"""Plots of counts: lengths of episodes, and intervals between keyframes."""
+"""Plots with bars: the lengths of episodes, and the intervals between keyframes."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -27,7 +27,7 @@ _LENGTH_BARS: Final = 40
 _INTERVAL_BARS: Final = 24
 
 _MOST_SINGLE_INTERVALS: Final = 8
-"""Up to this many different intervals, each has a bar of its own. More intervals are binned."""
+"""Up to this many different intervals, each interval has its own bar. More intervals are binned."""
 
 
 def episode_lengths(figures: Figures) -> Plot:
@@ -51,7 +51,7 @@ def episode_lengths(figures: Figures) -> Plot:
     row = value_row(None, figures.episode_index, lengths.astype(np.float64), show)
     table = table_of(("Episodes", "Shortest", "Median", "Longest"), [row])
     chart = Chart(f"Histogram of the lengths of {counted(lengths.size, 'episode')}", x, y, bars, seconds)
-    about = "Frames of each episode, as the metadata declares them."
+    about = "Number of frames of each episode, according to the metadata."
     return Plot(about, "Episode lengths", chart.svg(), table=table)
 
 
@@ -59,7 +59,7 @@ def keyframe_intervals(cameras: Sequence[CameraFigures], _: Figures) -> Plot:
     """Return a bar chart of the intervals between keyframes, by camera."""
     title, about = (
         "Keyframe intervals",
-        "Frames from one keyframe to the next: a random frame costs up to as many decoded.",
+        "Frames from one keyframe to the next. Up to this many frames have to be decoded to read one frame.",
     )
     used = [camera.interval_count > 0 for camera in cameras]
     intervals = [clipped(camera.interval_frames[mask]) for camera, mask in zip(cameras, used, strict=True)]
@@ -99,7 +99,13 @@ def _count_between(edges: Sequence[int], values: Int64Array, counts: Int64Array)
 
 
 def _histogram(values: Int64Array, counts: Int64Array, most_bars: int) -> tuple[list[int], list[int]]:
-    """Return the edges of bins of equal, round width, [edge, next edge), and the number of values in each bin."""
+    """Return the edges of bins of equal, round width, and the number of values in each bin `[edge, next edge)`.
+
+    Args:
+        values: The distinct values.
+        counts: How often each value occurs.
+        most_bars: The largest number of bins, approximately.
+    """
     low, high = int(values.min()), int(values.max())
     width = _round_width((high - low + 1) / most_bars)
     start = low // width
@@ -117,7 +123,7 @@ def _round_width(least: float) -> int:
 
 
 def _frames_axis(edges: Sequence[int], title: str) -> Axis:
-    """Return an axis with bars centred on the whole numbers that they count. If there are few bars, there is room at both sides."""
+    """Return the horizontal axis of a histogram of numbers of frames. Bars are centred; a few bars do not fill the width."""
     width = edges[1] - edges[0]
     room = max(0, 9 - len(edges)) * width // 2
     low = edges[0] - room
@@ -131,9 +137,15 @@ def _frames_axis(edges: Sequence[int], title: str) -> Axis:
 def _bars(
     groups: Sequence[Sequence[int]], edges: Sequence[int], x: Axis, y: Axis, noun: str, *, is_single: bool = False
 ) -> tuple[str, ...]:
-    """Draw the bars of all series side by side.
+    """Return the bars of all series as SVG elements. The bars of a bin are side by side.
 
-    With `is_single` each bar is one value, and all have the same width. Otherwise a bar is as wide as its bin.
+    Args:
+        groups: The counts of each series, one for each bin.
+        edges: The edges of the bins.
+        x: The horizontal axis.
+        y: The vertical axis.
+        noun: The counted things, such as "episode".
+        is_single: Whether each bar is for a single value, and all have the same width. Otherwise a bar is as wide as its bin.
     """
     drawn = []
     for position, (start, end) in enumerate(pairwise(edges)):

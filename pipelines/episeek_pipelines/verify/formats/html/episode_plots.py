@@ -1,4 +1,4 @@
-"""Plots of one value per episode and camera: bytes, and drift of the timestamps."""
+"""Plots of one value per episode and camera: the encoded bytes, and the drift of timestamps."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ def episode_bytes(cameras: Sequence[CameraFigures], _: Figures) -> Plot:
     unit, size = byte_unit(most)
     return _over_episodes(
         "Bytes per episode",
-        "Encoded bytes of each episode's frames, which a reader of the whole episode of a camera fetches.",
+        "Encoded bytes of the frames of each episode. This is what a reader of a whole episode of one camera fetches.",
         [(index, values / size) for index, values in series],
         cameras,
         lambda low, high: round_axis(min(low, 0), high if high > 0 else 1, unit, most=5, extend=True),
@@ -48,7 +48,7 @@ def episode_bytes(cameras: Sequence[CameraFigures], _: Figures) -> Plot:
 
 
 def timestamp_drift(cameras: Sequence[CameraFigures], figures: Figures) -> Plot:
-    """Return a plot of the drift of each episode, by camera."""
+    """Return a plot of the timestamp drift of each episode, by camera."""
     fps = frame_rate(figures)
     factor, unit, least = (fps, "frames", _LEAST_DRIFT_FRAMES) if fps else (1.0, "seconds", 1e-3)
 
@@ -85,7 +85,17 @@ def _over_episodes(
     *,
     unit: str = "",
 ) -> Plot:
-    """Return a plot of one value per episode and camera. Many episodes are binned, and shown as minimum, median and maximum."""
+    """Return a plot of one value per episode and camera. Many episodes are drawn as bins with minimum, median and maximum.
+
+    Args:
+        title: The title of the plot.
+        about: A sentence about the values.
+        series: The episode numbers and the values of each camera; NaN for an unknown value.
+        cameras: The cameras, in the order of `series`.
+        y_axis: Returns the vertical axis for the smallest and the largest value.
+        show: Returns the text of a value.
+        unit: The unit of the values in the table; empty if `show` adds it.
+    """
     finite = [(clipped(index[np.isfinite(values)]), values[np.isfinite(values)]) for index, values in series]
     is_binned = max(index.size for index, _ in finite) > MOST_POINTS
     kind = "line" if is_binned else "points"
@@ -122,7 +132,17 @@ def _over_episodes(
 def _binned(
     index: Int64Array, values: Float64Array, first: int, last: int
 ) -> tuple[list[float], list[float], list[float], list[float]]:
-    """Return the middle, minimum, median and maximum of each bin that holds an episode. `index` must be ascending."""
+    """Divide the episodes `[first, last]` into bins, and return the middle, minimum, median and maximum of each bin with episodes.
+
+    Args:
+        index: The numbers of the episodes with values, ascending.
+        values: The value of each of these episodes.
+        first: The first episode of the plot.
+        last: The last episode of the plot.
+
+    Returns:
+        Four lists with one element for each bin. The middle is an episode number, the others are values.
+    """
     position = (index.astype(np.float64) - first) * (_BINS / (float(last) - first + 1))
     bins, starts = np.unique(position.astype(np.int64), return_index=True)
     medians = [float(np.median(values[a:b])) for a, b in pairwise([*starts.tolist(), values.size])]

@@ -1,4 +1,4 @@
-"""Draw the charts of findings: values around a spike, ranges of dimensions, and the lag of an action, each with its legend."""
+"""Draw the charts that illustrate findings: values around a spike, ranges of dimensions, and the lag of an action."""
 
 import math
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from episeek_pipelines.words import counted
 _WIDEST_BAR = 24.0
 
 _LEAST = 1e-290
-"""Values closer to 0 than this are drawn as 0, since their axis would need a unit that a float cannot hold."""
+"""Values closer to 0 than this are drawn as 0, since their axis would need a unit that a float cannot represent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class DrawnChart:
-    """A drawing, a sentence about it, and its legend."""
+    """The drawing of a chart, a sentence about it, and its legend."""
 
     about: str
     drawing: Markup
@@ -49,14 +49,14 @@ class DrawnChart:
 
 
 def drawn(chart: FindingChart) -> DrawnChart:
-    """Return the drawing of a chart."""
+    """Draw the chart of a finding."""
     if isinstance(chart, RowChart):
         return _rows(chart)
     return _ranges(chart) if isinstance(chart, RangeChart) else _lags(chart)
 
 
 def _rows(chart: RowChart) -> DrawnChart:
-    """Draw values over rows: a line for each dimension, and marks at the rows of the finding."""
+    """Draw values over rows: a line for each dimension, and marks at the rows that the finding is about."""
     count = max(len(trace.values) for trace in chart.traces)
     first, last = chart.first_row, chart.first_row + count - 1
     y, scale = _value_axis([trace.values for trace in chart.traces])
@@ -78,7 +78,7 @@ def _rows(chart: RowChart) -> DrawnChart:
 
 
 def _ranges(chart: RangeChart) -> DrawnChart:
-    """Draw a bar from the smallest to the largest value of each dimension, and marks where dimensions rest."""
+    """Draw a bar from the smallest to the largest value of each dimension, and a mark at the value of each resting dimension."""
     is_resting = np.isfinite(chart.resting)
     rests = chart.resting[is_resting]
     y, scale = _value_axis([chart.minimum, chart.maximum, rests])
@@ -102,9 +102,9 @@ def _ranges(chart: RangeChart) -> DrawnChart:
 
 
 def _lags(chart: LagChart) -> DrawnChart:
-    """Draw a bar for the episodes with each lag."""
+    """Draw a bar chart of the number of episodes with each lag."""
     lags, counts = chart.row_count.tolist(), chart.episode_count.tolist()
-    # a few lags do not fill the width
+    # The axis covers at least the lags -4 to 4, so that a few bars do not fill the width.
     low, high = min(*lags, -4), max(*lags, 4)
     title = "rows by which the action lags behind the state (one per frame)"
     x = round_axis(low - 0.5, high + 0.5, title, most=ticks_that_fit(-high), whole=True)
@@ -125,7 +125,7 @@ def _lags(chart: LagChart) -> DrawnChart:
 
 
 def _value_axis(parts: Sequence[np.ndarray]) -> tuple[Axis, float]:
-    """Return an axis for values, and the number that they are divided by so that labels are short."""
+    """Return an axis for values, and the scale by which the values must be divided so that its labels are short."""
     values = np.concatenate(parts)
     low, high = float(values.min()), float(values.max())
     largest = max(abs(low), abs(high))
@@ -135,7 +135,7 @@ def _value_axis(parts: Sequence[np.ndarray]) -> tuple[Axis, float]:
     elif not 0.01 <= largest < 1e5:
         scale = 10.0 ** (3 * math.floor(math.log10(largest) / 3))
     low, high, largest = low / scale, high / scale, largest / scale
-    # neighbouring labels differ
+    # The padding keeps neighbouring labels different.
     pad = max(0.01 * largest - (high - low), 0) / 2
     title = "value" if scale == 1 else f"value, in units of {scale:.0e}"
     return round_axis(low - pad, high + pad, title, most=5, extend=True), scale

@@ -1,4 +1,4 @@
-"""Arrange findings in tables, one for each broken rule, and collect the choices of the page's filters."""
+"""Arrange findings in tables, one for each rule with findings, and collect the choices of the page's filters."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -14,25 +14,23 @@ from episeek_pipelines.words import counted
 MOST_ROWS: Final = 20_000
 """Greatest number of findings that the page lists."""
 _OPEN_ROWS: Final = 60
-"""Small tables are open at first as long as together they have at most this many rows, so that all rules can be seen at a
-glance.
-"""
+"""Small tables are open when the page is loaded, as long as together they have at most this many rows."""
 _SMALL_TABLE: Final = 20
 _WARNING_ROWS: Final = 100
-"""Number of findings of each rule that are listed even if there are more errors than the page can list."""
+"""Number of findings of each warning rule that are listed even if there are more errors than the page can list."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of the tables: a part of a location."""
+    """A column of the tables of findings, which shows one part of a finding's location."""
 
     name: str
     cell_class: str
-    """The CSS class, which the script and the style sheet use, too."""
+    """The CSS class of the cells, which the script and the style sheet refer to."""
     heading: str
 
     def value_of(self, found: Finding) -> object:
-        """Return the value of a finding in this column; empty if it has none."""
+        """Return the value of a finding in this column; an empty text if its location lacks this part."""
         value = getattr(found.location, self.name)
         return "" if value is None else value
 
@@ -56,46 +54,46 @@ class RuleGroup:
     listed: int
     is_open: bool = False
     chartable: int = 0
-    """Number of findings that charts show."""
+    """The number of findings with charts, before the charts of all but a few findings are removed."""
 
     @property
     def rule(self) -> Rule:
-        """Return the rule."""
+        """The rule of the findings."""
         return RULES[self.code]
 
     @property
     def count(self) -> int:
-        """Return the number of findings, including the further places that single findings count."""
+        """The number of findings, including further places that a finding only counts (`Finding.more`)."""
         return finding_count(self.findings)
 
     @property
     def rows(self) -> tuple[Finding, ...]:
-        """Return the findings that are listed."""
+        """The findings that are listed."""
         return self.findings[: self.listed]
 
     @property
     def picturable(self) -> int:
-        """Return the number of findings that can be shown with pictures."""
+        """The number of findings with a strip of frames, whether or not its pictures were decoded."""
         return sum(found.strip is not None for found in self.findings)
 
     @property
     def pictured(self) -> int:
-        """Return the number of listed findings with pictures."""
+        """The number of listed findings that are shown with pictures."""
         return sum(found.strip is not None and bool(found.strip.pictures) for found in self.rows)
 
     @property
     def charted(self) -> int:
-        """Return the number of listed findings with charts."""
+        """The number of listed findings that are shown with charts."""
         return sum(bool(found.charts) for found in self.rows)
 
     @property
     def remedies(self) -> list[str]:
-        """Return the remedies of the findings, each once."""
+        """The distinct remedies of the findings, in the order in which they first occur."""
         return list(dict.fromkeys(found.advice for found in self.findings))
 
     @property
     def columns(self) -> list[Column]:
-        """Return the columns in which a row has a value."""
+        """The columns in which at least one listed finding has a value."""
         return [
             column
             for column in _COLUMNS
@@ -105,7 +103,7 @@ class RuleGroup:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """The choices of the filters, as pairs of value and text."""
+    """The choices of the page's filters, as pairs of value and text."""
 
     severities: list[tuple[str, str]]
     cameras: list[tuple[str, str]]
@@ -137,7 +135,10 @@ def group_findings(findings: Sequence[Finding], *, most_rows: int = MOST_ROWS) -
 
 
 def _with_few_pictures(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return the findings, of which only the first `MOST_STRIPS` with pictures keep them: several datasets may have more."""
+    """Return the findings, and remove all pictures except those of the first `MOST_STRIPS` findings with pictures.
+
+    A report has no more than these, but a page of several reports may have.
+    """
     kept: list[Finding] = []
     count = 0
     for found in findings:
@@ -152,7 +153,7 @@ def _with_few_pictures(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def _with_few_charts(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return the findings, of which only the first `MOST_CHARTED` with charts keep them."""
+    """Return the findings, and remove all charts except those of the first `MOST_CHARTED` findings with charts."""
     kept: list[Finding] = []
     count = 0
     for found in findings:
@@ -176,7 +177,14 @@ def filters_of(groups: Sequence[RuleGroup]) -> Filters:
 
 
 def _share(sizes: Sequence[int], room: int) -> list[int]:
-    """Divide `room` among groups of the given sizes. Each gets at least one; what small groups do not need goes to larger ones."""
+    """Divide `room` rows among groups, and return the rows of each group.
+
+    Each group gets at least one row. Rows that small groups do not need go to larger groups.
+
+    Args:
+        sizes: The number of rows that each group needs.
+        room: The number of rows to divide.
+    """
     given = [0] * len(sizes)
     by_size = sorted(range(len(sizes)), key=sizes.__getitem__)
     for remaining, position in zip(range(len(sizes), 0, -1), by_size, strict=True):

@@ -1,7 +1,7 @@
 """Render a report as one HTML page that needs no other file and no network, and that can be read without its script.
 
-The same report gives the same page. Templates escape every value, and the policy of the page allows only its own style sheet and
-script, by their digests, so that no text of a dataset can run as code.
+The same report always gives the same page. Templates escape every value, and the Content Security Policy of the page allows only
+its own style sheet and script, by their digests. Thus no text of a dataset can run as code.
 """
 
 import math
@@ -23,7 +23,7 @@ _PACKAGE = "episeek_pipelines.verify.formats.html"
 
 
 def format_html(report: VerificationReport) -> str:
-    """Return the HTML page of a report. It can be written as UTF-8 whatever names the dataset has."""
+    """Return the HTML page of a report. UTF-8 can encode it even if file names of the dataset contain lone surrogates."""
     style, script = asset(_PACKAGE, "page.css"), asset(_PACKAGE, "page.js")
     verdict, sentence = _verdict(report)
     groups = group_findings(report.findings)
@@ -68,7 +68,7 @@ def _counts(report: VerificationReport) -> list[tuple[str, int, str]]:
 
 
 def _about_run(report: VerificationReport) -> list[tuple[str, str]]:
-    """Return pairs of a term and a text that describe the dataset and the run."""
+    """Return (term, text) pairs that describe the dataset and the run, such as ("Level", "rows")."""
     entries = []
     if report.date is not None:
         entries.append(("Date", f"{report.date:%Y-%m-%d %H:%M %Z}".rstrip()))
@@ -93,7 +93,7 @@ def _about_run(report: VerificationReport) -> list[tuple[str, str]]:
 
 
 def _changed_options(options: VerifyOptions) -> list[str]:
-    """Return the options of the command line that were not left at their defaults."""
+    """Return the command line options that do not have their default values, each with its value."""
     texts = []
     for name, flag in _FLAGS.items():
         value = getattr(options, name)
@@ -111,10 +111,10 @@ _FLAGS = {
     "seed": "seed",
     "burned_in_bits": "burned-in-bits",
 }
-"""Options of the command line, by the field of `VerifyOptions`. The level is missing, since the page shows it separately."""
+"""The command line option of each field of `VerifyOptions`. The level is missing, since the page shows it separately."""
 
 
 def _rules(report: VerificationReport, groups: Sequence[RuleGroup]) -> list[Rule]:
-    """Return the rules of all findings and notes, which the page explains."""
+    """Return the rules that the page explains: those of all findings and notes."""
     codes = {group.code for group in groups} | {note.code for note in report.notes}
     return [RULES[code] for code in sorted(codes)]

@@ -1,4 +1,4 @@
-"""Make the table below a plot, which is also its legend."""
+"""Make the table below a plot, which also is the legend of the plot."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from episeek_pipelines.words import counted
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A cell of a table: a text, and a detail in small type."""
+    """A cell of a table: a text, and a detail that is shown in small type."""
 
     text: str
     detail: str = ""
@@ -24,7 +24,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class SeriesKey:
-    """The key of a series: its colour and shape, and its camera."""
+    """The legend entry of a series: a mark in its colour and shape, and its camera."""
 
     swatch: Markup
     camera_key: str
@@ -32,7 +32,7 @@ class SeriesKey:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The values of one series; the key is None in a plot of a single series."""
+    """The row of one series in a table. The key is None in a plot with a single series."""
 
     cells: tuple[Cell, ...]
     key: SeriesKey | None = None
@@ -40,7 +40,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A head and rows."""
+    """The table of a plot: a head and one row per series."""
 
     heads: tuple[Cell, ...]
     rows: tuple[Row, ...]
@@ -48,13 +48,13 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A drawing and its table. Without them, the sentence `about` says why there is no plot."""
+    """A drawing and its table. If both are None, the sentence `about` says why there is no plot."""
 
     about: str
     title: str = ""
     drawing: Markup | None = None
     absent: str = ""
-    """The sentence in place of a drawing that is None."""
+    """The sentence that is shown if `drawing` is None."""
     table: Table | None = None
 
 
@@ -62,20 +62,34 @@ _NO_VALUE: Final = Cell("–")
 
 
 def table_of(heads: Sequence[str], rows: Sequence[Row], *, unit: str = "") -> Table:
-    """Return a table whose last three columns have a unit."""
+    """Return a table whose last three columns have the given unit."""
     units = [""] * (len(heads) - 3) + [unit] * 3
     return Table(tuple(Cell(head, detail) for head, detail in zip(heads, units, strict=True)), tuple(rows))
 
 
 def series_key(series: int, camera: CameraFigures, kind: str) -> SeriesKey:
-    """Return the key of a series; `kind` is that of `swatch`."""
+    """Return the legend entry of a series.
+
+    Args:
+        series: The number of the series.
+        camera: The camera of the series.
+        kind: The kind of its mark, as for `swatch`.
+    """
     return SeriesKey(swatch(series=series, kind=kind), camera.camera_key)
 
 
 def value_row(
     key: SeriesKey | None, index: Int64Array, values: Float64Array, show: Callable[[float], str], *, missing: int = 0
 ) -> Row:
-    """Return a row with the count, minimum, median and maximum of values; minimum and maximum with their first episode."""
+    """Return a row with the count, minimum, median and maximum of values. Minimum and maximum name the first episode with them.
+
+    Args:
+        key: The legend entry of the series.
+        index: The episode of each value.
+        values: The values.
+        show: Returns the text of a value.
+        missing: The number of further episodes, whose values are unknown.
+    """
     count = Cell(number(values.size), f"{number(missing)} unknown" if missing else "")
     if not values.size:
         return Row((count, _NO_VALUE, _NO_VALUE, _NO_VALUE), key)
@@ -87,7 +101,13 @@ def value_row(
 
 
 def interval_row(key: SeriesKey, intervals: Int64Array, counts: Int64Array) -> Row:
-    """Return a row with the count, minimum, median and maximum of distinct ascending values, given how often each occurs."""
+    """Return a row with the count, minimum, median and maximum of keyframe intervals.
+
+    Args:
+        key: The legend entry of the series.
+        intervals: The distinct intervals, ascending.
+        counts: How often each interval occurs.
+    """
     if not intervals.size:
         return Row((Cell("0"), _NO_VALUE, _NO_VALUE, _NO_VALUE), key)
     reached = np.cumsum(counts)

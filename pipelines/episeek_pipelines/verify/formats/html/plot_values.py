@@ -1,4 +1,4 @@
-"""Limit figures to numbers that can be drawn, since a damaged dataset may hold extreme ones."""
+"""Limit figures to numbers that can be drawn, since a damaged dataset may contain extreme numbers."""
 
 from typing import Final, TypeVar
 
@@ -17,5 +17,5 @@ def clipped(values: Values) -> Values:
 
 
 def frame_rate(figures: Figures) -> float:
-    """Return the frames per second; 0 if the value is not a possible rate."""
+    """Return the dataset's frames per second; 0 if the declared value cannot be a frame rate."""
     return figures.fps if 1e-3 <= figures.fps <= 1e6 else 0.0

@@ -1,7 +1,7 @@
 """The plots of a dataset: episode lengths, keyframe intervals, bytes and drift.
 
-Long data is binned, so a plot of a million episodes is no larger than a plot of a few hundred. Each plot has a table of its values,
-which is also its legend.
+Many values are binned, so that a plot of a million episodes is no larger than a plot of a few hundred. Each plot has a table of its
+values, which also is its legend.
 """
 
 from typing import Final
@@ -13,22 +13,22 @@ from episeek_pipelines.verify.formats.html.plot_tables import Plot
 from episeek_pipelines.verify.rules import Level, includes
 
 SERIES: Final = 6
-"""Greatest number of cameras in one plot: more colours and shapes are hard to distinguish."""
+"""Greatest number of cameras in one plot, since more colours and shapes are hard to distinguish."""
 MOST_CAMERAS: Final = 24
 
 
 def plots(figures: Figures, level: Level) -> list[Plot]:
-    """Return all plots of a dataset; a missing plot is a sentence that says why it is missing."""
+    """Return all plots of a dataset. In place of a plot that cannot be drawn there is one with only a sentence that says why."""
     parts = []
     if figures.episode_length.size:
         parts.append(episode_lengths(figures))
     else:
-        parts.append(Plot("No lengths of episodes are known."))
+        parts.append(Plot("The lengths of episodes are unknown."))
     cameras = figures.cameras[:MOST_CAMERAS]
     if not cameras:
         is_read = includes(level, "layout")
         parts.append(
-            Plot("No video header was read." if is_read else "Video headers are read from the level layout on.")
+            Plot("No video header was read." if is_read else "Video headers are read at the level layout and above.")
         )
     for draw in (keyframe_intervals, episode_bytes, timestamp_drift):
         for first in range(0, len(cameras), SERIES):

@@ -1,4 +1,4 @@
-"""Reports of several datasets as one HTML page: a table of the datasets, and the findings of all of them by rule."""
+"""Render the reports of several datasets as one HTML page: a table of the datasets, and all their findings by rule."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ _PACKAGE = "episeek_pipelines.verify.formats.html"
 
 
 def format_html_all(reports: Sequence[VerificationReport]) -> str:
-    """Return the page. The paths of findings begin with their dataset. Plots are only on pages of a single dataset."""
+    """Return the HTML page of several reports. It has no plots, and the file of each finding has its full path or URL."""
     style, script = asset(_PACKAGE, "page.css"), asset(_PACKAGE, "page.js")
     findings = sorted(_placed(report.root, found) for report in reports for found in report.findings)
     groups = group_findings(findings)
@@ -29,7 +29,7 @@ def format_html_all(reports: Sequence[VerificationReport]) -> str:
         page_environment(_PACKAGE)
         .get_template("several.html.jinja")
         .render(
-            # the templates of findings show the notes of one dataset
+            # The shared templates show the notes of one dataset, so this page shows none.
             report=replace(reports[0], notes=()),
             reports=sorted(reports, key=lambda report: (report.is_clean, report.root)),
             title=counted(len(reports), "dataset"),
@@ -55,7 +55,7 @@ def format_html_all(reports: Sequence[VerificationReport]) -> str:
 
 
 def _placed(root: str, found: Finding) -> Finding:
-    """Return a finding whose path begins with its dataset."""
+    """Return a finding with the path or URL of its dataset in front of its file."""
     file = found.location.file
     is_full = file is not None and (file.startswith("/") or "://" in file)
     place = file if is_full else f"{root}/{file}" if file else root

@@ -1,6 +1,7 @@
-"""Charts as inline SVG: axes with round ticks, bars, points and bands. Colours and type come from the page's style sheet.
+"""Charts as inline SVG: axes with round ticks, bars, points and bands. The page's style sheet sets colours and fonts.
 
-A chart is drawn in units of its view box, about one pixel each. The caller bins long data, which limits the size of a chart.
+A chart is drawn in units of its view box, each of which is about one pixel. Callers bin many values, which limits the size of a
+chart.
 """
 
 import math
@@ -19,7 +20,7 @@ TOP: Final = 30
 BOTTOM: Final = 200
 _AXIS_HEIGHT: Final = 46
 _WIDEST_CHARACTER: Final = 10.0
-"""Width of a character, in view box units, in the larger type of narrow windows."""
+"""The width of a character in view box units, in the larger font of narrow windows."""
 
 _MARKERS: Final = (
     "m-3.2 0a3.2 3.2 0 1 0 6.4 0a3.2 3.2 0 1 0-6.4 0",
@@ -34,7 +35,7 @@ _MARKERS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A range of values and its ticks, which are pairs of position and label."""
+    """An axis: a range of values, its ticks as pairs of value and label, and its title."""
 
     low: float
     high: float
@@ -42,7 +43,7 @@ class Axis:
     title: str
 
     def fraction(self, value: float) -> float:
-        """Return the position of `value` between low (0) and high (1), limited to that range."""
+        """Return the position of a value on the axis, from 0 at `low` to 1 at `high`. A value beyond an end is moved to the end."""
         return min(max((value - self.low) / (self.high - self.low), 0.0), 1.0)
 
 
@@ -87,7 +88,7 @@ def _round_step(least: float, whole: bool) -> tuple[float, int]:
 
 
 def tick_label(value: float, decimals: int = 0) -> str:
-    """Return a short label, with letters for thousands, millions and more."""
+    """Return the short label of a tick, with a letter for thousands, millions and larger units, such as "1.5M"."""
     size = abs(value)
     if size >= 1e15:
         return f"{value:.0e}"
@@ -109,7 +110,7 @@ def ticks_that_fit(largest: float, decimals: int = 0) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Axes and marks of one chart; `marks` are elements in view box units, drawn in order."""
+    """The axes and marks of one chart. `marks` are SVG elements in view box units, drawn in order."""
 
     label: str
     """Description of the chart for readers who do not see it."""
@@ -120,7 +121,7 @@ class Chart:
     """A second horizontal axis below the first: the same range in another unit."""
 
     def svg(self) -> Markup:
-        """Return the chart as an element."""
+        """Return the chart as an SVG element."""
         height = BOTTOM + _AXIS_HEIGHT * (2 if self.second_x else 1) - 2
         parts = [f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escaped(self.label)}">']
         for value, text in self.y.ticks:
@@ -155,17 +156,26 @@ def x_of(axis: Axis, value: float) -> float:
 
 
 def y_of(axis: Axis, value: float) -> float:
-    """Return the vertical position of a value in view box units, which count downwards."""
+    """Return the vertical position of a value in view box units, which count from the top."""
     return BOTTOM - axis.fraction(value) * (BOTTOM - TOP)
 
 
 def coordinate(value: float) -> str:
-    """Return a coordinate as text, rounded to a tenth of a unit, which is finer than anybody can see."""
+    """Return a coordinate as text, rounded to a tenth of a unit, which is too small to be visible."""
     return f"{value:.1f}".removesuffix(".0")
 
 
 def bar(axis: Axis, left: float, right: float, value: float, hint: str, *, series: int) -> str:
-    """Return a bar from 0 to `value` between two view box positions; a small value has a visible bar, too."""
+    """Return a bar from 0 to `value`. Even a small value has a visible bar.
+
+    Args:
+        axis: The vertical axis.
+        left: The left end of the bar, in view box units.
+        right: The right end of the bar, in view box units.
+        value: The value.
+        hint: The text that is shown when the pointer is on the bar.
+        series: The number of the series, which decides the colour.
+    """
     height = max(BOTTOM - y_of(axis, value), 2.0) if value > 0 else 0.0
     gap = min(1.0, (right - left) / 5)
     x, width = coordinate(left + gap / 2), coordinate(max(right - left - gap, 0.5))
@@ -175,14 +185,14 @@ def bar(axis: Axis, left: float, right: float, value: float, hint: str, *, serie
 
 
 def points(x: Axis, y: Axis, places: Sequence[tuple[float, float]], *, series: int) -> str:
-    """Return one path with a marker in the shape of the series at each place."""
+    """Return an SVG path that draws the marker of a series at each place, which is an (x, y) pair of values."""
     marker = _MARKERS[series % len(_MARKERS)]
     drawn = "".join(f"M{coordinate(x_of(x, a))} {coordinate(y_of(y, b))}{marker}" for a, b in places)
     return f'<path class="s{series} points" d="{drawn}"/>' if drawn else ""
 
 
 def band(x: Axis, y: Axis, spans: Sequence[tuple[float, float, float]], *, width: float, series: int) -> str:
-    """Return a bar for each span (x, minimum, maximum). Bars are `width` view box units wide."""
+    """Return an SVG path with a vertical bar for each span (x, minimum, maximum). Bars are `width` view box units wide."""
     drawn = []
     for at, least, most in spans:
         bottom, top = y_of(y, least), y_of(y, most)
@@ -194,16 +204,16 @@ def band(x: Axis, y: Axis, spans: Sequence[tuple[float, float, float]], *, width
 
 
 def line(x: Axis, y: Axis, places: Sequence[tuple[float, float]], *, series: int) -> str:
-    """Return a line through all places, with the dash pattern of the series."""
+    """Return an SVG path that draws a line through all places, (x, y) pairs of values, with the dash pattern of the series."""
     drawn = "L".join(f"{coordinate(x_of(x, a))} {coordinate(y_of(y, b))}" for a, b in places)
     return f'<path class="s{series} line" d="M{drawn}"/>' if drawn else ""
 
 
 def swatch(*, series: int, kind: str) -> Markup:
-    """Return the mark of a series for a legend.
+    """Return a small SVG picture of the mark of a series, for a legend.
 
     Args:
-        series: The series.
+        series: The number of the series.
         kind: "bar", "points", "line" (within a band), "trace" (a line by itself) or "range" (a bar from minimum to maximum).
     """
     if kind == "bar":

@@ -1,4 +1,4 @@
-"""Make the texts of the page: escaped words, and numbers with their units."""
+"""Make the texts of the page: escaped text, and numbers with their units."""
 
 import base64
 import re
@@ -9,16 +9,16 @@ from markupsafe import Markup, escape
 from episeek_pipelines.verify.formats.visible import visible
 
 MOST_CHARACTERS: Final = 1000
-"""Greatest number of characters of a message or name; longer ones are cut."""
+"""Greatest number of characters of a message or name. Longer text is cut."""
 
 
 def shown(value: object) -> object:
-    """Return the form in which a template shows a value: HTML unchanged, anything else as one line of visible text."""
+    """Return a value in the form in which a template shows it: HTML unchanged, anything else as one line of visible text."""
     return value if isinstance(value, Markup) else visible(str(value), max_length=MOST_CHARACTERS)
 
 
 def escaped(text: object) -> Markup:
-    """Return text as HTML that may be element content or a quoted attribute: one line of visible characters."""
+    """Return text as one line of escaped HTML, which may be the content of an element or a quoted attribute."""
     return escape(shown(text))
 
 
@@ -29,24 +29,24 @@ def breakable(name: str) -> Markup:
 
 
 def prose(text: str) -> Markup:
-    """Return a sentence of a rule as HTML, in which text between backticks is code."""
+    """Return a sentence as HTML. Text between backticks becomes a `<code>` element."""
     parts = [escaped(part) for part in text.split("`")]
     parts[1::2] = [Markup("<code>{}</code>").format(part) for part in parts[1::2]]
     return Markup("").join(parts)
 
 
 def jpeg_url(picture: bytes) -> Markup:
-    """Return a data URL that holds a JPEG picture."""
+    """Return a data URL that contains a JPEG picture."""
     return Markup(f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}")
 
 
 def number(value: int) -> str:
-    """Return a whole number with separated thousands."""
+    """Return a whole number as text with commas between thousands."""
     return f"{value:,}"
 
 
 def significant(value: float) -> str:
-    """Return a number with three significant digits and separated thousands; only extreme numbers have an exponent."""
+    """Return a number as text with three significant digits and commas between thousands. Extreme numbers have an exponent."""
     if value == 0:
         return "0"
     if abs(value) >= 1e15 or abs(value) < 1e-6:
@@ -62,7 +62,7 @@ BYTE_UNITS: Final = (("B", 1), ("kB", 10**3), ("MB", 10**6), ("GB", 10**9), ("TB
 
 
 def byte_unit(largest: float) -> tuple[str, int]:
-    """Return the unit for sizes up to `largest`, and how many bytes it has."""
+    """Return the unit in which sizes up to `largest` bytes are shown, such as "MB", and the number of bytes in this unit."""
     return next((unit for unit in reversed(BYTE_UNITS) if abs(largest) >= unit[1]), BYTE_UNITS[0])
 
 

@@ -161,8 +161,8 @@ def test_warnings_do_not_fail_a_dataset():
 def test_an_empty_report_has_a_page():
     parsed = checked(format_html(report(level="meta")))
     assert "Nothing was found." in parsed.text
-    assert "No lengths of episodes are known." in parsed.text
-    assert "from the level layout on" in parsed.text
+    assert "The lengths of episodes are unknown." in parsed.text
+    assert "at the level layout and above" in parsed.text
     assert not parsed.count("form")
 
 
