@@ -74,7 +74,7 @@ class _ColumnModel:
     def accepts(self, dtype: pa.DataType) -> bool:
         """Return whether a column of `meta/episodes` may have a type: its width may differ from that of the expected type.
 
-        A column of numbers with fractions may also have integers. A column of a sidecar needs exactly the expected type.
+        For a floating-point type, integers are accepted as well. Columns of sidecars need exactly the expected type.
         """
         if pa.types.is_integer(self.dtype):
             return bool(pa.types.is_integer(dtype))

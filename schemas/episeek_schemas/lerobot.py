@@ -309,7 +309,7 @@ def parse_info(document: object) -> DatasetInfo:
 
 
 def _fields_of(template: str, path: str) -> dict[str, str] | None:
-    """Return the text of each placeholder of a valid path template in a path, or None if the path does not match the template."""
+    """Match a path with a valid path template, and return the text of each placeholder, or None if the path does not match."""
     pattern, seen = "", set[str]()
     for text, field, _, _ in Formatter().parse(template):
         pattern += re.escape(text)

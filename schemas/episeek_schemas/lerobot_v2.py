@@ -1,8 +1,8 @@
 """The files of LeRobot v2.0 and v2.1: one Parquet file and one MP4 per camera for each episode, and documents of JSON lines.
 
 The two versions differ only in their statistics: v2.1 has statistics of each episode, and v2.0 of the whole dataset.
-`validate_info_v2` returns every problem of a `meta/info.json`. `info_as_v3` converts a `meta/info.json` to version 3.0 for files
-that keep their paths: the path templates of version 3.0 can describe these paths, with the number of the episode as `file_index`.
+`validate_info_v2` returns every problem of a `meta/info.json`. `info_as_v3` converts a `meta/info.json` to version 3.0. The files
+keep their paths, because path templates of version 3.0 can describe these paths, with the number of the episode as `file_index`.
 """
 
 from collections.abc import Mapping
@@ -85,7 +85,7 @@ def validate_info_v2(document: Mapping[str, Any]) -> list[InfoProblem]:
 
 
 def info_as_v3(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert a valid `meta/info.json` of version 2.x to version 3.0, with path templates that give the same paths, and return it.
+    """Return a valid `meta/info.json` of version 2.x, converted to version 3.0. The new path templates give the same paths.
 
     Features other than videos get the entry `fps`, as in files that LeRobot writes. Totals, splits and unknown keys do not change.
     """

@@ -2,8 +2,8 @@
 
 docs/format.md specifies the tables. Their columns have no nulls. The columns of `episodes`, `keyframes` and `samples` are PLAIN
 encoded and uncompressed, with one data page per column chunk. So the values of a column chunk are one little-endian array in the
-file (booleans an array of bits), and `episeek.sidecars.mapped_table` can map them into memory. The tables are written by
-`episeek_pipelines.index.table_writer`.
+file (for booleans, an array of bits), and `episeek.sidecars.mapped_table` can map them into memory. The module
+`episeek_pipelines.index.table_writer` writes the tables.
 
 The span of an episode and camera is the run of samples, in decode order, that is needed to decode the frames of the episode. The
 lead-in is the samples of a span that are presented before frame 0.
@@ -34,7 +34,7 @@ Sidecars with another index version can be read, but the index step treats them 
 FORMAT_VERSION_KEY: Final = "episeek:format_version"
 INDEX_VERSION_KEY: Final = "episeek:index_version"
 WRITER_KEY: Final = "episeek:writer"
-"""Footer key whose value is the release that wrote the tables. It is there for people; no code compares it."""
+"""Footer key whose value is the release that wrote the tables. The value is there for people; no code compares it."""
 DATASET_KEY: Final = "episeek:dataset"
 """Footer key whose value is a JSON object with codebase_version, fps, total_episodes, total_frames and video_keys.
 
@@ -50,7 +50,7 @@ INDEX_VERSION_WITHOUT_KEY: Final = "1"
 
 
 def is_readable_format(version: str | None) -> bool:
-    """Return whether readers accept a format version, as a footer gives it; None stands for a footer without a version."""
+    """Return whether readers accept the format version in a footer. None stands for a footer without a format version."""
     return version is not None and version in map(str, READABLE_FORMAT_VERSIONS)
 
 
@@ -141,7 +141,7 @@ FILES: Final = _required(
     # number of sync samples whose bytes were inspected
     ("sync_samples_inspected", pa.int64()),
 )
-"""One row per video file, sorted by file_path."""
+"""The columns of the table `files`, which has one row per video file. Rows are sorted by file_path."""
 
 CONTAINERS: Final = ("mp4", "fragmented", "matroska")
 """The kinds of video files: progressive MP4, MP4 with its samples in movie fragments, and Matroska or WebM."""
@@ -196,7 +196,7 @@ EPISODES: Final = _required(
     # number of samples of the span that are presented before frame 0
     ("lead_in_count", pa.int32()),
 )
-"""One row per episode and camera, sorted by global_episode_id."""
+"""The columns of the table `episodes`, which has one row per episode and camera. Rows are sorted by global_episode_id."""
 
 KEYFRAMES: Final = _required(
     ("global_episode_id", pa.int64()),
@@ -209,7 +209,8 @@ KEYFRAMES: Final = _required(
     # position in presentation order within the episode; negative in the lead-in
     ("frame_index", pa.int32()),
 )
-"""One row per sync sample in a span, sorted by (global_episode_id, pts)."""
+"""The columns of the table `keyframes`, which has one row per sync sample in a span. Rows are sorted by global_episode_id and pts.
+"""
 
 SAMPLES: Final = _required(
     # offset in bytes from the episode's mdat_offset
@@ -220,14 +221,18 @@ SAMPLES: Final = _required(
     # whether decoding can start at the sample
     ("is_sync", pa.bool_()),
 )
-"""One row per encoded sample of a span. Rows are sorted by episode, then by camera, then in decode order.
+"""The columns of the table `samples`, which has one row per encoded sample of a span.
+
+Rows are sorted by episode, then by camera, then in decode order.
 
 Two columns may have wider types, see `WIDE_SAMPLES`.
 """
 
 WIDE_SAMPLES: Final = MappingProxyType({"byte_offset": pa.uint64(), "pts": pa.int64()})
-"""Wider types of two columns of `samples`. A column has its wider type if a span is too long for the usual one: 4 GiB for
-`byte_offset`, 2^31 ticks for `pts`.
+"""Wider types of two columns of `samples`.
+
+In a build that contains a span of at least 4 GiB, `byte_offset` has the wider type; with a span of at least 2^31 ticks, `pts` has
+the wider type.
 """
 
 TABLES: Final = MappingProxyType(

@@ -1,1 +1,1 @@
-"""The rewrite step: data files with one row group per episode."""
+"""The rewrite step: write data files with one row group per episode."""

@@ -1,7 +1,7 @@
 """Rewrite one local data file in place: the same values under the same name, with one row group per episode and a page index.
 
-The new file is written next to the old file, compared with it value by value, and renamed to its name. So a complete file with
-these values exists under that name at every moment. The old file itself is not changed, so other hard links to it keep its content.
+The new file is written next to the old file, compared with it value by value, and renamed over it. So the name refers to a complete
+file with these values at every moment. The old file itself is not changed, so other hard links to it keep its content.
 
 A rewrite is refused if the file is reached through a symbolic link, has rows out of episode order or rows of episodes that the
 metadata places in other files, changes in the meantime, or has an owner that the new file cannot get. Extended attributes are not
@@ -36,7 +36,7 @@ from episeek_schemas import lerobot
 
 @dataclass(frozen=True, slots=True)
 class FileStamp:
-    """Identity of a local file: it changes when the file is written or replaced."""
+    """The identity of a local file, which changes when the file is written or replaced."""
 
     inode: int
     size_bytes: int
@@ -136,7 +136,7 @@ def rewrite_in_place(unit: InPlaceUnit, root: Root) -> ReplacedFile:
         MissingFileError: The file does not exist.
         ParquetError: The file cannot be read, or the new file differs from it in values, types or schema metadata.
         RowOrderError: The rows of an episode are not next to each other.
-        WriteError: The disk is full, a permission is missing, or the new file cannot get the owner of the old one.
+        WriteError: The disk is full, a permission is missing, or the new file cannot get the owner of the old file.
     """
     original = root.local / unit.path
     folder, name = posixpath.split(unit.path)
@@ -182,7 +182,7 @@ def require_no_link(root: Root, path: str) -> None:
     if (root.local / path).resolve() != root.local.resolve() / path:
         raise DestinationError(
             root.join(path),
-            f"a symbolic link to {(root.local / path).resolve()}, which others may read",
+            f"a symbolic link to {(root.local / path).resolve()}, which may belong to another dataset",
             "a file of the dataset itself",
             "copy the dataset and replace its links by their targets, or run `episeek prepare`",
         )
@@ -206,12 +206,14 @@ def _episode_starts(file: pq.ParquetFile, where: str) -> tuple[npt.NDArray[np.in
     position = schema.get_field_index(lerobot.EPISODE_INDEX)
     if position < 0 or not pa.types.is_integer(schema.field(position).type):
         raise RowOrderError(
-            where, f"no column {lerobot.EPISODE_INDEX!r} of integers", "the episode of every row, as integers"
+            where, f"no column {lerobot.EPISODE_INDEX!r} of integers", "a column with the number of each row's episode"
         )
     with reading(where):
         column = file.read(columns=[lerobot.EPISODE_INDEX], use_threads=False).column(0)
     if column.null_count:
-        raise RowOrderError(where, f"nulls in column {lerobot.EPISODE_INDEX!r}", "the episode of every row")
+        raise RowOrderError(
+            where, f"nulls in column {lerobot.EPISODE_INDEX!r}", "the number of an episode in every row"
+        )
     index = column.to_numpy()
     starts = np.flatnonzero(np.append(len(index) > 0, index[1:] != index[:-1])[: len(index)]).astype(np.int64)
     found = index[starts]
@@ -241,7 +243,7 @@ def _require_unchanged(root: Root, unit: InPlaceUnit) -> os.stat_result:
 def _require_same_rows(root: Root, path: str, copied: str) -> None:
     """Raise ParquetError if a copy differs from the original in types, schema metadata or values, compared bit for bit."""
     where = root.join(path)
-    expected, hint = "the same as in the original", "report this defect; the file is unchanged"
+    expected, hint = "the same as in the original file", "report this defect of episeek; the file is unchanged"
     with root.open_parquet(path, **READ_OPTIONS) as old, root.open_parquet(copied, **READ_OPTIONS) as new:
         if not new.schema_arrow.equals(old.schema_arrow, check_metadata=True):
             raise ParquetError(where, "a copy with other columns, types or schema metadata", expected, hint)

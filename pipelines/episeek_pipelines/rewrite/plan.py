@@ -38,8 +38,8 @@ their numbers only as long as the numbers have at most three digits.
 class Output:
     """One file to write, for the episodes `[first_episode, stop_episode)` of its source file.
 
-    If the source also has rows of an episode that is in no output's range, they follow the rows before them into the same output,
-    so that no row is lost.
+    If the source also has rows of an episode outside the ranges of all outputs, these rows go to the same output as the rows before
+    them, so that no row is lost.
     """
 
     path: str
@@ -114,10 +114,10 @@ def plan_rewrite(dataset: Dataset, *, max_episodes_per_file: int | None = None) 
     opened, to choose the encodings and the default of `max_episodes_per_file`.
 
     The default is `max(100, 2**19 / f, d / f)`. Here f is the number of bytes that an episode adds to the footer (measured with the
-    sampled episodes; about 120 for each leaf column), and d is the number of bytes of source file per episode. The default limits
-    the size of footers, because readers such as `datasets` fetch the whole footer again for every row group: n x n x f bytes for a
-    file of n episodes. A footer of 512 KiB takes no longer than the request for it. A footer may also be as large as the data of
-    one episode, and a file may always have 100 episodes.
+    sampled episodes; about 120 for each leaf column), and d is the number of bytes of source file per episode. A limit is needed
+    because readers such as `datasets` fetch the whole footer again for every row group, in all n x n x f bytes for a file of n
+    episodes. The three terms allow 100 episodes, a footer of 512 KiB (which takes no longer than the request for it), and a footer
+    as large as the data of one episode.
 
     A file with too many episodes is split evenly. If any file is split, all outputs are numbered in the order of their source
     files, with `chunks_size` files in a chunk folder (at most `MAX_FILES_PER_CHUNK`). Files are merged only if the dataset has one
@@ -240,7 +240,7 @@ def _plan_merged(
 
 
 def _first_episodes(episodes: npt.NDArray[np.int64], cap: int) -> list[int]:
-    """Return the first episode of each output if a file with these episodes is split evenly into outputs of at most `cap`."""
+    """Split the episodes of a file evenly into outputs of at most `cap` episodes, and return the first episode of each output."""
     distinct = np.unique(episodes)
     if not len(distinct):
         # a file to which the metadata assigns no episode has one output
