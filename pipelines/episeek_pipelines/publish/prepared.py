@@ -68,8 +68,8 @@ def prepare_and_publish(
             `working_directory` returns; its content is removed after the publication.
         max_episodes_per_file: As for `prepare`.
         keyframes: As for `prepare`.
-        options: The options of the publication. The job replaces two of them: `branch` by the branch of `source`, and `is_verified`
-            by False if `prepare` has just verified the dataset.
+        options: The options of the publication. The job replaces two of them: `branch` becomes the branch of `source`, and
+            `is_verified` becomes False if `prepare` has just verified the dataset, otherwise True.
         execution: Scheduler, workers and progress.
         repository: The client of the repository, as for `publish`.
 

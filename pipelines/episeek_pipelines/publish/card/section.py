@@ -2,7 +2,7 @@
 
 Only two parts of the card change. The front matter gets two tags and the entry `data_files`, without which the dataset viewer and
 `load_dataset` would read the sidecars as data. The text gets a section between two comments. If the card contains these parts
-already, it does not change.
+already, the card does not change.
 """
 
 import json

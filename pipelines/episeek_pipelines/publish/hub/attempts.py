@@ -51,7 +51,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
-    """The origin of an overlay. A publication may replace the files of these commits and these source files, and no other files."""
+    """The files that a publication of an overlay may replace: files of the commits `commits`, and the source files `files`."""
 
     commits: tuple[str, ...]
     """The commit that the overlay was prepared from and the commit that this machine last published, if they are recorded; or the

@@ -1,1 +1,1 @@
-"""The client of one dataset repository on the Hub; the only folder of the pipelines that imports huggingface_hub."""
+"""The client of a dataset repository on the Hub. No other folder of the pipelines imports huggingface_hub."""

@@ -199,7 +199,10 @@ class HubClient:
         is_one_request: bool = True,
         byte_count: int = 0,
     ) -> T:
-        """Change something on the Hub with huggingface_hub's client, with retries but only once, and return the result.
+        """Make a change on the Hub with huggingface_hub's client, with retries, and return the result.
+
+        If it is uncertain whether a try has made the change, `landed` is called before the next try, so that the change is not
+        made twice.
 
         Args:
             call: A function that gets huggingface_hub's client and makes the change.

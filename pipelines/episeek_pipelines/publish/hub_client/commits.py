@@ -84,7 +84,7 @@ def _landed(repository: HubClient, changes: Changes, revision: str, parent: str)
     """Return the commit on top of `parent` if this commit makes the changes, or None if `parent` is still the head of the branch.
 
     Raises:
-        ConflictError: The commit on top of `parent` makes other changes, so it is of somebody else.
+        ConflictError: The commit on top of `parent` makes other changes, so somebody else has made it.
     """
     head = repository.head(revision)
     if head == parent:

@@ -1,4 +1,4 @@
-"""Collect changes that need several commits in a draft pull request, so that its merge shows all of them at once."""
+"""Collect the commits of a large publication in a draft pull request, so that readers see all changes at once when it is merged."""
 
 from collections.abc import Iterator
 from contextlib import suppress

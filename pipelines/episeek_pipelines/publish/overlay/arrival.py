@@ -259,7 +259,7 @@ def _source_bytes(clip: Clip, *, has_source: bool) -> bytes | None:
     """Return the bytes of a clip of a source video, or None if the video is not on this machine.
 
     Raises:
-        MissingFileError: `has_source` is given, but the video does not exist.
+        MissingFileError: `has_source` is True, but the video does not exist.
     """
     try:
         return clip.read()

@@ -169,9 +169,9 @@ def _require_path(path: str) -> None:
     problem = ""
     parts = path.split("/")
     if not _FORBIDDEN_PARTS.isdisjoint(parts):
-        problem = "an empty name, '.', '..', '.git' or '.cache' in it"
+        problem = "an empty name, '.', '..', '.git' or '.cache' in the path"
     elif any(unicodedata.category(character) in ("Cc", "Cs") for character in path) or "\\" in path:
-        problem = "a control character, a backslash or bytes that are not UTF-8 in it"
+        problem = "a control character, a backslash or bytes that are not UTF-8 in the path"
     elif max(len(part.encode()) for part in parts) > MAX_NAME_BYTES or len(path.encode()) > MAX_PATH_BYTES:
         problem = f"a name of more than {MAX_NAME_BYTES} bytes, or a path of more than {MAX_PATH_BYTES} bytes"
     if problem:
@@ -216,7 +216,7 @@ def _require_names(entries: Mapping[str, set[str]], after: frozenset[str], new: 
         for folder, name in _entries(path):
             if folder in after:
                 raise UnpublishableError(
-                    path, f"{folder!r}, which is a file in the repository", "a folder, or no file of this name"
+                    path, f"{folder!r}, which is a file in the repository", "a folder, or a name that is not in use"
                 )
             names = same_folded[folder, name.casefold()]
             if len(names) > 1:

@@ -86,7 +86,10 @@ def _fragment(
     build: ExistingBuild,
     item: tuple[str, IndexUnit, FileProperties],
 ) -> tuple[str, FragmentSummary]:
-    """Write the fragment (the rows of one video) with the new identity, and return the digest of the existing rows and its summary.
+    """Write a video's rows with the new identity to a fragment file.
+
+    Returns:
+        The digest of the existing rows, and the summary of the fragment.
 
     Raises:
         SidecarLayoutError: The tables cannot be mapped, or do not contain the rows of the video.

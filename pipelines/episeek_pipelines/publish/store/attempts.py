@@ -111,7 +111,7 @@ class StorePublisher:
             published=last_files(url),
         )
         if paths:
-            found = f"{shown_paths(paths)}, neither as in the source of DST nor as last published from this machine"
+            found = f"{shown_paths(paths)}, neither the same as in the source of DST nor as last published from this machine"
             hint = "prepare the dataset again from this URL, or replace the files with --overwrite"
             raise ConflictError(url, found, "these files unchanged", hint=hint)
 

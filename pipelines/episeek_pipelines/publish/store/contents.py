@@ -40,7 +40,7 @@ class StoreContents:
     def note_sent(self, addition: Addition, path: str) -> None:
         """Record that this run has sent the content of an addition to a path.
 
-        If `compare` cannot decide afterwards whether the file at this path has this content, it returns True.
+        If `compare` then finds no proof that this file has the content or differs, it assumes that the content has arrived.
         """
         self._sent.add((path, addition.sha256))
 
@@ -58,7 +58,7 @@ class StoreContents:
         ]
 
     def remote_files(self, listing: Listing, wanted: Sequence[Addition]) -> RemoteFiles:
-        """Return the files of a store, by path, in the form in which a publication is planned.
+        """Return the files of a store, by path, in the form that `plan_changes` takes.
 
         The field `sha256` is given only for files that have the wanted content already.
 

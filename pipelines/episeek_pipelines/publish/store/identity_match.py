@@ -90,7 +90,7 @@ def _blocks(content: str | bytes) -> Iterator[bytes]:
             while block := stream.read(_BLOCK_BYTES):
                 yield block
     except OSError as error:
-        raise ReadError(content, described(error), "a file to publish") from error
+        raise ReadError(content, described(error), "a readable file") from error
 
 
 def _xet_hash(content: str | bytes) -> str | None:

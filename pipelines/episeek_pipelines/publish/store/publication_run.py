@@ -198,8 +198,8 @@ class PublicationRun:
     def _withdraw(self, listing: Listing) -> bool:
         """Remove the journal of this run unless another run continues from it, and return whether the journal was removed.
 
-        A run that continues from the journal first writes a file into the folder `_runs`, and then reads the journal again. So this
-        run sees either the file of the other run, or the other run sees that the journal is gone.
+        A run that continues from the journal first writes a file into the folder `_runs`, and then reads the journal again. So
+        either this run sees the file of the other run, or the other run sees that the journal is gone.
         """
         journal = journal_of(self.writer.root, self.publication)
         if self._has_others(listing) or (journal is not None and journal.run != self.run):

@@ -6,10 +6,9 @@ A store has no commits. A publication has these parts instead:
   sent directly to their final names, because no file refers to them yet, and because the sidecars need the identities that the
   store gives them.
 - The switch: the staged files get their final names in the order of `switch_order`, through copies within the store, or through
-  renames in a directory. Deletions come last. Until the switch ends, a journal in the store prevents other publications, and lets
-  the same publication continue when it is run again. In S3, Google Cloud Storage and directories, only one run can create the
-  journal. In other stores the journal is written and read back, so two publications that begin at the same moment may both
-  continue.
+  renames in a directory. Deletions come last. Until the switch ends, a journal in the store stops other publications, and lets the
+  same publication continue when it is run again. In S3, Google Cloud Storage and directories, only one run can create the journal.
+  In other stores the journal is written and read back, so two publications that begin at the same moment may both continue.
 
 A store cannot change several objects at once. During the switch, which takes seconds, readers of episeek get the old index, the new
 index or an error (MixedBuildError, MissingSidecarError, or ChangedFileError if a video is replaced), but never wrong frames.

@@ -128,7 +128,7 @@ def test_a_new_dataset_with_its_videos(s3):
 def test_a_video_that_is_replaced_is_staged(s3):
     video = files_of(DATA / NAME)[VIDEO_PATH]
     url = s3.start({**files_of(DATA / NAME), VIDEO_PATH: video + b"more"})
-    with pytest.raises(ConflictError, match=f"found {VIDEO_PATH}, neither as in the source of DST"):
+    with pytest.raises(ConflictError, match=f"found {VIDEO_PATH}, neither the same as in the source of DST"):
         publish(prepared(NAME, "copy").url, url, source=None)
     result = publish(prepared(NAME, "copy").url, url, source=None, options=OVERWRITE)
     assert VIDEO_PATH in result.changes.paths
@@ -271,7 +271,7 @@ def test_targets():
     assert not is_store("acme/b")
     with pytest.raises(DestinationError, match="the URL of a store"):
         publish("s3://bucket/x", "s3://bucket/y")
-    with pytest.raises(DestinationError, match="no URL of a store"):
+    with pytest.raises(DestinationError, match="not the URL of a store"):
         publish(prepared(NAME).url, "acme/b")
 
 
@@ -296,7 +296,7 @@ def test_files_of_others_are_not_replaced(kind, s3, tmp_path):
     overlay = tmp_path / "overlay"
     shutil.copytree(prepared(NAME).local, overlay)
     change(layout.STATS_PATH)
-    with pytest.raises(ConflictError, match=f"found {layout.STATS_PATH}, neither as in the source of DST"):
+    with pytest.raises(ConflictError, match=f"found {layout.STATS_PATH}, neither the same as in the source of DST"):
         publish(str(overlay), url)
     assert publish(str(overlay), url, options=OVERWRITE).is_new
     stats = overlay / layout.STATS_PATH

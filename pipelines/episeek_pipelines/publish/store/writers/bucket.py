@@ -39,7 +39,7 @@ class BucketWriter:
 
     @property
     def has_whole_puts(self) -> bool:
-        """Return True: in a bucket, a name always appears together with its whole content."""
+        """Return True, because in a bucket a name always appears together with its whole content."""
         return True
 
     def files(self) -> Listing:

@@ -27,7 +27,7 @@ class DirectoryWriter:
 
     @property
     def has_whole_puts(self) -> bool:
-        """Return True: a file is written under another name and renamed, so it appears as a whole."""
+        """Return True, because a file is written under another name and then renamed, so it appears as a whole."""
         return True
 
     def files(self) -> Listing:

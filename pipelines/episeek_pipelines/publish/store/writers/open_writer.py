@@ -27,7 +27,7 @@ def open_writer(url: str, retry: RetryPolicy = DEFAULT_POLICY) -> StoreWriter:
     """
     if not is_store(url):
         expected = "s3://..., hf://buckets/NAMESPACE/NAME, file:///... or another URL that can be written to"
-        raise DestinationError(url, "no URL of a store", expected)
+        raise DestinationError(url, "not the URL of a store", expected)
     root = Root(url)
     if root.is_local:
         return DirectoryWriter(root)

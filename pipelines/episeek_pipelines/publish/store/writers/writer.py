@@ -194,7 +194,7 @@ class FsspecWriter:
         try:
             size = len(content) if isinstance(content, bytes) else os.path.getsize(content)
         except OSError as error:
-            raise ReadError(str(content), described(error), "a file to publish") from error
+            raise ReadError(str(content), described(error), "a readable file") from error
 
         def put() -> None:
             self._make_folder(fs, full_path)
