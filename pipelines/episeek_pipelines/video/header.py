@@ -93,7 +93,7 @@ def read_video_header(
     )
     missing = header.missing
     if table.missing_sample_count:
-        missing = f"{missing or 'the end of the file'}, {counted(table.missing_sample_count, 'sample')}"
+        missing = f"{missing or 'its end'} ({counted(table.missing_sample_count, 'sample')})"
     found = _corrected(source, path, table, keyframes)
     return VideoHeader(
         path,

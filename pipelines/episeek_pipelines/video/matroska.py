@@ -141,8 +141,8 @@ def _tick(packet: "Packet[VideoStream]", block: Block, where: str) -> int:
     """
     tick = packet.pts
     if tick is None or tick != block.tick or abs(tick) >= _MAX_TICKS:
-        found = f"a picture at byte {block.position} with time {block.tick} in its block, and time {tick} from FFmpeg"
-        raise SampleTableError(where, found, "the same presentation time from both")
+        found = f"a picture at byte {block.position} with tick {block.tick} in its block, and tick {tick} from FFmpeg"
+        raise SampleTableError(where, found, "the same presentation time from both, below 2^52 ticks")
     return tick
 
 

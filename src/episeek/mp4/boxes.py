@@ -1,4 +1,4 @@
-"""Boxes of the ISO base media file format, with every length checked (ISO/IEC 14496-12, clause 4.2).
+"""Find the boxes of the ISO base media file format, and check every length (ISO/IEC 14496-12, clause 4.2).
 
 This module finds where boxes begin and end. Their contents are read by the modules of `moov` and by `fragments`; `header` finds
 the moov box in a file.
@@ -12,10 +12,10 @@ from typing import Any
 from episeek.errors import MalformedBoxError, TruncatedMp4Error
 
 MAX_BOX_HEADER_BYTES = 32
-"""Longest header of a box: size, type, largesize and usertype."""
+"""Size of the longest header of a box: size, type, largesize and usertype."""
 
 MAX_CHILDREN = 1 << 16
-"""Limit of the boxes in one container; real containers hold tens."""
+"""Greatest number of boxes in one container. Real containers hold a few dozen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def parse_box(
         limit: End of the enclosing box or file, as an offset in `data`; it may lie beyond the end of `data`.
         where: The file, for messages.
         origin: Offset of `data` in the file, which is added to offsets in messages and in the result.
-        is_clipped: Whether a box that reaches past `limit` ends there, instead of being refused.
+        is_clipped: Whether a box that reaches past `limit` is cut there. Otherwise it is refused.
 
     Raises:
         TruncatedMp4Error: The header or the box reaches past `limit`.
@@ -83,7 +83,7 @@ def parse_box(
         raise TruncatedMp4Error(
             where,
             f"a box of type {name!r} with {size} bytes at offset {origin + position}",
-            f"at most {limit - position} bytes, up to the end of the file or of the box around it",
+            f"at most {limit - position} bytes, up to the end of the file or of the enclosing box",
         )
     return Box(name, origin + position, origin + position + min(header, size), origin + position + size, missing)
 
@@ -91,7 +91,7 @@ def parse_box(
 def child_boxes(data: bytes, start: int, end: int, *, where: str) -> Iterator[Box]:
     """Iterate over the boxes that lie back to back in `data[start:end]`.
 
-    As in decoders, a box that claims to reach past `end` ends there, and bytes that cannot be a box end the container.
+    As in decoders, a box that claims to reach past `end` is cut there, and the iteration ends at bytes that cannot be a box.
 
     Raises:
         MalformedBoxError: There are more boxes than `MAX_CHILDREN`.
@@ -132,7 +132,7 @@ def box_fields(data: bytes, box: Box, layout: str, *, where: str) -> tuple[Any, 
     """Return the fields at the start of the payload of a box, unpacked by `struct` with this layout.
 
     Raises:
-        MalformedBoxError: The box is too small for them.
+        MalformedBoxError: The box is too small for these fields.
     """
     if box.end - box.payload < struct.calcsize(layout):
         found = f"a box of type {box.type!r} with {box.size} bytes"

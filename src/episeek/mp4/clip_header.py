@@ -1,9 +1,9 @@
-"""Headers of clips: `ftyp`, `moov` and the header of `mdat`. A fetched range of bytes after them makes a complete MP4.
+"""Make the headers of clips: `ftyp`, `moov` and the header of `mdat`. A header and a fetched range of bytes form a complete MP4.
 
 Everything needed is in the sidecars: sizes, offsets and presentation times of the samples, and the stsd box of the file. Decode
-times are not needed: the n-th sample in decode order gets the n-th presentation time, and ctts holds the differences, shifted
-so that none is negative (ISO/IEC 14496-12, 8.6.1). An edit list undoes the shift and hides the samples that the caller wants
-hidden (8.6.6).
+times are not needed: the n-th sample in decode order gets the n-th presentation time as its decode time. The ctts box contains the
+differences, shifted so that none is negative (ISO/IEC 14496-12, 8.6.1). An edit list undoes the shift and hides the samples that
+the caller wants hidden (ISO/IEC 14496-12, 8.6.6).
 """
 
 import struct
@@ -30,10 +30,10 @@ class ClipSamples:
     size: Int64Array
     """Size of each sample, in bytes."""
     pts: Int64Array
-    """Presentation times, ticks from any origin."""
+    """Presentation times, in ticks from any origin."""
     is_sync: npt.NDArray[np.bool_]
     description_index: Int64Array | None = None
-    """Entries of the stsd box of the file, from 1; None if all samples use the first one."""
+    """Entry of the file's stsd box that each sample uses, from 1; None if all samples use the first entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +67,14 @@ def clip_header(
     Args:
         samples: The samples in the range.
         track: Properties from the `files` table.
-        payload_bytes: Length of the range.
-        shown_from: Presentation time of the first frame to show, in ticks as `samples.pts`.
+        payload_bytes: Length of the range in bytes.
+        shown_from: Presentation time of the first frame to show, in the ticks of `samples.pts`.
         shown_until: End of the last frame to show, in the same ticks.
         last_end: End of the last sample in presentation order, in the same ticks.
-        chunk_bytes: A chunk starts with the first sample at or after each multiple of it; None for chunks of any size.
+        chunk_bytes: A chunk starts with the first sample at or after each multiple of this number of bytes; None for chunks of any
+            size.
 
-    Where decoding needs state from earlier samples, the header ends with the bytes that hold it: they belong to the first sample.
+    If decoding needs state from earlier samples, the header ends with bytes that contain this state and belong to the first sample.
     """
     start_bytes = _start_bytes(samples, track)
     if start_bytes:
@@ -92,7 +93,7 @@ def clip_header(
 
     description, index = _used_descriptions(samples, track)
     mdat = _mdat_header(payload_bytes) + start_bytes
-    # the sum is an upper bound of the header of so many samples
+    # the sum is an upper bound of the offsets in the clip: headers are smaller than 1 MiB and 64 bytes per sample
     wide = payload_bytes + (1 << 20) + 64 * len(samples.size) > _UINT32_MAX
 
     sample_to_chunk, chunk_offset = _chunks(samples, index, chunk_bytes)
@@ -135,7 +136,7 @@ _FILE_TYPE = _box(b"ftyp", b"isom", struct.pack(">I", 0x200), b"isom", b"iso2", 
 
 
 def _runs(values: Int64Array, dtype: str) -> tuple[bytes, bytes]:
-    """Return the entry count and the pairs (run length, value) of a stts or ctts box (8.6.1.2, 8.6.1.3)."""
+    """Return the entry count and the pairs (run length, value) of a stts or ctts box (ISO/IEC 14496-12, 8.6.1.2 and 8.6.1.3)."""
     starts = _run_starts(values[1:] != values[:-1])
     pairs = np.empty((len(starts), 2), dtype)
     pairs[:, 0], pairs[:, 1] = _lengths(starts, len(values)), values[starts]
@@ -151,7 +152,7 @@ def _run_starts(breaks: npt.NDArray[np.bool_]) -> Int64Array:
 
 
 def _lengths(starts: Int64Array, end: int) -> Int64Array:
-    """Return the distances from each start to the next one, and from the last one to `end`."""
+    """Return the distance from each start to the next start, and from the last start to `end`."""
     lengths = np.empty_like(starts)
     np.subtract(starts[1:], starts[:-1], out=lengths[:-1])
     lengths[-1] = end - starts[-1]
@@ -159,7 +160,7 @@ def _lengths(starts: Int64Array, end: int) -> Int64Array:
 
 
 def _sync_box(is_sync: npt.NDArray[np.bool_]) -> bytes:
-    # without a stss box, every sample is a sync sample (8.6.2)
+    # without a stss box, every sample is a sync sample (ISO/IEC 14496-12, 8.6.2)
     if is_sync.all():
         return b""
     numbers = np.flatnonzero(is_sync) + 1
@@ -167,10 +168,10 @@ def _sync_box(is_sync: npt.NDArray[np.bool_]) -> bytes:
 
 
 def _used_descriptions(samples: ClipSamples, track: TrackProperties) -> tuple[bytes, Int64Array | None]:
-    """Return an stsd box with only the entries that the samples of the clip use, and the entry of each sample in it, from 1.
+    """Return an stsd box with only the entries that the clip's samples use, and the number of each sample's entry in it, from 1.
 
-    Decoders are set up from the first entry, so a sample of the clip has to use it. The second value is None if all samples use the
-    first entry.
+    Decoders are set up from the first entry, so a sample of the clip has to use it. The numbers are None if all samples use the
+    first entry of the file.
     """
     stsd = track.sample_description
     if samples.description_index is None:
@@ -183,17 +184,17 @@ def _used_descriptions(samples: ClipSamples, track: TrackProperties) -> tuple[by
 
 
 def _start_bytes(samples: ClipSamples, track: TrackProperties) -> bytes:
-    """Return the bytes to put before the first sample, which its sample entry holds; nearly always empty."""
+    """Return the bytes to put before the first sample. Its sample entry contains them; nearly always there are none."""
     if samples.description_index is None:
         return b""
     return start_bytes_of(track.sample_description, int(samples.description_index[0]), where="stsd")
 
 
 def _with_start_bytes(samples: ClipSamples, count: int) -> ClipSamples:
-    """Return the samples with the first one extended by `count` bytes before the fetched range.
+    """Return the samples, with the `count` bytes before the fetched range added to the first sample.
 
     Raises:
-        ValueError: The first sample is not at the start of the range. The index gives start bytes only to samples that are.
+        ValueError: The first sample is not at the start of the range. The index gives start bytes only to samples at the start.
     """
     if samples.offset[0] != 0:
         raise ValueError(f"first sample: found offset {samples.offset[0]}; expected 0")
@@ -206,7 +207,7 @@ def _with_start_bytes(samples: ClipSamples, count: int) -> ClipSamples:
 def _chunks(
     samples: ClipSamples, description_index: Int64Array | None, chunk_bytes: int | None
 ) -> tuple[bytes, Int64Array]:
-    """Return the stsc box (8.7.4), and the offsets of the chunks in the range.
+    """Return the stsc box (ISO/IEC 14496-12, 8.7.4), and the offset of each chunk in the fetched range.
 
     A chunk is a run of samples that lie back to back and share a description.
     """
@@ -225,7 +226,7 @@ def _chunks(
 
 
 def _chunk_offset_box(offsets: Int64Array, *, wide: bool) -> bytes:
-    """Return the stco box, or co64 if offsets need 64 bits (8.7.5)."""
+    """Return the stco box, or the co64 box if offsets need 64 bits (ISO/IEC 14496-12, 8.7.5)."""
     kind, dtype = (b"co64", ">u8") if wide else (b"stco", ">u4")
     return _full_box(kind, 0, 0, struct.pack(">I", len(offsets)), offsets.astype(dtype).tobytes())
 

@@ -20,7 +20,7 @@ def other_container(start: bytes) -> str | None:
     """Return the name of the container whose signature a file starts with, or None if it may be an MP4.
 
     Args:
-        start: The first bytes of the file; 189 of them are needed to recognise an MPEG transport stream.
+        start: The first bytes of the file. An MPEG transport stream is recognised from 189 bytes.
     """
     for signature, name in _SIGNATURES:
         if start.startswith(signature):

@@ -1,10 +1,9 @@
-"""The samples of one track in movie fragments: moof, traf and trun boxes (ISO/IEC 14496-12:2022, 8.8).
+"""Read the samples of one track from movie fragments: moof, traf and trun boxes (ISO/IEC 14496-12:2022, 8.8).
 
 Fragments are read in file order, which is decode order. The offset of a run of samples, and their durations, sizes and flags,
-may be given in trun, in tfhd or in trex; a run without an offset follows the one before it (8.8.7 and 8.8.8). Samples at the end
-that
-lie outside the file count as missing: the recording stopped before they were written. Samples whose default size is 0, samples
-outside the file that others follow, and decreasing decode times are refused.
+may be given in trun, in tfhd or in trex. A run without an offset follows the previous run (8.8.7 and 8.8.8). Samples at the end
+that lie outside the file count as missing: the recording stopped before they were written. Samples whose default size is 0, samples
+outside the file before samples within it, and decreasing decode times are refused.
 """
 
 import struct
@@ -33,7 +32,10 @@ _FLAGS = 0x000400
 _COMPOSITION = 0x000800
 
 _NON_SYNC = 0x00010000 | 0x01000000
-"""Flags of samples that are not sync samples: sample_is_non_sync_sample, or sample_depends_on is 1 (8.8.3.1)."""
+"""Bits in the flags of samples that are not sync samples: sample_is_non_sync_sample, or a sample_depends_on of 1.
+
+See ISO/IEC 14496-12:2022, 8.8.3.1.
+"""
 
 _MAX_OFFSET = 1 << 62
 _MAX_TICKS = 1 << 60
@@ -44,7 +46,7 @@ class Fragment:
     """One moof box and its offset in the file."""
 
     offset: int
-    """Bytes."""
+    """Offset of the box in bytes."""
     moof: bytes
     """The whole box, including its header."""
 
@@ -54,7 +56,7 @@ class Fragment:
 
 @dataclass(frozen=True, slots=True)
 class _Defaults:
-    """Default values of samples, from trex (8.8.3) and overridden by tfhd (8.8.7)."""
+    """Default values of samples: from tfhd, else from trex (ISO/IEC 14496-12:2022, 8.8.7 and 8.8.3)."""
 
     description_index: int = 1
     duration: int = 0
@@ -64,29 +66,29 @@ class _Defaults:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Run:
-    """One trun box (8.8.8)."""
+    """One trun box (ISO/IEC 14496-12:2022, 8.8.8)."""
 
     offset: int
     sample_count: int
     byte_count: int
     columns: dict[int, npt.NDArray[np.uint32]]
-    """The columns that the box has, by their flag in it. Each has shape [sample_count]."""
+    """The columns in the box, by the flag that announces them. Each has shape [sample_count]."""
     first_flags: int | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _TrackFragment:
-    """One traf box (8.8.6)."""
+    """One traf box (ISO/IEC 14496-12:2022, 8.8.6)."""
 
     track_id: int
     first_dts: int | None
-    """Decode time of the first sample, from tfdt; None if it follows the last sample before it."""
+    """Decode time of the first sample, from tfdt; None without a tfdt box."""
     defaults: _Defaults
     runs: tuple[_Run, ...]
 
 
 def announces_fragments(moov: bytes, *, where: str) -> bool:
-    """Return whether a moov box announces fragments, by a mvex box (8.8.1)."""
+    """Return whether a moov box contains a mvex box, which announces fragments (ISO/IEC 14496-12:2022, 8.8.1)."""
     return find_child(moov, parse_box(moov, 0, len(moov), where=where), "mvex", where=where) is not None
 
 
@@ -100,24 +102,24 @@ def read_fragments(
     file_size: int,
     where: str,
 ) -> tuple[SampleColumns, int]:
-    """Return the samples of a track in moov and in movie fragments, in file order, and how many are missing at the end.
+    """Return a track's samples in moov and in movie fragments, in file order, and the number of samples missing at the end.
 
     Args:
         moov: The whole moov box, with the defaults of the tracks in its mvex box.
         fragments: The moof boxes of the file, in file order.
         track_id: Id of the track, from tkhd.
         before: The samples in moov. Fragments without a decode time start where these end.
-        times: Decode times, ticks, of fragments that have none of their own, by the offset of their moof box.
-        file_size: Size of the file in bytes, which limits the bytes of the samples.
+        times: Decode times in ticks for fragments without a tfdt box, by the offset of the moof box.
+        file_size: Size of the file in bytes, which limits the total size of the samples.
         where: The file, for messages.
 
     Raises:
-        MalformedBoxError, TruncatedMp4Error: A box is missing or does not fit the one around it.
+        MalformedBoxError, TruncatedMp4Error: A box is missing or does not fit into the box around it.
         SampleTableError: The fragments contradict each other or the file.
     """
     defaults = _defaults(moov, where)
     if track_id not in defaults:
-        raise MalformedBoxError(where, f"no 'trex' for track {track_id} in 'mvex'", "one for every track")
+        raise MalformedBoxError(where, f"no 'trex' for track {track_id} in 'mvex'", "a 'trex' box for every track")
     parts: list[SampleColumns] = [before]
     last_dts = int(before.dts[-1]) if len(before) else -1
     dts = last_dts + int(before.duration[-1]) if len(before) else 0
@@ -134,13 +136,13 @@ def read_fragments(
                 if first_dts <= last_dts:
                     found = f"a fragment at byte {fragment.offset} that starts at tick {first_dts}"
                     raise SampleTableError(
-                        where, found, f"a tick after {last_dts}, the decode time of the sample before"
+                        where, found, f"a tick after {last_dts}, the decode time of the previous sample"
                     )
                 dts = first_dts
             for announced in part.runs:
                 run = _held(announced, part.defaults, file_size)
                 if missing and run.sample_count:
-                    found = f"{missing} samples outside the file before those at byte {run.offset}"
+                    found = f"{missing} samples outside the file, before samples at byte {run.offset}"
                     raise SampleTableError(where, found, f"samples within the file's {file_size} bytes")
                 missing += announced.sample_count - run.sample_count
                 sample_count += run.sample_count
@@ -232,7 +234,10 @@ def _track_fragments(fragment: Fragment, defaults: dict[int, _Defaults], where: 
 def _track_fragment_header(
     moof: bytes, tfhd: Box, defaults: dict[int, _Defaults], where: str
 ) -> tuple[int, int, int, _Defaults]:
-    """Return the flags, track id, base data offset (0 without one) and defaults of a track fragment (8.8.7)."""
+    """Return the flags, track id, base data offset and defaults of a track fragment (ISO/IEC 14496-12:2022, 8.8.7).
+
+    A track fragment without a base data offset gets 0.
+    """
     version_flags, track_id = box_fields(moof, tfhd, ">II", where=where)
     flags = version_flags & 0xFFFFFF
     present = [
@@ -262,7 +267,7 @@ def _track_fragment_header(
 
 
 def _decode_time(moof: bytes, traf: Box, where: str) -> int | None:
-    """Return the decode time of the first sample of a track fragment, from tfdt (8.8.12); None without one."""
+    """Return the decode time of a track fragment's first sample, from tfdt (ISO/IEC 14496-12:2022, 8.8.12); None without tfdt."""
     box = find_child(moof, traf, "tfdt", where=where)
     if box is None:
         return None
@@ -283,9 +288,9 @@ def _run(moof: bytes, trun: Box, defaults: _Defaults, *, base: int, position: in
     start = trun.payload + struct.calcsize(layout)
     if count * 4 * len(present) > trun.end - start:
         found = f"'trun' with {count} samples in {trun.end - start} bytes"
-        raise MalformedBoxError(where, found, f"{4 * len(present)} bytes a sample")
+        raise MalformedBoxError(where, found, f"{4 * len(present)} bytes for each sample")
     if count and not flags & _SIZE and not defaults.size:
-        raise SampleTableError(where, f"'trun' with {count} samples of 0 bytes", "samples with a size")
+        raise SampleTableError(where, f"'trun' with {count} samples of 0 bytes", "samples that have bytes")
     rows = np.frombuffer(moof, ">u4", count * len(present), start).reshape(count if present else 0, len(present))
     columns = {flag: rows[:, number] for number, flag in enumerate(present)}
     byte_count = int(columns[_SIZE].sum(dtype=np.int64)) if flags & _SIZE else count * defaults.size

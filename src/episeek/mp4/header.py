@@ -1,12 +1,12 @@
-"""Headers of MP4 files: the moov box, the position of mdat and every moof box, found by following the sizes of boxes.
+"""Read the headers of MP4 files: the moov box, the position of mdat and every moof box.
 
-No pictures are read. The first request is a small probe, and a moov box within it needs no other request. Otherwise the rest of
-the moov box is read or, if mdat comes first, the bytes after mdat are probed. Each fragment needs a probe; probes grow where
-fragments lie close together. sidx and mfra boxes are not used to find fragments, because they are optional and may be wrong.
+They are found by following the sizes of boxes. No pictures are read. The first request is a small probe, and a moov box within the
+probe needs no other request. Otherwise the rest of the moov box is read or, if mdat comes first, the bytes after mdat are probed.
+Each fragment needs a probe, and probes grow if fragments lie close together. sidx and mfra boxes are not used to find fragments,
+because they are optional and may be wrong.
 
-A fragmented file may end anywhere after its moov box, for example if the recorder lost its power; `missing` describes what is
-missing.
-An mdat box may claim more bytes than the file has: the sample table shows whether all samples are there.
+A fragmented file may end anywhere after its moov box, for example if the recorder lost its power. `Mp4Header.missing` describes
+what is missing. An mdat box may claim more bytes than the file has. The sample table shows whether the file has all samples.
 """
 
 import hashlib
@@ -20,19 +20,19 @@ from episeek.mp4.segment_index import SegmentIndex
 from episeek.stores.byte_source import ByteSource
 
 MAX_HEADER_BYTES = 1 << 28
-"""Limit of the moov and moof boxes together: about 20 million samples. A larger size is a damaged one."""
+"""Greatest size of the moov and moof boxes together, in bytes: about 20 million samples. A larger size means a damaged file."""
 
 _LARGE_BOX_BYTES = 1 << 24
-"""A box from this size on is read by a request of its own, to hold it in memory only once."""
+"""A box of more than this many bytes is read with a separate request, so that it is in memory only once."""
 
 _MAX_PAGE_BYTES = 1 << 20
-"""Limit of a probe for fragments, in bytes. It holds a few seconds of video; if fragments are small, all of it is used."""
+"""Greatest size of a probe for fragments, in bytes: a few seconds of video."""
 
 MAX_PROBES = 64
-"""Limit of the requests before the moov box is found."""
+"""Greatest number of probes before the moov box is found."""
 
 MAX_TOP_LEVEL_BOXES = 1 << 22
-"""Limit of the boxes: nineteen hours of fragments that hold one frame each, at 30 frames a second."""
+"""Greatest number of boxes in a file: nineteen hours of fragments with one frame each, at 30 frames per second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Mp4Header:
     file_path: str
     file_size: int
     moov: bytes
-    """The whole box, including its header."""
+    """The whole moov box, including its header."""
     moov_offset: int
     mdat_offset: int
     """Position of the first mdat box; the size of the file if there is none."""
@@ -51,7 +51,7 @@ class Mp4Header:
     segment_indexes: tuple[SegmentIndex, ...] = ()
     """The sidx boxes of a fragmented file, in file order."""
     missing: str = ""
-    """Words for what is missing from a fragmented recording that was cut short; empty for a complete file."""
+    """A noun phrase for what is missing from a fragmented recording that was cut short; empty for a complete file."""
 
     @property
     def digest(self) -> str:
@@ -81,8 +81,8 @@ class Mp4Header:
 def read_header(source: ByteSource, path: str, *, file_size: int | None = None) -> Mp4Header:
     """Find and read the moov box of a file, and its moof boxes if moov announces fragments.
 
-    For a progressive file with moov and mdat in either order, as encoders write them, it reads at most the moov box and two
-    probes; a fragmented file needs one more probe for each fragment.
+    For a progressive file that begins with moov and mdat, in either order, at most the moov box and two probes are read. A
+    fragmented file needs another probe for each fragment.
 
     Args:
         source: The source of the file.
@@ -90,11 +90,11 @@ def read_header(source: ByteSource, path: str, *, file_size: int | None = None) 
         file_size: Size in bytes, if the caller knows it already.
 
     Raises:
-        MissingFileError: There is no such file.
+        MissingFileError: The file does not exist.
         TruncatedMp4Error: A box before moov reaches past the end of the file, or moov or mdat is missing.
         FragmentedMp4Error: The file starts with a movie fragment.
-        MalformedBoxError: The size of a box cannot be right.
-        ContainerError: The file starts as one of another format.
+        MalformedBoxError: The size of a box is impossible.
+        ContainerError: The file starts like a file of another format.
     """
     size = source.identity(path).size if file_size is None else file_size
     reader = _ProbingReader(source, path, size)
@@ -111,14 +111,14 @@ def read_header(source: ByteSource, path: str, *, file_size: int | None = None) 
             # the rest of the file is padding
             break
         if is_fragmented and size - position < 8:
-            missing = f"all but {size - position} bytes of the box at byte {position}"
+            missing = f"the rest of the box at byte {position}, after its first {size - position} bytes"
             break
         box = reader.box_at(position, is_clipped=moov is not None)
         box_count += 1
         if box_count > MAX_TOP_LEVEL_BOXES:
             raise MalformedBoxError(path, f"more than {MAX_TOP_LEVEL_BOXES} boxes", "a file of fewer boxes")
         if box.missing_bytes and box.type != "mdat" and not is_fragmented:
-            # a box that is not needed: refused as at any other place
+            # this refuses the box: one that was cut is an error even if it is not needed
             reader.box_at(position)
         if box.missing_bytes and is_fragmented:
             missing = f"{box.missing_bytes} bytes of the {box.type!r} box at byte {box.start}"
@@ -133,7 +133,7 @@ def read_header(source: ByteSource, path: str, *, file_size: int | None = None) 
             if box.size > _LARGE_BOX_BYTES:
                 data = source.get_ranges(path, [(box.start, box.end)])[0]
             else:
-                # read the header of the next box by the same request
+                # read the header of the next box with the same request
                 if mdat is None or is_fragmented:
                     stop = min(box.end + 2 * MAX_BOX_HEADER_BYTES, size)
                     reader.cover(box.start, stop, is_fragment=box.type == "moof")
@@ -163,7 +163,7 @@ def read_header(source: ByteSource, path: str, *, file_size: int | None = None) 
 
 
 class _ProbingReader:
-    """A reader with one window of the file in memory, which it moves when bytes outside it are needed."""
+    """A reader that has one window of the file in memory, and moves it when bytes outside the window are needed."""
 
     def __init__(self, source: ByteSource, path: str, size: int) -> None:
         self._source = source
@@ -192,15 +192,16 @@ class _ProbingReader:
         if position == 0:
             name = other_container(self._data)
             if name is not None:
-                raise ContainerError(self._path, f"a file that starts as {name}", "MP4, Matroska or WebM", "remux it")
+                raise ContainerError(self._path, f"a file that starts like {name}", "MP4, Matroska or WebM", "remux it")
         local = position - self._start
         limit = self._size - self._start
         return parse_box(self._data, local, limit, where=self._path, origin=self._start, is_clipped=is_clipped)
 
     def _next_page(self, position: int) -> int:
-        """Return how many bytes to read from `position` on, in bytes.
+        """Return the number of bytes to read from `position` on.
 
-        Where the position lies close to the last read, reading on costs less than another request: the next page is twice as large.
+        If a position lies close to the last read, reading more bytes costs less than another request, so the next read is twice as
+        large.
         """
         if self.is_fragmented:
             is_close = position - (self._start + len(self._data)) <= self._page_bytes
@@ -208,7 +209,7 @@ class _ProbingReader:
         return self._page_bytes
 
     def cover(self, start: int, stop: int, *, is_fragment: bool = False) -> None:
-        """Extend the window, which holds the byte at `start`, to `stop`; after a fragment, by a probe of the next one."""
+        """Extend the window to `stop`, and let it begin at `start`. After a fragment, also add a probe of the next fragment."""
         window_stop = self._start + len(self._data)
         if stop > window_stop:
             if is_fragment:

@@ -1,8 +1,9 @@
-"""The video samples of one MP4: their positions, sizes and times, and whether decoding can start at them.
+"""Read the video samples of one MP4: their positions, sizes and times, and whether decoding can start at them.
 
-They are read from the moov box alone, and in fragmented files from the moof boxes as well. Times are integer ticks of the
-timescale of the track. This module combines the parts of the moov box (`moov`) with the fragments (`fragments`); each of these
-modules says what it refuses. Samples outside the file are refused here. Samples of no bytes are not pictures and are skipped.
+The samples are read from the moov box and, in fragmented files, from the moof boxes as well. Times are integer ticks of the
+timescale of the track. This module combines the parts of the moov box (`moov`) with the fragments (`fragments`). The docstrings of
+these modules say which files they refuse. This module refuses samples outside the file. Samples without bytes are not pictures and
+are skipped.
 """
 
 import struct
@@ -25,19 +26,19 @@ class SampleTable:
     """The samples of one video track in decode order, as read-only arrays of shape [sample_count].
 
     The edit list is applied to `pts`: the presentation starts at 0 unless an empty edit delays it. Samples that the edit list
-    removes stay in the table, because decoding others may need them; `is_presented` is false for them.
+    removes stay in the table, because other samples may need them for decoding; `is_presented` is false for them.
     """
 
     offset: Int64Array
-    """Offsets in the file, bytes."""
+    """Offsets in the file, in bytes."""
     size: Int64Array
-    """Bytes."""
+    """Sizes in bytes."""
     dts: Int64Array
-    """Decode times, ticks; for demuxed files, the presentation times in ascending order."""
+    """Decode times in ticks; for demuxed files, the presentation times in ascending order."""
     pts: Int64Array
-    """Presentation times, ticks."""
+    """Presentation times in ticks."""
     duration: Int64Array
-    """Ticks."""
+    """Durations in ticks."""
     is_sync: BoolArray
     is_presented: BoolArray
     timescale: int
@@ -49,14 +50,14 @@ class SampleTable:
     sample_description: bytes
     """The whole stsd box, with its size in 32 bits."""
     description_index: Int64Array | None = None
-    """Entry of the stsd box that each sample uses, from 1; None if all use the first one."""
+    """Entry of the stsd box that each sample uses, from 1; None if all samples use the first entry."""
     matrix: bytes = IDENTITY_MATRIX
     """Transformation of the pictures for display: nine big-endian int32, as in tkhd (ISO/IEC 14496-12, 8.3.2)."""
     start_description_index: Int64Array | None = None
-    """Entry of the stsd box, from 1, to use in place of the sample's own entry if decoding starts at this sample, until the own
-    entry changes; None if every sample uses its own entry."""
+    """Entry of the stsd box, from 1, to use if decoding starts at this sample. It replaces the sample's own entry, also for the
+    following samples with the same own entry. None if every sample uses its own entry."""
     missing_sample_count: int = 0
-    """Samples that the header announces after these and the file does not hold: recording stopped before they were written."""
+    """Number of further samples that the header announces, but the file does not contain, since the recording stopped early."""
 
     def __post_init__(self) -> None:
         count = len(self.offset)
@@ -93,7 +94,7 @@ class SampleTable:
 
     @property
     def average_fps(self) -> float:
-        """Presented frames divided by the presented seconds, which are one tick at least; 0 if nothing is presented."""
+        """Number of presented frames per second, over the presented time of at least one tick; 0 if nothing is presented."""
         order = self.presentation_order()
         if not len(order):
             return 0.0
@@ -142,26 +143,26 @@ def parse_sample_table(
         )
         if len(np.unique(samples.description_index)) > 1:
             found = "fragments of several sample descriptions"
-            raise SampleDescriptionError(where, found, "one for all fragments, because decoders ignore the others")
+            raise SampleDescriptionError(where, found, "one sample description: decoders ignore further ones")
     announced_count = len(samples)
     samples = _without_empty(samples)
     if not len(samples):
         if any(entry.codec == "encv" for entry in entries):
             common_entry(entries, np.ones(1, np.int64), where=where)
         if is_fragmented and not announced_count:
-            found = "a moov that announces fragments (mvex), and no video sample in any"
+            found = "a moov box that announces fragments (mvex), but no video sample in any fragment"
             raise FragmentedMp4Error(
                 where, found, "the fragments in the same file, not an initialization segment alone"
             )
         raise SampleTableError(
-            where, f"{announced_count} video samples, none of which has a byte", "samples with pictures in them"
+            where, f"{announced_count} video samples, all without bytes", "samples that contain pictures"
         )
     description_index = _unless_first(samples.description_index)
     entry = common_entry(entries, samples.description_index, where=where)
     _check_extent(samples, file_size, where)
 
     times = samples.dts if samples.composition is None else samples.dts + samples.composition
-    # an edit list was written before the fragments were known: players let it delay them, but not remove any
+    # an edit list was written before the fragments: players let it delay their samples, but not remove any
     edit = read_edit(
         moov,
         track.box,
@@ -174,11 +175,11 @@ def parse_sample_table(
     is_presented = np.ones(len(samples), np.bool_) if fragments else edit.is_presented(times)
     if not is_presented.any():
         raise EditListError(
-            where, f"an edit list that shows none of {len(samples)} samples", "an edit within the media"
+            where, f"an edit list that shows none of {len(samples)} samples", "an edit list that shows samples"
         )
     if samples.has_spare_chunks and not is_presented.all():
-        found = "an edit list that hides samples, with chunks after those of the last sample"
-        raise EditListError(where, found, "chunks for the samples alone, since FFmpeg hides nothing here", "remux it")
+        found = "an edit list that hides samples, and spare chunks after the last sample"
+        raise EditListError(where, found, "no spare chunks, with which FFmpeg ignores edit lists", "remux it")
     if is_fragmented and moov_count:
         _check_hybrid(samples, edit, times, moov_count, where)
     is_sync = samples.is_sync.copy()
@@ -207,7 +208,7 @@ def parse_sample_table(
 def _without_empty(samples: SampleColumns) -> SampleColumns:
     """Return the samples that have bytes.
 
-    A sample of no bytes is not a picture: the one before it is shown for longer, and decoders return no frame for it.
+    A sample without bytes is not a picture. Decoders return no frame for it, and the previous sample is shown for longer.
     """
     has_bytes = samples.size > 0
     if has_bytes.all():
@@ -227,16 +228,20 @@ def _without_empty(samples: SampleColumns) -> SampleColumns:
 
 
 def _check_hybrid(samples: SampleColumns, edit: Edit, times: Int64Array, moov_count: int, where: str) -> None:
-    """Raise if decoders would treat the samples in moov differently from those in fragments.
+    """Refuse a file if decoders would treat its samples in moov differently from its samples in fragments.
 
-    They do so where an edit removes samples, and where composition offsets are negative.
+    Decoders do so if an edit list removes samples, or if composition offsets are negative.
+
+    Raises:
+        EditListError: An edit list removes samples.
+        SampleTableError: Composition offsets are negative.
     """
     if edit.has_list and (edit.length is None or not edit.is_presented(times[:moov_count]).all()):
-        found = "an edit list without a duration, or one that cuts, with samples in moov and in fragments"
-        raise EditListError(where, found, "samples in one of them", "remux it")
+        found = "an edit list that removes samples or has no duration, with samples in moov and in fragments"
+        raise EditListError(where, found, "samples only in moov or only in fragments", "remux it")
     if samples.composition is not None and (samples.composition < 0).any():
         found = "negative composition offsets, with samples in moov and in fragments"
-        raise SampleTableError(where, found, "samples in one of them", "remux it")
+        raise SampleTableError(where, found, "samples only in moov or only in fragments", "remux it")
 
 
 def _unless_first(description_index: Int64Array) -> Int64Array | None:

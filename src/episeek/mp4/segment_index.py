@@ -1,7 +1,7 @@
-"""Segment indexes: sidx boxes (ISO/IEC 14496-12:2022, 8.16.3), which give the times of movie fragments.
+"""Read segment indexes: sidx boxes (ISO/IEC 14496-12:2022, 8.16.3), which give the times of movie fragments.
 
-They are used where fragments have no decode times of their own (tfdt): old DASH and PIFF writers put the times here. FFmpeg takes
-them as decode times, although they are presentation times; so does this module.
+Their times are used for fragments without a decode time (tfdt), as old DASH and PIFF writers make them. The times are presentation
+times, but FFmpeg uses them as decode times, and so does this module.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from episeek.mp4.boxes import box_fields, parse_box
 _REFERENCE = np.dtype([("size", ">u4"), ("duration", ">u4"), ("access", ">u4")])
 
 _IS_INDEX = 1 << 31
-"""Bit of a reference's size where it refers to another sidx box instead of media."""
+"""Bit in the size field of a reference: it is set if the reference points to another sidx box instead of media."""
 
 _MAX_TICKS = 1 << 60
 
@@ -25,7 +25,7 @@ class SegmentIndex:
     """One sidx box and its offset in the file."""
 
     offset: int
-    """Bytes."""
+    """Offset of the box in bytes."""
     sidx: bytes
     """The whole box, including its header."""
 
@@ -34,10 +34,10 @@ class SegmentIndex:
 
 
 def segment_times(indexes: Iterable[SegmentIndex], *, track_id: int, timescale: int, where: str) -> dict[int, int]:
-    """Return the time, in ticks of `timescale`, of the segments of a track by their offset in the file.
+    """Return the start time of each segment of a track, in ticks of `timescale`, by the segment's offset in the file.
 
     Raises:
-        MalformedBoxError: An index does not fit its box, or has no timescale.
+        MalformedBoxError: An index does not fit into its box, or has no timescale.
     """
     times: dict[int, int] = {}
     for index in indexes:
@@ -49,7 +49,7 @@ def segment_times(indexes: Iterable[SegmentIndex], *, track_id: int, timescale: 
         start = box.payload + (32 if version else 24)
         if not own_timescale or time > _MAX_TICKS or count * _REFERENCE.itemsize > box.end - start:
             found = f"'sidx' with {count} references at timescale {own_timescale}"
-            raise MalformedBoxError(where, found, f"a timescale, and {_REFERENCE.itemsize} bytes a reference")
+            raise MalformedBoxError(where, found, f"a timescale, and {_REFERENCE.itemsize} bytes for each reference")
         position = index.offset + len(index.sidx) + first_offset
         for size, duration, _ in np.frombuffer(index.sidx, _REFERENCE, count, start).tolist():
             if size & _IS_INDEX:

@@ -1,9 +1,9 @@
-"""Windows of samples: the samples, in decode order, that a run of frames needs.
+"""Find windows of samples: the samples, in decode order, that are needed to decode a run of frames.
 
 A window extends from a sync sample at or before the frames to the last of their samples. The same rule serves whole episodes
 when a file is indexed, and parts of an episode at run time. The sync sample is the last one whose presentation time is *not
-after* the first wanted frame. This makes open GOPs right: pictures that precede a sync sample in presentation but follow it in
-decoding refer to the GOP before it.
+after* the first wanted frame. Open GOPs need this condition: pictures that precede a sync sample in presentation but follow it in
+decoding refer to the previous GOP.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ IntegerArray = npt.NDArray[np.integer]
 
 @dataclass(frozen=True, slots=True)
 class SampleWindow:
-    """Positions `[start, stop)` in decode order of the samples that some frames need."""
+    """Positions `[start, stop)`, in decode order, of the samples that are needed to decode some frames."""
 
     start: int
     stop: int
@@ -48,7 +48,7 @@ def needed_samples(
     for position in reversed(before):
         if pts[position] <= first_pts:
             return SampleWindow(int(position), stop)
-    # leading pictures of the very first sample: decoding the whole file has nothing before them either
+    # the frames are leading pictures of sample 0: decoding the whole file has no earlier sample for them either
     if len(before) and before[0] == 0:
         return SampleWindow(0, stop)
     raise EpisodeFramesError(
@@ -65,20 +65,19 @@ def clip_order(
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
     """Return the order in which a clip stores its samples, and whether decoders may start at each of them; shape [sample_count].
 
-    Decoders may start at a sync sample unless something before it is needed: an earlier sample may be presented after it, or may
-    hold decoder state that it needs.
+    Decoders may start at a sync sample unless an earlier sample is presented after it, or holds decoder state that it needs.
 
     Args:
-        pts: Presentation times of the samples in decode order, ticks.
-        is_sync: Which of them are sync samples.
-        description_index: Descriptions with which they are decoded; None if all use the first one.
-        has_start_entries: Whether the file has descriptions for samples at which decoding starts.
+        pts: Presentation times of the samples in decode order, in ticks.
+        is_sync: Whether each sample is a sync sample.
+        description_index: Description with which each sample is decoded, from 1; None if all samples use the first description.
+        has_start_entries: Whether the file has descriptions for starts that need decoder state from earlier samples.
     """
     order = np.arange(len(pts))
     if len(pts) == 1:
         return order, np.ones(1, np.bool_)
     if is_sync.all() and description_index is None:
-        # pictures that need no others come out of decoders as they go in: in presentation order, where that differs
+        # decoders return intra pictures in the order in which they get them, so they are stored in presentation order
         order = np.argsort(pts, kind="stable")
     is_start = is_sync[order] & (np.maximum.accumulate(pts[order]) <= pts[order])
     if has_start_entries:

@@ -1,4 +1,4 @@
-"""Orders of an epoch: they give the frame at any position of an epoch, from a seed and the lengths of the episodes."""
+"""Orders of an epoch. An order gives the frame at any position of an epoch, from a seed and the lengths of the episodes."""
 
 from episeek.orders.order import (
     ClumpOrder,

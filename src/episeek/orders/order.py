@@ -1,7 +1,8 @@
-"""The orders of an epoch. Each maps the positions [0, N) to the N frames of a dataset, one to one, and gives any of them directly.
+"""The orders of an epoch. An order maps the positions [0, N) one to one to the N frames of a dataset.
 
-An order is a function of the seed, the epoch and the lengths of the episodes. Its arrays have the size of the number of episodes,
-never of the number of frames. The number of ranks and workers and the batch size do not change it.
+The frame at any position is computed directly, without the frames at other positions.
+An order depends on the seed, the epoch and the lengths of the episodes, but not on the number of ranks and workers or the batch
+size. Its arrays are as long as the number of episodes, never as the number of frames.
 """
 
 from dataclasses import dataclass
@@ -13,13 +14,13 @@ import numpy.typing as npt
 from episeek.orders.permutation import Int64Array, key_of, keys_of, permute, positions_of
 
 MAX_LANES: Final = 64
-"""Number of lanes of a clump order, if there are enough episodes.
+"""Number of lanes of a clump order, if the dataset has enough episodes.
 
-If the number of ranks divides it, ranks read different episodes.
+If the number of ranks divides the number of lanes, ranks read different episodes.
 """
 
 EPISODES_PER_LANE: Final = 16
-"""Smallest number of episodes of a lane."""
+"""Smallest number of episodes for each lane. With fewer episodes, an order has fewer lanes."""
 
 POOL_EPISODES: Final = 1024
 """Default number of episodes whose frames episode order mixes with each other."""
@@ -58,7 +59,7 @@ class SequentialOrder:
 
 @dataclass(frozen=True, slots=True)
 class GlobalOrder:
-    """A permutation of all frames."""
+    """All frames in random order."""
 
     frame_count: int
     seed: int = 0
@@ -70,7 +71,7 @@ class GlobalOrder:
 
 
 class ClumpOrder:
-    """Clumps of consecutive frames in random order, and frames in random order within blocks of many clumps.
+    """An order that shuffles clumps of consecutive frames, and shuffles frames within blocks of many clumps.
 
     Each episode is cut into clumps from its start; its last clump may be shorter. All clumps are put in random order, and the
     sequence is cut into lanes with the same number of frames. Position p of the epoch belongs to lane p % lanes. A lane is cut
@@ -80,7 +81,7 @@ class ClumpOrder:
     Args:
         lengths: Number of frames of each episode, 1 or more, shape [episodes].
         clump_frames: Number of frames of a clump; None for whole episodes.
-        pool_frames: Number of frames that are mixed with each other: the blocks of all lanes together.
+        pool_frames: Number of frames that are mixed at the same time: one block of each lane.
         lanes: Number of lanes; None for a number that suits the number of episodes.
         seed: Any whole number.
         epoch: The epoch, from 0.
@@ -98,7 +99,9 @@ class ClumpOrder:
     ) -> None:
         length = np.asarray(lengths, np.int64)
         if length.ndim != 1 or (length < 1).any():
-            raise ValueError("lengths: found other values; expected one array of numbers of frames, 1 or more")
+            raise ValueError(
+                "lengths: found other values; expected a one-dimensional array of frame counts, 1 or more each"
+            )
         if clump_frames is not None and clump_frames < 1:
             raise ValueError(f"clump_frames: found {clump_frames}; expected 1 or more, or None")
         if pool_frames < 1:
@@ -131,7 +134,7 @@ class ClumpOrder:
 def episode_order(
     lengths: npt.ArrayLike, *, pool_episodes: int = POOL_EPISODES, seed: int = 0, epoch: int = 0
 ) -> ClumpOrder:
-    """Return the order in which each episode is needed during a short part of the epoch only.
+    """Return an order in which each episode is needed only during a short part of the epoch.
 
     Args:
         lengths: Number of frames of each episode, 1 or more, shape [episodes].
@@ -147,7 +150,7 @@ def episode_order(
 def clump_order(
     lengths: npt.ArrayLike, *, clump_frames: int, pool_clumps: int = POOL_CLUMPS, seed: int = 0, epoch: int = 0
 ) -> ClumpOrder:
-    """Return the order in which each clump of consecutive frames is needed during a short part of the epoch only.
+    """Return an order in which each clump of consecutive frames is needed only during a short part of the epoch.
 
     Args:
         lengths: Number of frames of each episode, 1 or more, shape [episodes].
@@ -169,8 +172,8 @@ def _pool_frames(lengths: npt.ArrayLike, episodes: int) -> int:
 class _ShuffledClumps:
     """All frames, clump after clump, with the clumps in random order.
 
-    All clumps except the last one of each episode have the same number of frames. Therefore the frame at a position is found by
-    arithmetic and a search among the shorter clumps.
+    All clumps have the same number of frames, except that the last clump of an episode may be shorter. The frame at a position is
+    therefore found with arithmetic and a search among the shorter clumps.
     """
 
     def __init__(self, length: Int64Array, clump_frames: int | None, key: int) -> None:
@@ -180,13 +183,13 @@ class _ShuffledClumps:
         whole, rest = np.divmod(length, self._size)
         self._first_whole = np.cumsum(whole) - whole
         self._whole_count = int(whole.sum())
-        # a clump is a whole one, or one of the shorter ones, which are numbered after them
+        # clumps of full length have the first numbers, and shorter clumps the numbers after them
         short_episode = np.flatnonzero(rest)
         self._count = self._whole_count + len(short_episode)
         self._short_frame = (self._first_frame + whole * self._size)[short_episode]
         slot = positions_of(self._whole_count + np.arange(len(short_episode)), self._count, key)
         by_slot = np.argsort(slot, kind="stable")
-        # of the shorter clumps by rising slots: the slot, the frames, the place of the first frame
+        # for each shorter clump, in ascending order of slots: its slot, its length, the position of its first frame
         self._slot = slot[by_slot]
         self._short_length = rest[short_episode][by_slot]
         missing = self._size - self._short_length

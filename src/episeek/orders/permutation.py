@@ -3,7 +3,7 @@
 A permutation is a Feistel network on Z_a x Z_b, where a and b are close to the root of n and a * b is hardly larger than n.
 Results outside [0, n) go through the network again ("cycle walking"; Black and Rogaway, "Ciphers with Arbitrary Finite Domains",
 CT-RSA 2002). The rounds use the finalizer of SplitMix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number
-Generators", OOPSLA 2014). Nothing depends on the release of numpy or on the machine.
+Generators", OOPSLA 2014). A permutation does not depend on the release of numpy or on the machine.
 """
 
 from collections.abc import Callable
@@ -34,20 +34,20 @@ def key_of(*numbers: int) -> int:
 
 
 def keys_of(key: int, numbers: npt.ArrayLike) -> UInt64Array:
-    """Return a key of 64 bits for each number, 0 or more, of an array. Each depends on the number and on `key`."""
+    """Return a key of 64 bits for each number in an array. It depends on `key` and on the number, which has to be 0 or more."""
     values = np.asarray(numbers).astype(np.uint64)
-    # one dimension at least: numpy warns where scalars wrap around
+    # at least one dimension, since numpy warns when scalars wrap around
     return _hash(values.reshape(-1), np.uint64(key & _MASK)).reshape(values.shape)
 
 
 def permute(positions: npt.ArrayLike, n: npt.ArrayLike, key: npt.ArrayLike) -> Int64Array:
     """Return the values of permutations of [0, n) at positions.
 
-    The arguments are broadcast against each other: each position may be one of another permutation.
+    The arguments are broadcast against each other, so that each position may belong to a different permutation.
 
     Args:
         positions: Whole numbers in [0, n).
-        n: Numbers of values, less than 2^62.
+        n: Number of values of each permutation, less than 2^62.
         key: Keys of 64 bits, as `key_of` and `keys_of` return them. Equal keys give equal permutations.
 
     Raises:
@@ -57,7 +57,7 @@ def permute(positions: npt.ArrayLike, n: npt.ArrayLike, key: npt.ArrayLike) -> I
 
 
 def positions_of(values: npt.ArrayLike, n: npt.ArrayLike, key: npt.ArrayLike) -> Int64Array:
-    """Return the positions at which permutations have these values: the inverse of `permute`, with its arguments."""
+    """Return the positions at which permutations have these values: the inverse of `permute` for the same `n` and `key`."""
     return _walk(values, n, key, _backward)
 
 
@@ -99,8 +99,8 @@ def _round(half: UInt64Array, keys: UInt64Array, number: int) -> UInt64Array:
 
 
 def _roots(sizes: UInt64Array) -> UInt64Array:
-    """Return the smallest whole numbers, at least 1, whose squares are not less than the sizes."""
-    # floats are exact to one beside it
+    """Return, for each size, the smallest whole number whose square is not less than the size; at least 1."""
+    # the root of a float may be wrong by 1
     roots = np.sqrt(sizes.astype(np.float64)).astype(np.uint64)
     roots = np.where(roots * roots < sizes, roots + np.uint64(1), roots)
     less = np.maximum(roots, np.uint64(1)) - np.uint64(1)

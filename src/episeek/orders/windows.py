@@ -1,4 +1,4 @@
-"""Distribute an epoch to ranks: each step takes a window of consecutive positions, of which each of n ranks gets every n-th."""
+"""Distribute an epoch over ranks. Each step takes a window of consecutive positions; each of n ranks gets every n-th of them."""
 
 from dataclasses import dataclass
 
@@ -9,30 +9,30 @@ from episeek.orders.permutation import Int64Array
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """The steps of the rest of an epoch, from a position on.
+    """The steps from a position of an epoch to its end.
 
     A step takes a window of positions, `batch_size` for each rank. If the last window would leave ranks without a position, the
-    window before it is made shorter, so that all ranks make the same number of steps. This is impossible with a batch size of 1,
-    or with fewer positions than ranks: the last ranks then make one step less.
+    window before it is made shorter, so that all ranks make the same number of steps. With a batch size of 1, or with fewer
+    positions than ranks, the window cannot be made shorter, and the last ranks make one step less.
     """
 
     start: int
-    """The first position: the number of positions that all ranks together have consumed."""
+    """The first position, which is the number of positions that all ranks together have consumed."""
     frame_count: int
     """Number of positions of the epoch."""
     batch_size: int
-    """Number of positions of a rank in a step."""
+    """Number of positions that a rank gets in a step."""
     world_size: int
     drop_last: bool = False
-    """Whether positions at the end that do not fill a step are left out."""
+    """Whether the positions at the end of the epoch are left out if they do not fill a step."""
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.world_size < 1:
             raise ValueError(
-                f"found batch_size {self.batch_size}, world_size {self.world_size}; expected 1 or more of each"
+                f"found batch_size {self.batch_size}, world_size {self.world_size}; expected 1 or more for each"
             )
         if not 0 <= self.start <= self.frame_count:
-            raise ValueError(f"found start {self.start}; expected 0 to {self.frame_count}, the frames of the epoch")
+            raise ValueError(f"found start {self.start}; expected 0 to {self.frame_count}, the length of the epoch")
 
     @property
     def _step(self) -> int:

@@ -1,11 +1,11 @@
-"""A directory of kept ranges with a limit in bytes. Any number of processes and jobs may use it at the same time.
+"""A directory that stores byte ranges of files, up to a limit in bytes, for any number of processes and jobs at the same time.
 
-An entry is a file of its own, which appears complete or not at all. It never changes and is only removed, the least recently read
-entries first. A process that is going to fetch a range locks a file next to its entry, so that others wait instead of fetching it,
-too. A process may be killed at any moment.
+The entry of a range is one file, which appears complete or not at all, and never changes. Entries are only removed, the least
+recently read entries first. A process that is going to fetch a range locks a file next to the range's entry, so that others wait
+instead of fetching the range themselves. A process may be killed at any moment.
 
-The directory never makes a read fail. Where it cannot be written, a warning is logged once in each process, and ranges are no
-longer kept there. It may be removed at any time.
+The directory never makes a read fail. If it cannot be written, each process logs one warning and stores no more ranges. The
+directory may be removed at any time.
 """
 
 import errno
@@ -28,16 +28,16 @@ _HELD: Final = "held-bytes"
 """Name of the file with the total number of bytes of all entries, including entries that are being written."""
 
 _PART: Final = ".part"
-"""Suffix of the lock files of entries that are being fetched."""
+"""Suffix of the lock file of a range that is being fetched."""
 
 FREE_SHARE: Final = 10
-"""The fraction of the disk that is left free if there is no limit."""
+"""One part in ten of the disk is left free if there is no limit."""
 
 _LEFT_SHARE: Final = 0.9
-"""The fraction of the limit to which entries are removed, so that the directory is seldom searched."""
+"""A full directory is emptied down to this fraction of the limit, so that it is seldom searched for entries to remove."""
 
 _TOUCH_SECONDS: Final = 60.0
-"""Seconds after which an entry that is read again is marked as used again."""
+"""A read marks an entry as used if the last mark is older than this many seconds."""
 
 _LOCK_SECONDS: Final = 5.0
 
@@ -60,11 +60,11 @@ class RangeKey:
 
 
 class RangeDirectory:
-    """Ranges of files in a directory.
+    """A directory that stores ranges of files.
 
     Args:
-        folder: The directory; it is created when it is needed.
-        max_bytes: Limit of the bytes of all entries; None leaves a tenth of the disk free.
+        folder: The directory. It is created when the first range is stored.
+        max_bytes: Greatest size of all entries together, in bytes; None leaves a tenth of the disk free.
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, max_bytes: int | None = None) -> None:
@@ -86,9 +86,9 @@ class RangeDirectory:
         return os.path.join(self.folder, name[:2], name[2:])
 
     def read(self, key: RangeKey, start: int, stop: int) -> memoryview | None:
-        """Return bytes `[start, stop)` of a file from the entry of a range that holds them, or None if there is no such entry.
+        """Return bytes `[start, stop)` of a file from the entry of the range `key`, or None if the range is not stored.
 
-        A damaged entry is removed.
+        The range has to contain these bytes. A damaged entry is removed.
         """
         path = self.path_of(key)
         try:
@@ -112,7 +112,7 @@ class RangeDirectory:
     def claim(self, key: RangeKey) -> "Claim | None":
         """Claim the right to fetch a range, or return None if another thread or process has claimed it.
 
-        The range may have been stored since the caller has looked for it.
+        Another process may have stored the range just before, so callers have to call `read` again.
         """
         path = self.path_of(key)
         part = path + _PART
@@ -130,7 +130,7 @@ class RangeDirectory:
                 break
             try:
                 is_locked = try_to_lock(handle)
-                # the file may be the entry by now, or have been removed
+                # another process may have renamed the file to the entry, or removed it
                 is_it = is_locked and os.path.samestat(os.fstat(handle), os.stat(part))
             except FileNotFoundError:
                 is_locked, is_it = True, False
@@ -179,7 +179,7 @@ class RangeDirectory:
         return True
 
     def limit_bytes(self) -> int:
-        """Return how many bytes all entries together may have now; 0 if the free space of the disk is unknown."""
+        """Return the greatest size that all entries together may have now, in bytes; 0 if the disk's free space is unknown."""
         held, folder = 0, self.folder
         with suppress(OSError, ValueError), open(os.path.join(folder, _HELD), "rb") as file:
             held = int(file.read(32))
@@ -197,13 +197,16 @@ class RangeDirectory:
         return max(held + disk.free - disk.total // FREE_SHARE, 0)
 
     def _make_room(self, goal: int | None) -> int:
-        """Remove the least recently used entries until the others have at most `goal` bytes. Return the bytes that remain."""
+        """Remove the least recently used entries until the others have at most `goal` bytes; None removes none.
+
+        Return the total size of the remaining entries in bytes.
+        """
         entries = []
         for folder in os.scandir(self.folder):
             if not folder.is_dir(follow_symlinks=False):
                 continue
             for file in os.scandir(folder.path):
-                # others remove entries as well
+                # other processes also remove entries
                 with suppress(OSError):
                     if file.name.endswith(_PART):
                         _remove_unless_locked(file.path)
@@ -247,7 +250,7 @@ class Claim:
                     self._close()
             except OSError as error:
                 if error.errno != errno.ENOENT:
-                    # without an entry, somebody has removed the directory, which is allowed
+                    # ENOENT means that somebody has removed the directory, which is allowed
                     self._directory.stop_writing(error)
 
     def release(self) -> None:
@@ -277,7 +280,7 @@ def _write(handle: int, data: bytes | memoryview) -> None:
 
 
 def _remove_unless_locked(path: str) -> None:
-    """Remove the file of a claim whose process has ended."""
+    """Remove the lock file of a claim if its process has ended."""
     handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         if try_to_lock(handle) and os.path.samestat(os.fstat(handle), os.stat(path)):

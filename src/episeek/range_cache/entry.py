@@ -12,7 +12,7 @@ from typing import Final
 
 MAGIC: Final = b"episeek\x01"
 BLOCK_BYTES: Final = 1 << 14
-"""Length of a block: short enough to be checked quickly, and long enough that a long range has few checksums."""
+"""Length of a block in bytes: short enough to be checked quickly, and long enough that a long range has few checksums."""
 
 _HEAD: Final = struct.Struct("<8s16sQ")
 _CRC: Final = struct.Struct("<I")
@@ -23,7 +23,7 @@ class DamagedEntryError(Exception):
 
 
 def header_bytes(length: int) -> int:
-    """Return the length of the header of an entry with a range of `length` bytes."""
+    """Return the length in bytes of the header of an entry with a range of `length` bytes."""
     return _HEAD.size + _CRC.size * (-(-length // BLOCK_BYTES) + 1)
 
 
@@ -41,14 +41,14 @@ def make_header(key: bytes, payload: memoryview) -> bytes:
 
 
 def read_part(handle: int, key: bytes, length: int, start: int, stop: int) -> memoryview:
-    """Return bytes `[start, stop)` of the range that an open file holds.
+    """Return bytes `[start, stop)` of the range in an open entry file.
 
     Args:
         handle: A file descriptor.
         key: The key of the entry, 16 bytes.
         length: Number of bytes of the range.
-        start: First byte, counted from the start of the range.
-        stop: End of the bytes, exclusive.
+        start: Offset of the first byte from the start of the range.
+        stop: Offset of the end of the bytes, exclusive.
 
     Raises:
         DamagedEntryError: The file is not an entry of this key and length, or its bytes have changed.

@@ -1,7 +1,7 @@
 """Fetch pieces of files in units: ranges that are fetched and stored as a whole, because other pieces of them will be needed soon.
 
-With a directory of ranges, a unit is read from there. If it is not there, one process fetches and stores it while the others wait.
-Without a directory, each unit is fetched.
+If a directory of ranges is given, units are read from it. A unit that is missing there is fetched and stored by one process, while
+the others wait. Without a directory, every unit is fetched.
 """
 
 import time
@@ -34,24 +34,24 @@ Its bytes stay in memory only until they are stored.
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A wanted range of a file, and the units that hold its bytes."""
+    """A wanted range of a file, and the units that contain its bytes."""
 
     path: str
     start: int
     stop: int
     units: tuple[ByteRange, ...]
-    """Ranges of the file that together hold all bytes of the piece."""
+    """Ranges of the file that together contain all bytes of the piece."""
     name: str
     """The purpose of the bytes, for messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeptRanges:
-    """The directory in which ranges of some files are stored, and how long to wait for another process that fetches one."""
+    """The directory in which ranges of some files are stored, and how long to wait for ranges that other processes fetch."""
 
     directory: RangeDirectory
     content: str
-    """As in `RangeKey`, for all files."""
+    """A text that identifies the version of all files, as in `RangeKey`."""
     wait_seconds: float
 
     def key(self, unit: WantedRange) -> RangeKey:
@@ -77,7 +77,8 @@ def fetch_pieces(
         max_gap_bytes: Largest gap, in bytes, between units that share a request.
 
     Raises:
-        EpiseekError: An error of the source: the first failure by file and position. The message names the pieces, too.
+        EpiseekError: The source has failed. Of several failures, the first by file and position is raised. Its message also names
+            the pieces.
     """
     wanted = _Wanted(pieces)
     requested = _Requests(source, wanted, max_in_flight, max_gap_bytes)
@@ -98,11 +99,11 @@ def fetch_pieces(
             if not claims:
                 pause = next(waits, None)
                 if pause is None:
-                    # whoever fetches them does not get on
+                    # the processes that claimed these units make no progress
                     claims = {unit: kept.directory.unclaimed(kept.key(unit)) for unit in missing}
                 else:
                     time.sleep(pause)
-            # others may have kept a unit since it was looked for
+            # other processes may have stored a unit in the meantime
             before = len(missing)
             missing = [unit for unit in missing if not wanted.read(kept, unit)]
             if claims or len(missing) < before:
@@ -124,7 +125,7 @@ class _Wanted:
         self.of_unit: dict[WantedRange, list[int]] = {}
         self.bodies: list[memoryview] = []
         for number, piece in enumerate(pieces):
-            # bytes of several units are put together
+            # a piece in several units is put together from their bytes
             is_whole = len(piece.units) == 1
             self.bodies.append(memoryview(b"" if is_whole else bytearray(piece.stop - piece.start)))
             for start, stop in piece.units:
@@ -136,7 +137,7 @@ class _Wanted:
         return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
     def read(self, kept: KeptRanges, unit: WantedRange) -> bool:
-        """Copy the wanted pieces of a unit from the directory. Return False if the unit is not there."""
+        """Read the parts of a unit that pieces want from the directory. Return False if the unit is not stored there."""
         for number in self.of_unit[unit]:
             start, stop = self._overlap(number, unit)
             part = kept.directory.read(kept.key(unit), start, stop)
@@ -146,7 +147,7 @@ class _Wanted:
         return True
 
     def take(self, unit: WantedRange, body: memoryview, *, copy: bool) -> None:
-        """Copy the wanted pieces of a unit from its bytes."""
+        """Put the parts of a unit that pieces want into `bodies`, as copies or as views of the unit's bytes."""
         for number in self.of_unit[unit]:
             start, stop = self._overlap(number, unit)
             part = body[start - unit.start : stop - unit.start]
@@ -172,7 +173,7 @@ class _Requests:
     max_gap_bytes: int
 
     def fetch(self, units: Sequence[WantedRange], claims: dict[WantedRange, Claim], max_request_bytes: int) -> None:
-        """Fetch units, store those that are claimed, and copy the wanted pieces."""
+        """Fetch units, store the claimed units, and take from all units the parts that pieces want."""
         planned = plan_requests(units, max_gap_bytes=self.max_gap_bytes, max_request_bytes=max_request_bytes)
         map_in_threads(
             lambda request: self._fetch(request, [units[number] for number in request.members], claims),

@@ -10,21 +10,21 @@ from episeek.stores.byte_source import ByteRange, ByteSource, WrappedSource
 
 @dataclass(frozen=True, slots=True)
 class KeptSource(WrappedSource):
-    """The files of another source, with stored ranges. Implements `episeek.stores.byte_source.ByteSource`.
+    """A source that reads the files of another source and stores their ranges. Implements `episeek.stores.byte_source.ByteSource`.
 
-    Ranges of files without a store identity are not stored, since a change of the file would not be noticed.
+    Ranges of a file without a store identity are not stored, since a change of the file would not be noticed.
     """
 
     source: ByteSource
     directory: RangeDirectory
     wait_seconds: float
-    """As in `KeptRanges`."""
+    """Seconds to wait for a range that another process fetches."""
 
     def get_ranges(self, path: str, ranges: Sequence[ByteRange]) -> list[bytes]:
         """Return the bytes of each range, in order.
 
         Raises:
-            MissingFileError, ReadError: As those of the wrapped source.
+            MissingFileError, ReadError: The wrapped source cannot deliver the file.
         """
         identity = self.source.identity(path)
         version = identity.store_id or identity.version

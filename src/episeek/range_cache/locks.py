@@ -53,7 +53,7 @@ def locked_file(path: str, *, seconds: float) -> Iterator[int | None]:
 
 
 def pauses(seconds: float) -> Iterator[float]:
-    """Return the pauses between tries, seconds, which become longer; they end when `seconds` have passed."""
+    """Yield the pauses between tries, in seconds. They become longer, and end when `seconds` have passed."""
     end = time.monotonic() + seconds
     pause = 0.001
     while time.monotonic() < end:

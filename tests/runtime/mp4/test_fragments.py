@@ -228,7 +228,7 @@ def test_any_fragments_are_read_as_they_were_written(movie):
         (moof(traf(tfhd(), trun(1, data_offset=-2000, sizes=[1]))), SampleTableError, "sample 0 at bytes -1000"),
         (moof(traf(tfhd(base=FILE_SIZE), trun(1, sizes=[1]))), FragmentedMp4Error, "no video sample in any"),
         (moof(traf(tfhd(base=FILE_SIZE), trun(1, sizes=[1])), traf(tfhd(base=0), trun(1, sizes=[1]))), SampleTableError,
-         "1 samples outside the file before those at byte 0"),
+         "1 samples outside the file, before samples at byte 0"),
         (moof(traf(tfhd(base=1 << 63), trun(1, sizes=[1]))), SampleTableError, "base data offset"),
         (moof(traf(tfhd(), tfdt(1 << 63), trun(1, sizes=[1]))), SampleTableError, "decode time"),
         (moof(traf(tfhd(), tfdt(90), trun(1, sizes=[1])), traf(tfhd(), tfdt(90), trun(1, sizes=[1]))), SampleTableError,
@@ -299,7 +299,10 @@ def test_zeros_behind_the_last_fragment_are_padding(count):
     raw = fragmented_file(2, 50)
     assert len(read_header(BytesSource({"file": raw + bytes(count)}), "file").fragments) == 2
     cut = read_header(BytesSource({"file": raw + bytes(count - 1) + b"x"}), "file")
-    assert (len(cut.fragments), cut.missing) == (2, f"all but {count} bytes of the box at byte {len(raw)}")
+    assert (len(cut.fragments), cut.missing) == (
+        2,
+        f"the rest of the box at byte {len(raw)}, after its first {count} bytes",
+    )
 
 
 def test_a_fragment_far_from_the_last_one_costs_one_probe():

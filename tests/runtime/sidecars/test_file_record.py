@@ -99,5 +99,5 @@ def test_a_clip_uses_the_description_that_is_in_force_where_it_starts(own, at_st
 
 
 def test_one_place_has_one_description():
-    with pytest.raises(SampleDescriptionError, match="one place read with two sample descriptions"):
+    with pytest.raises(SampleDescriptionError, match="samples at one offset with two sample descriptions"):
         description_runs(np.array([40, 50, 50, 60]), np.array([1, 1, 2, 2]), where="file")

@@ -2,7 +2,7 @@
 
 Nearly every file has one description and no runs. The sidecars do not record the description of each sample: it follows from the
 offset of the sample in the file. A second column of runs gives the description to use if decoding starts at a sample. In some files
-this one also holds decoder state from earlier samples, which a clip does not have.
+such a description also holds decoder state from earlier samples, which a clip does not contain.
 """
 
 import numpy as np
@@ -15,11 +15,11 @@ Int64Array = npt.NDArray[np.int64]
 
 
 def description_runs(offset: Int64Array, description_index: Int64Array | None, *, where: str) -> bytes:
-    """Return the runs of the samples of a file; empty if all samples use the first description.
+    """Return the runs of sample descriptions of a file; empty if all samples use the first description.
 
     Args:
-        offset: Offsets in the file, bytes, in any order, shape [sample_count].
-        description_index: Description of each sample, from 1, shape [sample_count]; None if all use the first one.
+        offset: Offsets of the samples in the file, in bytes and in any order, shape [sample_count].
+        description_index: Description of each sample, from 1, shape [sample_count]; None if all use the first description.
         where: The file, for messages.
 
     Raises:
@@ -34,13 +34,13 @@ def description_runs(offset: Int64Array, description_index: Int64Array | None, *
     runs["byte_offset"], runs["description_index"] = sorted_offset[changes], sorted_index[changes]
     if np.any(sorted_offset[changes[1:]] == sorted_offset[changes[1:] - 1]):
         raise SampleDescriptionError(
-            where, "one place read with two sample descriptions", "one description for each place"
+            where, "samples at one offset with two sample descriptions", "one description for each offset"
         )
     return runs.tobytes()
 
 
 def description_of(runs: bytes, offset: Int64Array) -> Int64Array | None:
-    """Return the description, from 1, of each sample at these offsets in the file; None if all use the first one."""
+    """Return the description, from 1, of the sample at each of these offsets; None if all samples use the first description."""
     if not runs:
         return None
     table = np.frombuffer(runs, DESCRIPTION_RUN)
@@ -50,9 +50,10 @@ def description_of(runs: bytes, offset: Int64Array) -> Int64Array | None:
 
 
 def clip_descriptions(runs: bytes, start_runs: bytes, offset: Int64Array) -> Int64Array | None:
-    """Return the description, from 1, with which each sample of a clip is decoded; None if all use the first one.
+    """Return the description, from 1, with which each sample of a clip is decoded; None if all use the first description.
 
-    As long as the samples have the same description as the first one, they use the one that is in force where the clip starts.
+    The first sample is decoded with the description for a start at this sample. So are the following samples, until the first
+    sample that has another description of its own.
 
     Args:
         runs: The file's `sample_description_runs`.
@@ -70,8 +71,8 @@ def clip_descriptions(runs: bytes, start_runs: bytes, offset: Int64Array) -> Int
 def started_with(own: Int64Array, start: int) -> Int64Array | None:
     """Return the description, from 1, with which each sample of a clip is decoded.
 
-    Samples with the same description as the first sample use `start`; the others use their own. The result is None if all samples
-    use the first description of the file.
+    Samples use `start` until the first sample whose own description differs from that of the first sample. From there on, samples
+    use their own descriptions. The result is None if all samples use the first description of the file.
     """
     used = own.copy()
     others = np.flatnonzero(own != own[0])
@@ -80,11 +81,11 @@ def started_with(own: Int64Array, start: int) -> Int64Array | None:
 
 
 def runs_problem(runs: bytes, *, entry_count: int) -> str:
-    """Return a clause for what is impossible in the runs of a file with `entry_count` sample entries; empty if nothing is."""
+    """Return a clause that describes an error in the runs of a file with `entry_count` sample entries; empty without an error."""
     if len(runs) % DESCRIPTION_RUN.itemsize:
         return f"of {len(runs)} bytes"
     table = np.frombuffer(runs, DESCRIPTION_RUN)
     index = table["description_index"]
     if np.any(np.diff(table["byte_offset"]) <= 0) or np.any((index < 1) | (index > entry_count)):
-        return f"that do not rise, or with other entries than 1 to {entry_count}"
+        return f"with offsets that do not rise, or with sample entries outside 1 to {entry_count}"
     return ""

@@ -1,8 +1,8 @@
-"""The edit list of a track (ISO/IEC 14496-12:2022, clause 8.6.6), which maps composition times to presentation times.
+"""Read the edit list of a track (ISO/IEC 14496-12:2022, clause 8.6.6), which maps composition times to presentation times.
 
-Recorders and muxers write one run of the media, delayed by empty edits and trimmed at both ends. Several edits that follow each
-other without a gap are one run, if samples are in presentation order. Other lists are refused: those with several runs, other
-rates, a dwell or an empty edit at the end, and those that decoders do not agree on.
+The edit lists of recorders and muxers show one run of the media, delayed by empty edits and trimmed at both ends. Several edits
+that follow each other without a gap are one run, if samples are stored in presentation order. Other lists are refused: lists with
+several runs, other rates, a dwell or an empty edit at the end, and lists that decoders interpret differently.
 """
 
 import struct
@@ -16,17 +16,17 @@ from episeek.errors import EditListError, MalformedBoxError
 from episeek.mp4.boxes import Box, box_fields, find_child
 
 _MAX_TICKS = 1 << 60
-"""Limit of the delay and the media time. Presentation times have 64 bits, and no real list moves them further."""
+"""Limit of the delay and of the media time, in ticks. Real edit lists are far below it."""
 
 _RATE_1 = 0x00010000
 
 _MISSPELT_RATES = (0, 1)
-"""Rates that mean 1 in a list of one edit: writers omit the rate or write it as an integer. Decoders ignore all rates."""
+"""Rates that mean 1 in a list of one edit: some writers omit the rate or write it as an integer. Decoders ignore all rates."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """The presented part of a track: composition times `[media_time, media_time + length)`, presented from `delay` on.
+    """The presented part of a track: composition times `[media_time, media_time + length)`, presented from time `delay` on.
 
     All times are ticks of the media.
     """
@@ -39,11 +39,11 @@ class Edit:
     """False for a track without an edit list, which presents everything, even before time 0."""
 
     def presentation_times(self, composition_times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Return the presentation time of each composition time, also of those that are not presented."""
+        """Return the presentation time of each composition time, also of times that are not presented."""
         return composition_times - (self.media_time - self.delay)
 
     def is_presented(self, composition_times: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Return which composition times are presented."""
+        """Return, for each composition time, whether it is presented."""
         if not self.has_list:
             return np.ones(len(composition_times), np.bool_)
         presented: npt.NDArray[np.bool_] = composition_times >= self.media_time
@@ -62,7 +62,7 @@ def read_edit(
     is_reordered: bool,
     where: str,
 ) -> Edit:
-    """Return the edit of a track; without an edit list, one that presents everything.
+    """Return the edit of a track. A track without an edit list has an edit that presents everything.
 
     Args:
         moov: The whole moov box.
@@ -70,7 +70,7 @@ def read_edit(
         timescale: Ticks per second of the media, for media times.
         movie_timescale: Ticks per second of the movie, for durations.
         is_fragmented: Whether samples are in movie fragments, where a duration of 0 means up to the end.
-        is_reordered: Whether samples are presented in another order than they are decoded in.
+        is_reordered: Whether samples are presented in a different order than they are decoded.
         where: The file, for messages.
 
     Raises:
@@ -86,7 +86,7 @@ def read_edit(
     room = elst.end - elst.payload - 8
     if entry_count * layout.size > room:
         found = f"'elst' with {entry_count} entries in {room} bytes"
-        raise MalformedBoxError(where, found, f"{layout.size} bytes an entry")
+        raise MalformedBoxError(where, found, f"{layout.size} bytes for each entry")
     edits = [layout.unpack_from(moov, elst.payload + 8 + entry * layout.size) for entry in range(entry_count)]
     if len(edits) == 1 and edits[0][2] in _MISSPELT_RATES:
         edits = [(*edits[0][:2], _RATE_1)]
@@ -100,12 +100,14 @@ def read_edit(
     if len(shown) != 1 or shown[0][1] < 0 or shown[0][2] != _RATE_1:
         found = _describe(shown, timescale, movie_timescale)
         raise EditListError(
-            where, f"an edit list that shows {found}", "one run of the media at rate 1, perhaps delayed"
+            where, f"an edit list that shows {found}", "one run of the media at rate 1, which may be delayed"
         )
     duration, media_time, _ = shown[0]
     if not duration and not is_fragmented:
         raise EditListError(
-            where, "an edit of duration 0 in a file without fragments", "a duration, because players show nothing"
+            where,
+            "an edit of duration 0 in a file without fragments",
+            "a duration above 0: players show nothing otherwise",
         )
     delay_ticks = _rescale(delay, timescale, movie_timescale)
     if max(delay_ticks, media_time) > _MAX_TICKS:

@@ -1,8 +1,8 @@
-"""Run-length coded values of samples: the stts and ctts boxes (ISO/IEC 14496-12:2022, 8.6.1.2 and 8.6.1.3).
+"""Expand the run-length coded values of the stts and ctts boxes (ISO/IEC 14496-12:2022, 8.6.1.2 and 8.6.1.3).
 
-Recorders write tables that are an entry too long or too short, and negative durations where their clock went back. These are read
-as FFmpeg reads them (`mov_read_stts`, `mov_read_ctts` and `mov_build_index` of libavformat/mov.c), because every player and
-TorchCodec get their times from there.
+Recorders write tables with an entry too many or too few, and negative durations after their clock went back. Such tables are read
+as FFmpeg reads them (`mov_read_stts`, `mov_read_ctts` and `mov_build_index` of libavformat/mov.c), because TorchCodec and most
+players get their times from FFmpeg.
 """
 
 import numpy as np
@@ -13,19 +13,19 @@ from episeek.errors import SampleTableError
 Int64Array = npt.NDArray[np.int64]
 
 MAX_DURATION = (1 << 32) - 1 - 480000
-"""Durations above are negative numbers in 32 bits (`max_stts_delta`)."""
+"""Durations above this value are negative 32-bit numbers (`max_stts_delta` in FFmpeg)."""
 
 MAX_COMPOSITION = 1 << 28
-"""FFmpeg ignores a whole ctts box with a composition offset above, unless it is in one of its last two entries."""
+"""FFmpeg ignores a ctts box with a larger composition offset than this, unless the offset is in one of the last two entries."""
 
 
 def durations(runs: npt.NDArray[np.void], count: int, *, where: str) -> Int64Array:
     """Return the duration of each of `count` samples from the entries (`count`, `value`) of stts.
 
-    Samples after the last entry last as long as that one; surplus entries are not used.
+    Samples after the last entry have the duration of the last entry. Surplus entries are not used.
 
     Raises:
-        SampleTableError: There are samples and no entry.
+        SampleTableError: The track has samples, but stts has no entry.
     """
     value = runs["value"].astype(np.int64)
     if np.any(value > MAX_DURATION):
@@ -41,35 +41,36 @@ def durations(runs: npt.NDArray[np.void], count: int, *, where: str) -> Int64Arr
 def compositions(runs: npt.NDArray[np.void], count: int, *, where: str) -> Int64Array:
     """Return the composition offset of each of `count` samples from the entries (`count`, `value`) of ctts.
 
-    Samples after the last entry have offset 0; surplus entries are not used.
+    Samples after the last entry have offset 0. Surplus entries are not used.
 
     Raises:
-        SampleTableError: FFmpeg ignores the box or reads it in another way than it is meant.
+        SampleTableError: FFmpeg ignores the box, or the box has negative offsets and too few entries.
     """
     value = runs["value"].astype(np.int64)
     too_large = np.flatnonzero(np.abs(value[:-2]) > MAX_COMPOSITION)
     if len(too_large):
         found = f"'ctts' with a composition offset of {value[too_large[0]]} ticks"
-        raise SampleTableError(where, found, f"at most {MAX_COMPOSITION}, since FFmpeg ignores the box", "remux it")
+        raise SampleTableError(where, found, f"at most {MAX_COMPOSITION}: FFmpeg ignores this box", "remux it")
     expanded = _expanded(runs["count"], value, count)
     if len(expanded) == count:
         return expanded
     if np.any(value < 0):
-        found = f"'ctts' for {len(expanded)} samples with negative offsets, {count} sample sizes"
+        found = f"'ctts' for {len(expanded)} samples with negative offsets, but {count} sample sizes"
         raise SampleTableError(where, found, "an offset for every sample")
     return np.concatenate([expanded, np.zeros(count - len(expanded), np.int64)])
 
 
 def _expanded(run_count: npt.NDArray[np.uint32], value: Int64Array, count: int) -> Int64Array:
-    """Return one value for each sample, for `count` samples at most."""
+    """Return the value of each sample, for at most `count` samples."""
     end = np.minimum(np.cumsum(run_count.astype(np.int64)), count)
     return np.repeat(value, np.diff(end, prepend=0))
 
 
 def _corrected(counts: list[int], values: list[int]) -> Int64Array:
-    """Return durations without negative ones: later durations are shortened until the clock is right again.
+    """Return the durations with positive values in place of negative ones.
 
-    A negative duration becomes 1. Later durations become 1, too, until the sum of all durations is what it was.
+    A negative duration becomes 1. Later durations are shortened, to no less than 1, until the sum of all durations is the same as
+    before.
     """
     found = np.empty(len(values), np.int64)
     written = meant = 0

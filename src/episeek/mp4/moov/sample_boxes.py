@@ -1,8 +1,8 @@
-"""The sample tables of a track in the moov box, expanded to one value for each sample.
+"""Read the sample tables of a track in the moov box, and expand them to one value for each sample.
 
-Clauses are those of ISO/IEC 14496-12:2022: stts 8.6.1.2, ctts 8.6.1.3, stss 8.6.2, stsz and stz2 8.7.3, stsc 8.7.4, stco and
-co64 8.7.5, sbgp 8.9.2, `rap ` 10.4; stps belongs to QuickTime. No more values are allocated than there are sample sizes. Spare
-chunks at the end are not used; other chunks than the samples need, and tables that do not fit their boxes, are refused.
+The boxes are those of ISO/IEC 14496-12:2022: stts 8.6.1.2, ctts 8.6.1.3, stss 8.6.2, stsz and stz2 8.7.3, stsc 8.7.4, stco and
+co64 8.7.5, sbgp 8.9.2, `rap ` 10.4. The box stps belongs to QuickTime. No more values are allocated than there are sample sizes.
+Spare chunks at the end are not used. Tables that contradict each other or do not fit into their boxes are refused.
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from episeek.mp4.boxes import Box, box_fields, child_boxes
 from episeek.mp4.moov.run_lengths import compositions, durations
 
 MAX_SAMPLES = 1 << 26
-"""Limit of the samples of a track: two million seconds at 30 frames a second. Some tables are run-length coded, so that a few
-bytes could demand any amount of memory without a limit."""
+"""Greatest number of samples of a track: two million seconds at 30 frames per second. Without a limit, a few bytes of a run-length
+coded table could demand any amount of memory."""
 
 _MAX_CHUNK_OFFSET = 1 << 62
 
@@ -30,15 +30,15 @@ class SampleColumns:
     """Samples in decode order, as arrays of shape [sample_count]."""
 
     offset: Int64Array
-    """Offsets in the file, bytes."""
+    """Offsets in the file, in bytes."""
     size: Int64Array
-    """Bytes."""
+    """Sizes in bytes."""
     dts: Int64Array
-    """Decode times, ticks."""
+    """Decode times in ticks."""
     duration: Int64Array
-    """Ticks."""
+    """Durations in ticks."""
     composition: Int64Array | None
-    """Composition time minus decode time, ticks; None without a ctts box."""
+    """Composition time minus decode time, in ticks; None without a ctts box."""
     is_sync: BoolArray
     description_index: Int64Array
     """Sample description of each sample, from 1."""
@@ -50,7 +50,7 @@ class SampleColumns:
 
 
 class SampleBoxes:
-    """The boxes of one stbl box: full boxes (version and flags) with some fields and an array after them."""
+    """The boxes in one stbl box. Each has version and flags, then some fields and an array."""
 
     def __init__(self, moov: bytes, stbl: Box, where: str) -> None:
         self.moov = moov
@@ -81,7 +81,7 @@ class SampleBoxes:
         room = box.end - box.payload - skip
         if count * item.itemsize > room:
             found = f"{box.type!r} with {count} entries in {max(room, 0)} bytes"
-            raise MalformedBoxError(self.where, found, f"{item.itemsize} bytes an entry")
+            raise MalformedBoxError(self.where, found, f"{item.itemsize} bytes for each entry")
         return np.frombuffer(self.moov, item, count, box.payload + skip)
 
 
@@ -89,8 +89,8 @@ def read_samples(boxes: SampleBoxes, *, file_size: int) -> SampleColumns:
     """Return the samples of a track; none if its tables are empty, as in a fragmented file.
 
     Args:
-        boxes: The boxes of the stbl of the track.
-        file_size: Size of the file in bytes, which limits the bytes of the samples.
+        boxes: The boxes in the track's stbl box.
+        file_size: Size of the file in bytes, which limits the total size of the samples.
 
     Raises:
         MalformedBoxError: A box is missing or too small.
@@ -140,10 +140,10 @@ def _check_count(boxes: SampleBoxes, count: int) -> None:
 
 
 def _offsets(boxes: SampleBoxes, size: Int64Array) -> tuple[Int64Array, Int64Array, bool]:
-    """Return the offset in the file and the description of each sample, and whether there are chunks to spare at the end.
+    """Return the offset in the file and the description of each sample, and whether the tables have spare chunks at the end.
 
-    The offset is the one of the chunk plus the sizes of the preceding samples in the chunk. The description is the one of the
-    chunk.
+    A sample's offset is the offset of its chunk plus the sizes of the preceding samples in the chunk. A sample has the description
+    of its chunk.
     """
     stco, width = boxes.get("stco"), 4
     if stco is None:
@@ -162,7 +162,9 @@ def _offsets(boxes: SampleBoxes, size: Int64Array) -> tuple[Int64Array, Int64Arr
     first = runs["first"].astype(np.int64)
     if not run_count or first[0] != 1 or np.any(np.diff(first) <= 0) or first[-1] > chunk_count:
         raise SampleTableError(
-            boxes.where, f"'stsc' runs that start at chunks {first[:4].tolist()}", f"rising from 1 to {chunk_count}"
+            boxes.where,
+            f"'stsc' runs that start at chunks {first[:4].tolist()}",
+            f"chunks that rise from 1 to {chunk_count}",
         )
     run_chunks = np.diff(np.append(first, chunk_count + 1))
     run_samples = runs["samples"].astype(np.int64)
@@ -195,16 +197,16 @@ def _runs(boxes: SampleBoxes, box: Box, value: str) -> npt.NDArray[np.void]:
 
 
 def _sync_samples(boxes: SampleBoxes, count: int) -> BoolArray:
-    """Return which samples are sync samples, at which decoding can start.
+    """Return, for each sample, whether it is a sync sample, at which decoding can start.
 
-    They are those of stss, or all samples without such a box. Partial sync samples (stps) and random access points count as
-    well, although their leading pictures need the samples before them.
+    The stss box lists the sync samples. Without it, all samples are sync samples. Partial sync samples (stps) and random access
+    points count as sync samples, too, although their leading pictures need the samples before them.
     """
     groups = (box for box in boxes.children if box.type == "sbgp")
     points = next((box for box in groups if boxes.fields(box, ">4x4s") == (b"rap ",)), None)
     if boxes.get("stss") is None:
         if boxes.get("stps") is not None or points is not None:
-            found = "partial sync samples or random access points, and no 'stss'"
+            found = "partial sync samples or random access points, but no 'stss' box"
             raise SampleTableError(boxes.where, found, "a 'stss' box, without which every sample is a sync sample")
         return np.ones(count, np.bool_)
     is_sync = np.zeros(count, np.bool_)
@@ -216,7 +218,7 @@ def _sync_samples(boxes: SampleBoxes, count: int) -> BoolArray:
         numbers = boxes.array(box, 8, entry_count, ">u4").astype(np.int64)
         if len(numbers) and (numbers.min() < 1 or numbers.max() > count):
             found = f"sync samples {numbers.min()} to {numbers.max()} in {kind!r}"
-            raise SampleTableError(boxes.where, found, f"numbers within 1 to {count}")
+            raise SampleTableError(boxes.where, found, f"sample numbers within 1 to {count}")
         is_sync[numbers - 1] = True
     if points is not None:
         is_sync |= _random_access_points(boxes, points, count)
@@ -224,9 +226,9 @@ def _sync_samples(boxes: SampleBoxes, count: int) -> BoolArray:
 
 
 def _random_access_points(boxes: SampleBoxes, sbgp: Box, count: int) -> BoolArray:
-    """Return which samples belong to a group of type `rap `.
+    """Return, for each sample, whether it belongs to a group of type `rap `.
 
-    The sbgp box holds runs of (sample_count, group_description_index), where index 0 means no group.
+    The sbgp box contains runs (sample_count, group_description_index). An index of 0 means no group.
     """
     in_group = np.zeros(count, np.bool_)
     (version,) = boxes.fields(sbgp, ">B")
@@ -237,7 +239,7 @@ def _random_access_points(boxes: SampleBoxes, sbgp: Box, count: int) -> BoolArra
     run_samples = runs["count"].astype(np.int64)
     total = int(run_samples.sum())
     if total > count:
-        found = f"'sbgp' for {total} samples, {count} sample sizes"
-        raise SampleTableError(boxes.where, found, "no more samples than there are")
+        found = f"'sbgp' for {total} samples, but {count} sample sizes"
+        raise SampleTableError(boxes.where, found, f"at most {count} samples")
     in_group[:total] = np.repeat(runs["group"] > 0, run_samples)
     return in_group

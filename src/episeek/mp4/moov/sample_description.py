@@ -1,7 +1,7 @@
-"""The sample descriptions of a video track: the stsd box and its VisualSampleEntry boxes (ISO/IEC 14496-12:2022, 8.5.2, 12.1.3).
+"""Read and write the sample descriptions of a video track: the stsd box and its entries (ISO/IEC 14496-12:2022, 8.5.2, 12.1.3).
 
-Samples may use different descriptions if these agree in codec and picture size; a clip holds those that its samples use.
-Descriptions that differ in these, and encrypted video, are refused.
+Samples may use different descriptions if these agree in codec, picture size and bit depth. A clip contains the descriptions that
+its samples use. Descriptions that differ in codec, picture size or bit depth, and encrypted video, are refused.
 """
 
 import struct
@@ -15,13 +15,13 @@ from episeek.mp4.boxes import Box, box_fields, child_boxes, parse_box
 from episeek.mp4.moov.start_entries import entry_with_start_bytes, split_start_bytes
 
 MAX_DESCRIPTIONS = 1 << 10
-"""Limit of the entries of a stsd box; real ones hold one, or one for each recording that was joined."""
+"""Greatest number of entries in a stsd box. Real boxes contain one entry, or one for each recording that was joined."""
 
 _ENTRIES_OFFSET = 8
-"""Length of the version, the flags and the entry count before the entries in the payload of stsd."""
+"""Size in bytes of the version, the flags and the entry count, which precede the entries in the payload of stsd."""
 
 _VISUAL_FIELDS_BYTES = 78
-"""Length of the fields of a VisualSampleEntry before the boxes in it."""
+"""Size in bytes of the fields of a VisualSampleEntry that precede the boxes in it."""
 
 _CHROMA_FORMATS = (None, "420", "422", "444")
 """Chroma subsampling by chroma_format_idc (ITU-T H.264 and H.265, 6.2)."""
@@ -29,12 +29,12 @@ _CHROMA_FORMATS = (None, "420", "422", "444")
 
 @dataclass(frozen=True, slots=True)
 class PictureFormat:
-    """The form of the values in the pictures, from a decoder configuration."""
+    """The format of the values in pictures, from a decoder configuration."""
 
     is_monochrome: bool
     bit_depth: int
     subsampling: str | None = None
-    """Subsampling of chroma: "420", "422" or "444"; None without chroma, or where it is not given."""
+    """Subsampling of chroma: "420", "422" or "444"; None for monochrome pictures, or if the subsampling is unknown."""
 
     @property
     def is_depth(self) -> bool:
@@ -44,14 +44,14 @@ class PictureFormat:
 
 @dataclass(frozen=True, slots=True)
 class VisualSampleEntry:
-    """The codec and the pictures of a sample entry."""
+    """The codec, the picture size and the picture format of a sample entry."""
 
     codec: str
     """Four characters, such as `avc1`."""
     width: int
     height: int
     pictures: PictureFormat | None
-    """None if the decoder configuration does not give it, or is of a kind that is not read here."""
+    """Format of the pictures; None if the decoder configuration does not give the format, or has a type that is not read here."""
 
     def __str__(self) -> str:
         bit_depth = self.pictures.bit_depth if self.pictures is not None else 8
@@ -66,11 +66,11 @@ class VisualSampleEntry:
 
 
 def read_entries(stsd: bytes, *, where: str) -> tuple[VisualSampleEntry, ...]:
-    """Return the entries of a stsd box, in order; sample description index k is entry k - 1.
+    """Return the entries of a stsd box, in order. Samples with description k use entry k - 1 of the result.
 
     Raises:
         SampleDescriptionError: There are no entries, or more than `MAX_DESCRIPTIONS`.
-        MalformedBoxError, TruncatedMp4Error: An entry does not fit its box.
+        MalformedBoxError, TruncatedMp4Error: An entry does not fit into the box.
     """
     entries = []
     for box in _entry_boxes(stsd, where):
@@ -84,7 +84,7 @@ def common_entry(
 ) -> VisualSampleEntry:
     """Return the first entry of a track, if all entries agree with it in codec, picture size and bit depth.
 
-    Entries that no sample uses have to agree as well: decoders are set up by the first one.
+    Entries that no sample uses have to agree as well, since decoders are set up from the first entry even if no sample uses it.
 
     Args:
         entries: The entries of the stsd box.
@@ -97,19 +97,19 @@ def common_entry(
     """
     for index in (int(description_index.min()), int(description_index.max())):
         if not 1 <= index <= len(entries):
-            found = f"samples of description {index}"
-            raise SampleDescriptionError(where, found, f"one of the track's {len(entries)} descriptions, from 1")
+            found = f"samples with sample description {index}"
+            raise SampleDescriptionError(where, found, f"one of the track's descriptions, 1 to {len(entries)}")
     if any(entry.codec == "encv" for entry in entries):
         raise EncryptedMp4Error(where, "encrypted video ('encv')", "samples that are not encrypted")
     kinds = sorted(set(map(str, entries)))
     if len(kinds) != 1:
-        found = f"sample descriptions of {', '.join(kinds)}"
+        found = f"different sample descriptions: {' and '.join(kinds)}"
         raise SampleDescriptionError(where, found, "one codec, picture size and bit depth")
     return entries[0]
 
 
 def with_entries(stsd: bytes, indices: list[int], *, where: str) -> bytes:
-    """Return a stsd box with some of the entries of another one, in the order of `indices` (from 1), as decoders take them.
+    """Return a stsd box with the entries `indices` (from 1) of another stsd box, in this order and without start bytes.
 
     Raises:
         Mp4Error: The box is damaged, which is not possible if `read_entries` has read it.
@@ -125,7 +125,7 @@ def with_start_entries(stsd: bytes, made: list[tuple[int, bytes]], *, where: str
 
     Args:
         stsd: The whole box.
-        made: For each new entry, the entry that it is made from (from 1), and the bytes to put before the first sample.
+        made: For each new entry, the number of the entry to copy (from 1), and the bytes to put before the first sample.
         where: The file, for messages.
 
     Raises:
@@ -137,7 +137,7 @@ def with_start_entries(stsd: bytes, made: list[tuple[int, bytes]], *, where: str
 
 
 def split_entries(stsd: bytes, *, where: str) -> list[bytes]:
-    """Return the entries of a stsd box, each a whole box with a header of 8 bytes.
+    """Return the entries of a stsd box. Each is a whole box with a header of 8 bytes.
 
     Raises:
         Mp4Error: The box is damaged.
@@ -146,13 +146,13 @@ def split_entries(stsd: bytes, *, where: str) -> list[bytes]:
 
 
 def join_entries(entries: list[bytes]) -> bytes:
-    """Return a stsd box with these entries (8.5.2)."""
+    """Return a stsd box with these entries (ISO/IEC 14496-12:2022, 8.5.2)."""
     chosen = b"".join(entries)
     return struct.pack(">I4sII", 16 + len(chosen), b"stsd", 0, len(entries)) + chosen
 
 
 def start_bytes_of(stsd: bytes, description_index: int, *, where: str) -> bytes:
-    """Return the bytes to put before the first sample of a clip that starts with this entry; nearly always none.
+    """Return the bytes to put before the first sample of a clip if this sample uses the entry; nearly always empty.
 
     Raises:
         Mp4Error: The box is damaged.
@@ -163,7 +163,8 @@ def start_bytes_of(stsd: bytes, description_index: int, *, where: str) -> bytes:
 def _entries(stsd: bytes, where: str) -> list[bytes]:
     """Return the entries of a stsd box, each with a header of 8 bytes.
 
-    Sizes are written anew: an entry of size 0 extends to the end of its container, and would include the next entry.
+    The sizes in the headers are rewritten. An entry of size 0, which means up to the end of the container, would otherwise include
+    the entry that follows it in a new box.
     """
     return [
         struct.pack(">I", 8 + entry.end - entry.payload)
@@ -174,7 +175,7 @@ def _entries(stsd: bytes, where: str) -> list[bytes]:
 
 
 def _with_entries(stsd: bytes, entries: list[bytes], where: str) -> bytes:
-    """Return a stsd box with other entries."""
+    """Return a copy of a stsd box in which `entries` replace its entries."""
     chosen = b"".join(entries)
     root = parse_box(stsd, 0, len(stsd), where=where)
     version_and_flags = stsd[root.payload : root.payload + 4]
@@ -185,9 +186,9 @@ def _with_entries(stsd: bytes, entries: list[bytes], where: str) -> bytes:
 def decoder_configuration(
     stsd: bytes, kinds: tuple[str, ...], *, description_index: int = 1, where: str
 ) -> tuple[str, bytes] | None:
-    """Return the type and the payload of the first box of one of these types in an entry; None if there is none.
+    """Return the type and the payload of the first box in an entry that has one of these types, or None without such a box.
 
-    Bytes of an entry that are not a box end the search without an error, as they do in decoders.
+    As in decoders, bytes of an entry that are not a box end the search without an error.
 
     Raises:
         Mp4Error: The stsd box is damaged.
@@ -206,9 +207,9 @@ def _find_configuration(stsd: bytes, entry: Box, kinds: tuple[str, ...], where: 
 
 
 def _picture_format(stsd: bytes, entry: Box, where: str) -> PictureFormat | None:
-    """Return the form of the pictures of an entry; None if it is not given.
+    """Return the format of the pictures of an entry, or None if the entry does not give the format.
 
-    It is read from hvcC (ISO/IEC 14496-15, 8.3.3.1), avcC of the High profiles (5.3.3.1) or av1C (AV1-ISOBMFF, 2.3).
+    The format is read from hvcC and avcC (ISO/IEC 14496-15, 8.3.3.1 and 5.3.3.1) and from av1C (AV1-ISOBMFF, 2.3).
     """
     found = _find_configuration(stsd, entry, ("hvcC", "av1C", "avcC"), where)
     if found is None:
@@ -225,10 +226,10 @@ def _picture_format(stsd: bytes, entry: Box, where: str) -> PictureFormat | None
 
 
 def _avc_picture_format(payload: bytes) -> PictureFormat | None:
-    """Return the form of the pictures from the payload of avcC (ISO/IEC 14496-15, 5.3.3.1); None if it is not given.
+    """Return the format of the pictures from the payload of avcC (ISO/IEC 14496-15, 5.3.3.1), or None if avcC does not give it.
 
-    In the High profiles chroma_format and bit depth follow the parameter sets, unless the writer omits them. The other
-    profiles have colour of 8 bits.
+    In the High profiles, chroma_format and bit depth follow the parameter sets, unless the writer omits them. The other profiles
+    have 8 bits and chroma subsampling 4:2:0.
     """
     if len(payload) < 7 or payload[0] != 1:
         return None

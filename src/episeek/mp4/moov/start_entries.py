@@ -1,10 +1,10 @@
-"""Sample entries for starts that need decoder state from earlier samples.
+"""Read and write sample entries for starts that need decoder state from earlier samples.
 
-Parameter sets, headers and tables may be in one sample and stay in force for all that follow. A decoder that starts at a later
-sample has to receive them first. Such a start has a sample entry of its own in the stsd box of the index: a copy of its sample's
+Parameter sets, headers and tables in one sample may stay in force for all following samples. A decoder that starts at a later
+sample has to receive them first. Such a start has a separate sample entry in the stsd box of the index: a copy of its sample's
 entry that ends with a `uuid` box (ISO/IEC 14496-12, 11.1). The box holds the bytes to put before the sample, in the form that
-samples have. A clip moves these bytes from the entry to the front of its first sample, so that its stsd box holds the original
-entry of the file.
+samples have. A clip moves these bytes from the entry to the front of its first sample, so that the clip's stsd box contains the
+original entry of the file.
 """
 
 import struct
@@ -18,20 +18,20 @@ _BOX_START = b"uuid" + START_BYTES_TYPE
 
 
 def entry_count(stsd: bytes, *, where: str) -> int:
-    """Return the number of entries of a stsd box (8.5.2). Raises Mp4Error where it is damaged."""
+    """Return the number of entries of a stsd box (ISO/IEC 14496-12, 8.5.2). Raises Mp4Error if the box is damaged."""
     (count,) = box_fields(stsd, parse_box(stsd, 0, len(stsd), where=where), ">4xI", where=where)
     return int(count)
 
 
 def entry_with_start_bytes(entry: bytes, start_bytes: bytes) -> bytes:
-    """Return a sample entry, including its header of 8 bytes, with the bytes to put before a sample."""
+    """Return a copy of a sample entry (a whole box) that also contains `start_bytes`, the bytes to put before a sample."""
     box = struct.pack(">I", 8 + len(START_BYTES_TYPE) + len(start_bytes)) + _BOX_START + start_bytes
     return struct.pack(">I", len(entry) + len(box)) + entry[4:] + box
 
 
 def split_start_bytes(entry: bytes) -> tuple[bytes, bytes]:
-    """Return a sample entry, including its header of 8 bytes, without the bytes to put before a sample, and these."""
-    # from the end: other bytes of an entry need not be boxes
+    """Return a sample entry (a whole box) without the bytes to put before a sample, and these bytes; empty if it has none."""
+    # searched from the end, since the other bytes of an entry need not be boxes
     position = entry.rfind(_BOX_START) - 4
     if position < 8 or int.from_bytes(entry[position : position + 4], "big") != len(entry) - position:
         return entry, b""

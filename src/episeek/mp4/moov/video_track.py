@@ -1,7 +1,7 @@
-"""The video track of a moov box: its clocks, its matrix and the position of its sample tables.
+"""Find the video track of a moov box: its clocks, its matrix and the position of its sample tables.
 
-It is the first track with handler `vide` (ISO/IEC 14496-12:2022, 8.4.3). A file without such a track, or with media data in
-other files, is refused.
+The video track is the first track with handler `vide` (ISO/IEC 14496-12:2022, 8.4.3). A file without such a track, or with media
+data in other files, is refused.
 """
 
 import struct
@@ -12,15 +12,15 @@ from episeek.errors import MalformedBoxError, NoVideoTrackError, SampleTableErro
 from episeek.mp4.boxes import Box, box_fields, child_boxes, find_child, parse_box, require_child
 
 IDENTITY_MATRIX = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
-"""Matrix of a track whose pictures are shown as they are coded (6.2.2)."""
+"""Matrix of a track whose pictures are shown as they are coded (ISO/IEC 14496-12:2022, 6.2.2)."""
 
 _FRACTION_BITS = (16, 16, 30)
-"""Fraction bits of the values in each column of a matrix: fixed point 16.16, 16.16 and 2.30."""
+"""Number of fraction bits of the values in each column of a matrix: fixed point 16.16, 16.16 and 2.30."""
 
 
 @dataclass(frozen=True, slots=True)
 class VideoTrack:
-    """A trak box with the fields that are needed. Positions of boxes are in the moov box."""
+    """A trak box and those of its fields that are used. The positions of boxes count from the start of the moov box."""
 
     box: Box
     track_id: int
@@ -33,7 +33,7 @@ class VideoTrack:
     sample_table: Box
     """The stbl box."""
     width: int = 0
-    """Pixels of the pictures as they are shown, from tkhd; 0 without one."""
+    """Width in pixels of the pictures as they are shown, from tkhd; 0 without a tkhd box."""
     height: int = 0
 
 
@@ -41,7 +41,7 @@ def find_video_track(moov: bytes, *, where: str) -> VideoTrack:
     """Return the first video track of a moov box.
 
     Raises:
-        NoVideoTrackError: There is none.
+        NoVideoTrackError: The moov box has no video track.
         SampleTableError: The media data of the track is in another file.
         MalformedBoxError, TruncatedMp4Error: A required box is missing or too small.
     """
@@ -65,11 +65,11 @@ def find_video_track(moov: bytes, *, where: str) -> VideoTrack:
 
 
 def video_tracks(moov: bytes, *, where: str) -> list[Box]:
-    """Return the trak boxes of a moov box with handler `vide`, in order.
+    """Return the trak boxes with handler `vide` in a moov box, in order.
 
     Raises:
-        NoVideoTrackError: There is none.
-        MalformedBoxError, TruncatedMp4Error: A box does not fit the one around it.
+        NoVideoTrackError: The moov box has no video track.
+        MalformedBoxError, TruncatedMp4Error: A box does not fit into the box around it.
     """
     root = parse_box(moov, 0, len(moov), where=where)
     found, handlers = [], []
@@ -92,10 +92,10 @@ def video_tracks(moov: bytes, *, where: str) -> list[Box]:
 
 
 def _timescale(moov: bytes, box: Box, where: str) -> int:
-    """Return the timescale of a mvhd (8.2.2) or mdhd box (8.4.2).
+    """Return the timescale of a mvhd or mdhd box (ISO/IEC 14496-12:2022, 8.2.2 and 8.4.2).
 
-    It is at the same place in both: after two times of 4 bytes, or of 8 bytes in version 1. A timescale that is 0 or has more
-    than 31 bits is 1, as in FFmpeg.
+    In both boxes the timescale follows two times of 4 bytes, or of 8 bytes in version 1. As in FFmpeg, a timescale that is 0 or has
+    more than 31 bits counts as 1.
     """
     (version,) = box_fields(moov, box, ">B", where=where)
     (timescale,) = box_fields(moov, box, ">4x16xI" if version == 1 else ">4x8xI", where=where)
@@ -103,14 +103,17 @@ def _timescale(moov: bytes, box: Box, where: str) -> int:
 
 
 def _track_id(moov: bytes, track_header: Box, where: str) -> int:
-    """Return the track id of a tkhd box (8.3.2), which comes after two times of 4 bytes, or of 8 bytes in version 1."""
+    """Return the track id of a tkhd box (ISO/IEC 14496-12:2022, 8.3.2).
+
+    The id follows two times of 4 bytes, or of 8 bytes in version 1.
+    """
     (version,) = box_fields(moov, track_header, ">B", where=where)
     (track_id,) = box_fields(moov, track_header, ">4x16xI" if version == 1 else ">4x8xI", where=where)
     return int(track_id)
 
 
 def _shown_size(moov: bytes, track_header: Box, where: str) -> tuple[int, int]:
-    """Return the width and height of a tkhd box (8.3.2) in whole pixels; 0 where the box ends before them."""
+    """Return the width and height of a tkhd box (ISO/IEC 14496-12:2022, 8.3.2) in whole pixels; (0, 0) if the box is too short."""
     (version,) = box_fields(moov, track_header, ">B", where=where)
     layout = ">88xII" if version == 1 else ">76xII"
     if track_header.end - track_header.payload < struct.calcsize(layout):
@@ -120,7 +123,7 @@ def _shown_size(moov: bytes, track_header: Box, where: str) -> tuple[int, int]:
 
 
 def _matrix(moov: bytes, track_header: Box, movie_header: Box, where: str) -> bytes:
-    """Return the matrix of the track (tkhd, 8.3.2) times the one of the movie (mvhd, 8.2.2)."""
+    """Return the matrix of the track (tkhd) times the matrix of the movie (mvhd); see ISO/IEC 14496-12:2022, 8.3.2 and 8.2.2."""
     (version,) = box_fields(moov, track_header, ">B", where=where)
     track = box_fields(moov, track_header, ">52x9i" if version == 1 else ">40x9i", where=where)
     (version,) = box_fields(moov, movie_header, ">B", where=where)
@@ -136,14 +139,16 @@ def _matrix(moov: bytes, track_header: Box, movie_header: Box, where: str) -> by
         for column in range(3)
     ]
     if max(map(abs, product)) >= 1 << 31:
-        raise MalformedBoxError(where, f"matrices {track} and {movie}", "a matrix of 32-bit values")
+        raise MalformedBoxError(
+            where, f"track matrix {track} and movie matrix {movie}", "matrices whose product has 32-bit values"
+        )
     return struct.pack(">9i", *product)
 
 
 def _require_self_contained(moov: bytes, information: Box, sample_table: Box, where: str) -> None:
-    """Raise SampleTableError where a sample entry (8.5.2) refers to a data reference (8.7.2) that names another file.
+    """Raise SampleTableError if a sample entry refers to a data reference that names another file.
 
-    A reference that names no place is read as one to the file itself, as decoders do.
+    As in decoders, a data reference without a location refers to the file itself. See ISO/IEC 14496-12:2022, 8.5.2 and 8.7.2.
     """
     data_information = find_child(moov, information, "dinf", where=where)
     reference = find_child(moov, data_information, "dref", where=where) if data_information is not None else None

@@ -60,7 +60,7 @@ def test_pictures_out_of_order_need_composition_offsets(name, tmp_path):
     check(path, table)
     early = np.flatnonzero(table.pts < np.maximum.accumulate(table.pts))[0]
     with pytest.raises(
-        SampleTableError, match=f"no composition offsets, and sample {early}, which is shown before"
+        SampleTableError, match=f"no composition offsets, although sample {early} is shown before"
     ) as caught:
         check(path, replace(table, pts=table.dts))
     assert caught.value.hint == "re-encode the video"
