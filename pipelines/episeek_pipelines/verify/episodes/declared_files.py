@@ -30,7 +30,7 @@ def data_paths(info: DatasetInfo, episodes: RawEpisodes) -> tuple[tuple[str, ...
 def collect_data_files(
     paths: tuple[str, ...], file_number: Int64Array, episodes: RawEpisodes, listed: Files
 ) -> list[DataFile]:
-    """Return the data files with their episodes, which are sorted by episode_index.
+    """Return the declared data files, each with its episodes sorted by episode_index.
 
     Args:
         paths: The declared files, from `data_paths`.
@@ -53,7 +53,7 @@ def collect_data_files(
 def collect_video_files(
     info: DatasetInfo, episodes: RawEpisodes, indexed: dict[str, IndexedFile], listed: Files
 ) -> list[VideoFile]:
-    """Return the video files of each camera with their episodes, which are sorted by their seconds in the file."""
+    """Return the declared video files of all cameras, each with its episodes sorted by their first second in the file."""
     files = []
     for camera in info.video_keys:
         chunk, file, start, stop = (lerobot.video_column(camera, field) for field in lerobot.VIDEO_FIELDS)
@@ -71,7 +71,7 @@ def collect_video_files(
 
 
 def undeclared_data_files(listed: Files, declared: Collection[str]) -> list[DataFile]:
-    """Return the data files that no readable row of meta/episodes declares, without episodes."""
+    """Return the data files that no readable row of meta/episodes declares, as files with no episodes."""
     none = np.zeros(0, np.int64)
     paths = [path for path in listed if path.startswith(f"{layout.DATA_DIR}/") and path.endswith(".parquet")]
     return [DataFile(path, listed_size(listed, path), none, none, none) for path in paths if path not in declared]
@@ -80,7 +80,7 @@ def undeclared_data_files(listed: Files, declared: Collection[str]) -> list[Data
 def undeclared_video_files(
     info: DatasetInfo, indexed: dict[str, IndexedFile], listed: Files, declared: Collection[str]
 ) -> list[VideoFile]:
-    """Return the videos of cameras that no readable row of meta/episodes declares, without episodes."""
+    """Return the cameras' videos that no readable row of meta/episodes declares, as files with no episodes."""
     none, no_seconds = np.zeros(0, np.int64), np.zeros(0, np.float64)
     files = []
     for path in listed:
@@ -98,16 +98,16 @@ def collect_source_files(
     data_path: tuple[str, ...],
     data_file: Int64Array,
 ) -> list[SourceFile]:
-    """Return the source's data files with their episodes, and the files that hold these episodes in the rewrite.
+    """Return the data files of the source, each with its episodes and with the rewritten files that contain them.
 
-    Episodes are matched by their index.
+    Episodes of the source and of the rewrite are the same if they have the same episode_index.
 
     Args:
-        path_of: Returns the path of a data file of the source by chunk_index and file_index.
-        shards: The files of meta/episodes.
-        index: The number of each episode, by row.
-        data_path: The data files.
-        data_file: Position of each episode's file in `data_path`, by row.
+        path_of: Returns the path of a data file of the source for a chunk_index and a file_index.
+        shards: The files of meta/episodes of the rewrite, with the columns of the source.
+        index: The episode_index in each row of meta/episodes of the rewrite; -1 if it is unusable.
+        data_path: The data files of the rewrite.
+        data_file: The position in `data_path` of the file that each row declares; -1 for a row that declares no file.
     """
     parts = [shard.source for shard in shards if shard.source is not None]
     if not parts:
@@ -147,7 +147,7 @@ def _paths(
 
 
 def _rows_by_file(file_number: Int64Array, file_count: int) -> list[Int64Array]:
-    """Return the row numbers of each file, ascending, from one pass over all rows."""
+    """Return, for each file, the ascending numbers of the rows that declare it."""
     order = np.argsort(file_number, kind="stable")
     bounds = np.searchsorted(file_number[order], np.arange(file_count + 1))
     return [order[bounds[number] : bounds[number + 1]] for number in range(file_count)]

@@ -1,7 +1,7 @@
 """Read what meta/episodes declares about the rows of one data file: the tasks and the statistics of its episodes.
 
-They are read when the data file is checked, so that no process holds them for all episodes. The blocks of rows that were read last
-are kept, since the episodes of the next data file are usually in the same block.
+Tasks and statistics are read when the data file is checked, so that no process needs those of all episodes at once. The blocks of
+rows that were read last are kept, since the episodes of the next data file are usually in the same block.
 """
 
 import threading
@@ -27,11 +27,11 @@ BLOCK_ROWS: Final = 1 << 14
 """Number of rows of meta/episodes that are read at a time."""
 
 KEPT_BYTES: Final = 32 << 20
-"""Greatest number of bytes of meta/episodes that a process keeps. A small dataset fits, so that its files are opened once."""
+"""Greatest number of bytes of meta/episodes that a process keeps. In a small dataset, each file is therefore read only once."""
 
 
 def with_declared_rows(context: VerificationContext, file: DataFile) -> DataFile:
-    """Return a data file with the tasks and the statistics of its episodes, if the checks compare them.
+    """Return the data file with the tasks and the statistics of its episodes added, as far as the checks compare them.
 
     Raises:
         EpiseekError, pyarrow.ArrowException, OSError: A file of meta/episodes can no longer be read.
@@ -47,7 +47,7 @@ def with_declared_rows(context: VerificationContext, file: DataFile) -> DataFile
 
 
 def _rows(context: VerificationContext, columns: list[str], rows: Int64Array) -> Iterator[pa.Table]:
-    """Yield the rows of meta/episodes with the given numbers, ascending, counted over all files."""
+    """Yield the given rows of meta/episodes. The numbers in `rows` are ascending, and count over all files."""
     first = 0
     for path, count in context.shards:
         local = rows[(rows >= first) & (rows < first + count)] - first
@@ -67,15 +67,20 @@ def _numbered(column: pa.ChunkedArray, task_numbers: Mapping[str, int]) -> tuple
 
 
 def keep_block(root: Root, path: str, version: str, start: int, table: pa.Table) -> None:
-    """Keep rows of a file of meta/episodes, from row `start` on, for later checks in this process.
+    """Keep rows of a file of meta/episodes for later checks in this process.
 
-    The caller has read them anyway.
+    Args:
+        root: The dataset.
+        path: The file.
+        version: A text that differs between versions of the file.
+        start: Number of the first of the rows in the file.
+        table: The rows.
     """
     _kept.put((root.url, path, version, start), table)
 
 
 def forget_blocks() -> None:
-    """Delete all rows that are kept."""
+    """Delete all rows of meta/episodes that this process keeps."""
     _kept.clear()
 
 
@@ -90,7 +95,7 @@ def _block(context: VerificationContext, path: str, columns: list[str], start: i
 
 
 class _KeptBlocks:
-    """Keeps tables by key, and deletes the oldest ones when all together exceed `KEPT_BYTES`."""
+    """Keeps tables by key, and deletes the oldest tables when the total size exceeds `KEPT_BYTES`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,6 +1,6 @@
 """Rules that compare the listing of the dataset with the files that meta/episodes declares: INF004, INF004W, INF043.
 
-IDX031, for indexed files that were deleted, is here, too.
+IDX031 compares the listing with the videos that the sidecars list.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,28 +21,28 @@ EPISODES_PLACE_REMEDY: Final = (
     "name them so that their paths sort in the order of their episodes"
 )
 DATA_PLACE_REMEDY: Final = (
-    "move the files of data/ to places such as data/chunk-000/file-000.parquet, and set data_path in meta/info.json to the "
-    "template of these: both or neither"
+    "move the files of data/ to paths such as data/chunk-000/file-000.parquet, and set data_path in meta/info.json to the "
+    "template of these paths; do both or neither"
 )
 
 
 def check_missing(
     files: Sequence[DataFile | VideoFile], listed: Files, root: Root
 ) -> tuple[list[Finding], tuple[str, ...]]:
-    """Find declared files that are missing or empty (INF004), and folders that are missing with all files in them.
+    """Find declared files that are missing or empty (INF004). If a whole folder is missing, it is reported in place of its files.
 
     Args:
         files: The declared files of one kind.
         listed: The existing files.
-        root: The root of the dataset. It is listed only if a whole folder of such files is missing.
+        root: The root of the dataset. It is listed only if a folder directly below it is missing.
 
     Returns:
-        The findings, and the folders that probably hold the files of a missing folder; the finding names the folder.
+        The findings, and the existing folders that probably contain the files of a missing folder under another name.
     """
     declared = {file.path for file in files}
     missing = [file.path for file in files if file.path not in listed]
     folders, _ = missing_folders(root, dict.fromkeys(missing), listed=listed, declared=declared)
-    # a folder with one file would say no more than the file
+    # A finding about a folder with a single file would say no more than one about the file.
     folders = [folder for folder in folders if len(folder.files) > 1 or folder.meant]
     in_folders = {path for folder in folders for path in folder.files}
     findings = [_missing_folder(folder) for folder in folders]
@@ -53,7 +53,7 @@ def check_missing(
                 expected = "a file that the metadata refers to"
                 findings.append(finding(MISSING_FILE, "no such file", expected, where))
         elif file.file_size == 0:
-            findings.append(finding(MISSING_FILE, "an empty file", "the data of its episodes", where))
+            findings.append(finding(MISSING_FILE, "an empty file", "a file with the data of its episodes", where))
     return findings, tuple(folder.meant for folder in folders if folder.held)
 
 
@@ -70,7 +70,10 @@ def _missing_folder(missing: MissingFolder) -> Finding:
 def check_orphans(
     listed: Files, directory: str, suffix: str, declared: set[str], meant: Sequence[str] = ()
 ) -> list[Finding]:
-    """Return INF004W for each file below a directory that no episode refers to, except for files below the folders `meant`."""
+    """Return INF004W for each file below `directory` that no episode refers to.
+
+    Files below the folders `meant`, which INF004 has reported, are skipped.
+    """
     below, others = f"{directory}/", tuple(f"{folder}/" for folder in meant)
     orphans = [p for p in listed if p.startswith(below) and p.endswith(suffix) and p not in declared]
     return [
@@ -86,7 +89,7 @@ def check_orphans(
 
 
 def check_file_order(surveyed: Survey, files: Sequence[DataFile]) -> Iterator[Finding]:
-    """Yield INF043 for files that LeRobot, which reads `*/*.parquet` sorted by path, skips or reads in a wrong order."""
+    """Yield INF043 for each file that LeRobot skips or reads in a wrong order, because it reads `*/*.parquet` sorted by path."""
     for path in surveyed.episode_paths:
         if path.count("/") != layout.EPISODES_DIR.count("/") + 2:
             yield finding(
@@ -115,7 +118,7 @@ def check_file_order(surveyed: Survey, files: Sequence[DataFile]) -> Iterator[Fi
         if first < reached:
             yield finding(
                 FILE_ORDER,
-                f"rows from {first} on, sorted after {before} with rows from {reached} on",
+                f"rows from {first} on, in a path that sorts after {before}, which has rows from {reached} on",
                 "paths that sort in the order of their rows",
                 Location(file=file.path),
             )
@@ -123,7 +126,7 @@ def check_file_order(surveyed: Survey, files: Sequence[DataFile]) -> Iterator[Fi
 
 
 def check_indexed_files(indexed: dict[str, IndexedFile], videos: Sequence[VideoFile], listed: Files) -> list[Finding]:
-    """Return IDX031 for rows of files that do not exist and that no episode refers to."""
+    """Return IDX031 for each video in the sidecars that does not exist and is not declared by any episode."""
     deleted = sorted(set(indexed) - {file.path for file in videos} - set(listed))
     return [
         finding(

@@ -1,4 +1,4 @@
-"""Rules over `meta/info.json` and all of `meta/episodes`: INF002, INF009, INF044, EPI008, EPI010, EPI013."""
+"""Rules on `meta/info.json` together with all of `meta/episodes`: INF002, INF009, INF044, EPI008, EPI010, EPI013."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
@@ -17,18 +17,18 @@ from episeek_schemas.lerobot import DatasetInfo
 
 MISSING_EPISODES_REMEDY: Final = (
     "restore the missing rows of meta/episodes from a copy of the dataset; decide to lower the total only if these episodes were "
-    "deleted, so that no data file and no video holds their frames"
+    "deleted, so that no data file and no video contains their frames"
 )
 UNRECORDED_REMEDY: Final = (
-    "record episodes before the dataset is read or published; into this folder if LeRobotDataset.resume takes it, which older "
-    "versions do not, or into a new one"
+    "record episodes before the dataset is read or published: into this folder with LeRobotDataset.resume, or, if your version of "
+    "LeRobot refuses the folder, into a new one"
 )
 _RECORDED: Final = (layout.DATA_DIR, layout.VIDEOS_DIR, layout.EPISODES_DIR, "images/")
 """The folders in which LeRobot stores recordings."""
 
 
 def check_fps(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
-    """Yield INF002, as a warning, where the fps of meta/info.json is not a whole number: LeRobot reads such a dataset."""
+    """Yield INF002 if the fps of meta/info.json is not a whole number. This is a warning, since LeRobot reads such a dataset."""
     if info.fps != int(info.fps):
         where = Location(file=layout.INFO_PATH, column="fps")
         expected = "a whole number of frames per second, since tools round it down"
@@ -36,7 +36,7 @@ def check_fps(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
 
 
 def check_order(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
-    """Yield EPI008 for rows of meta/episodes whose number is not their episode_index."""
+    """Yield EPI008 for rows of meta/episodes whose episode_index is not the number of the row."""
     # Rows of an unreadable file are missing, so row numbers over all files would be wrong.
     if not episodes.is_complete:
         return
@@ -55,7 +55,7 @@ def check_order(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
 def check_not_empty(info: DatasetInfo, episodes: RawEpisodes, paths: Iterable[str]) -> Iterator[Finding]:
     """Yield INF044 if neither meta/info.json nor meta/episodes has an episode. If only one has, INF009 or EPI005 reports it.
 
-    It is a warning if no file was recorded yet: LeRobot writes such a dataset before the first episode, and can record into it.
+    INF044 is a warning if no file was recorded yet: LeRobot writes such a dataset before the first episode, and can record into it.
 
     Args:
         info: meta/info.json.
@@ -69,18 +69,18 @@ def check_not_empty(info: DatasetInfo, episodes: RawEpisodes, paths: Iterable[st
     if recorded is None:
         yield finding(
             EMPTY,
-            "no episodes, and no files of any",
+            "no episodes, and no recorded files",
             "one or more",
             where,
             remedy=UNRECORDED_REMEDY,
             severity="warning",
         )
     else:
-        yield finding(EMPTY, f"no episodes, beside {recorded}", "one or more", where)
+        yield finding(EMPTY, f"no episodes, although {recorded} exists", "one or more", where)
 
 
 def check_totals(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
-    """Yield INF009 where total_episodes or total_frames disagrees with meta/episodes."""
+    """Yield INF009 if total_episodes or total_frames in meta/info.json disagrees with meta/episodes."""
     if episodes.is_complete and info.total_episodes != len(episodes):
         yield finding(
             TOTALS,
@@ -100,20 +100,20 @@ def check_totals(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
 
 
 def agreed_frame_count(info: DatasetInfo, episodes: RawEpisodes) -> int | None:
-    """Return total_frames, or None if all lengths of episodes are known and have another sum."""
+    """Return total_frames, or None if every episode has a usable length and the sum of the lengths is a different number."""
     if episodes.all_valid(lerobot.LENGTH) and info.total_frames != int(episodes.values(lerobot.LENGTH).sum()):
         return None
     return info.total_frames
 
 
 def check_tiling(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
-    """Yield EPI010 for episodes that do not start where the one before ends, or are not as long as `length`."""
+    """Yield EPI010 for episodes that do not start at the row where the previous episode ends, or do not have `length` rows."""
     start, stop = episodes.values(lerobot.DATASET_FROM_INDEX), episodes.values(lerobot.DATASET_TO_INDEX)
     length, index = episodes.values(lerobot.LENGTH), episodes.values(lerobot.EPISODE_INDEX)
     bounds = (lerobot.DATASET_FROM_INDEX, lerobot.DATASET_TO_INDEX)
     wrong_span = episodes.valid(*bounds, lerobot.LENGTH) & (stop - start != length)
     for row, more in _first_of_each_shard(episodes, wrong_span):
-        found = f"rows [{start[row]}, {stop[row]}), which are {stop[row] - start[row]}"
+        found = f"rows [{start[row]}, {stop[row]}), which are {stop[row] - start[row]} rows"
         yield finding(
             TILING,
             found,
@@ -123,7 +123,7 @@ def check_tiling(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
         )
     if not episodes.all_valid(*bounds, lerobot.EPISODE_INDEX) or not len(episodes):
         return
-    # Rows in the wrong order are EPI008, not EPI010.
+    # Episodes are compared in the order of episode_index, since EPI008 reports rows of meta/episodes in another order.
     order = np.argsort(index, kind="stable")
     previous_stop = np.concatenate([[0], stop[order][:-1]])
     gap = np.zeros(len(index), np.bool_)
@@ -141,7 +141,10 @@ def check_tiling(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
 
 
 def check_cameras(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
-    """Yield EPI013 for columns of cameras that `features` does not declare as video; missing columns are EPI011."""
+    """Yield EPI013 for each camera that has columns in meta/episodes, although `features` does not declare it as a video.
+
+    EPI011 reports missing columns of declared cameras.
+    """
     for (path, _), names in zip(episodes.shards, episodes.column_names, strict=True):
         cameras = {camera for camera in map(lerobot.camera_of_column, names) if camera is not None}
         for camera in sorted(cameras - set(info.video_keys)):
@@ -165,13 +168,13 @@ METADATA_RULES = (check_fps, check_order, check_totals, check_tiling, check_came
 
 
 def has_tiling(findings: list[Finding], episodes: RawEpisodes) -> bool:
-    """Return whether dataset_from_index can be trusted: it is complete, and EPI010 was not found."""
+    """Return whether dataset_from_index can be trusted: it is usable in every row, and EPI010 was not found."""
     columns = (lerobot.DATASET_FROM_INDEX, lerobot.DATASET_TO_INDEX, lerobot.EPISODE_INDEX, lerobot.LENGTH)
     return episodes.all_valid(*columns) and not any(found.code == TILING.code for found in findings)
 
 
 def _first_of_each_shard(episodes: RawEpisodes, wrong: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """Yield the first wrong row of each file, and the number of further ones in that file."""
+    """Yield (first wrong row, number of further wrong rows) for each file with wrong rows. Row numbers count over all files."""
     start = 0
     for _, rows in episodes.shards:
         found = np.flatnonzero(wrong[start : start + rows])

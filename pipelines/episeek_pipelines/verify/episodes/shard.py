@@ -48,20 +48,20 @@ def read_shard(
 ) -> Shard:
     """Read one file of meta/episodes, and apply the rules that need no other file: EPI005, EPI011, TSK014, EPI021.
 
-    The file is read a block of rows at a time: the columns that locate episodes and their tasks, or all columns if they are
-    compared with a source. Damaged contents never raise: they become findings.
+    The file is read in blocks of rows, and only the needed columns: those that locate episodes, the tasks, statistics that later
+    checks use, and columns that are compared with a source. Damaged contents never raise: they become findings.
 
     Args:
         path: The file.
         root: The dataset.
         info: Parsed meta/info.json.
-        task_numbers: Numbers of the tasks by text, from meta/tasks.parquet; None where it cannot be read.
+        task_numbers: Numbers of the tasks by text, from meta/tasks.parquet; None if that file cannot be used.
         against: The source of a rewrite. Its file of the same name is compared, except for the columns that locate data.
         files: The listing of the dataset.
         source_files: The listing of the source.
-        pointers: Files that are Git LFS pointers, which INF040 reports: they are not opened.
+        pointers: Files that are Git LFS pointers. They are not opened, since INF040 reports them.
         compared_features: `features` of meta/info.json if the statistics of episodes are read; None if they are not.
-        moved_columns: Further columns that may differ from the source's.
+        moved_columns: Further columns that may differ from those of the source.
     """
     if path in pointers:
         return Shard(path)
@@ -119,7 +119,7 @@ def _read_open_shard(
                     against, path, file, findings, file_size=source_size, moved_columns=moved_columns
                 )
                 comparison = stack.enter_context(compared_file)
-        # the checks of data files need tasks and statistics: those of a small file are kept for them, others read again
+        # The checks of data files need tasks and statistics. They are kept if the file is small, and otherwise read again later.
         wanted_later = [*([lerobot.TASKS] if has_tasks else []), *compared]
         kept = wanted_later if keep is not None and row_count <= BLOCK_ROWS else []
         columns = list(dict.fromkeys([*located, *kept, *(comparison.columns if comparison is not None else ())]))

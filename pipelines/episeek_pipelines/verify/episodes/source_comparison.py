@@ -23,7 +23,7 @@ _MAY_CHANGE = frozenset({lerobot.DATA_CHUNK_INDEX, lerobot.DATA_FILE_INDEX})
 
 @dataclass(slots=True)
 class EpisodesComparison:
-    """Compares one file of meta/episodes with the source's, some rows at a time (EPI021)."""
+    """Compares one file of meta/episodes, block by block, with the file of the same name in the source (EPI021)."""
 
     path: str
     source: pq.ParquetFile
@@ -37,7 +37,12 @@ class EpisodesComparison:
         return int(self.source.metadata.serialized_size) + self._cursor.bytes_read
 
     def differences(self, table: pa.Table, first_row: int) -> Iterator[Finding]:
-        """Yield a finding for each column that differs within these rows of the rewritten file."""
+        """Yield one finding for each column in which a block of rows of the rewritten file differs from the source.
+
+        Args:
+            table: The block of rows of the rewritten file.
+            first_row: Number of the block's first row in the file.
+        """
         expected = self._cursor.read(first_row, table.num_rows)
         for name in self.columns:
             where = Location(file=self.path, column=name)
@@ -54,7 +59,7 @@ def compare_episodes(
     file_size: int | None = None,
     moved_columns: frozenset[str] = frozenset(),
 ) -> Iterator[EpisodesComparison | None]:
-    """Open the source's file of the same name and yield the comparison, or None if the source has no such file.
+    """Open the file of the same name in the source, and yield the comparison with it, or None if the source has no such file.
 
     Args:
         against: The source.
@@ -68,13 +73,15 @@ def compare_episodes(
     try:
         source = against.open_parquet(path, file_size=file_size)
     except MissingFileError:
-        findings.append(finding(EPISODES_CHANGED, "a file that the source does not have", "the same files", where))
+        findings.append(
+            finding(EPISODES_CHANGED, "a file that the source does not have", "the same files as in the source", where)
+        )
         yield None
         return
     with source:
         schema = rewritten.schema_arrow
         if isinstance(against, V2Root):
-            # statistics that version 2.x lacks are computed from the rows
+            # An upgrade computes statistics that version 2.x lacks, so the rewrite may have further columns of statistics.
             added = [
                 name for name in schema.names if name.startswith(_STATISTICS) and name not in source.schema_arrow.names
             ]

@@ -16,20 +16,20 @@ from episeek_schemas import lerobot
 
 
 def statistics_columns(features: Mapping[str, Any], schema: pa.Schema) -> tuple[str, ...]:
-    """Return the columns with statistics of features that are compared with the rows."""
+    """Return the names of the columns in `schema` that contain statistics which are compared with the rows."""
     columns = column_names(dict.fromkeys(compared_features(features), NAMES))
     return tuple(column for column in columns if schema.names.count(column) == 1)
 
 
 def column_names(recorded: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """Yield the names of the columns of meta/episodes that hold the given statistics."""
+    """Yield the names of the columns of meta/episodes that contain the given statistics of each feature."""
     return (lerobot.statistics_column(feature, name) for feature, names in recorded.items() for name in names)
 
 
 def read_statistics(
     table: pa.Table, recorded: Mapping[str, Sequence[str]], features: Mapping[str, Any]
 ) -> dict[str, RecordedStatistics]:
-    """Return the statistics of some rows of meta/episodes.
+    """Return the statistics in some rows of meta/episodes, by feature.
 
     Args:
         table: The rows, with the columns of these statistics.
@@ -51,7 +51,7 @@ def read_statistics(
 
 
 def _matrix(column: pa.ChunkedArray, width: int) -> Float64Array:
-    """Return lists of numbers as an array with one row for each. A list that is null or of another length gives a row of NaN."""
+    """Return a column of lists of `width` numbers as an array with one row per list. Any other list becomes a row of NaN."""
     values = np.full((len(column), width), np.nan)
     kind = column.type
     if is_any_list(kind) and (is_number(kind.value_type) or pa.types.is_boolean(kind.value_type)):

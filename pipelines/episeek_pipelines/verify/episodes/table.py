@@ -1,7 +1,7 @@
-"""Hold `meta/episodes` with its defects: nulls, missing columns, unreadable files.
+"""Classes for `meta/episodes` that may be defective: it may have nulls, lack columns, or have unreadable files.
 
-`dataset.metadata.read_episodes` refuses such metadata, but verification has to examine it. `shard` reads it. Unusable values (null,
-NaN, of a wrong type, or in a missing column) are marked: EPI011 reports them, and the other rules skip their rows.
+`dataset.metadata.read_episodes` refuses such metadata, but verification has to examine it. `shard` reads the files. Unusable values
+(null, NaN, of a wrong type, or in a missing column) are marked: EPI011 reports them, and the other rules skip their rows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from episeek_schemas import lerobot
 from episeek_schemas.lerobot import DatasetInfo
 
 SOURCE_COLUMNS = (lerobot.EPISODE_INDEX, lerobot.DATA_CHUNK_INDEX, lerobot.DATA_FILE_INDEX)
-"""The columns of the source that say which data file holds which episode."""
+"""The columns of a source's meta/episodes that say which data file contains each episode."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,16 +37,16 @@ class Shard:
     row_count: int = 0
     columns: Mapping[str, RawColumn] = field(default_factory=dict)
     column_names: tuple[str, ...] = ()
-    """All columns of the file, including those of statistics."""
+    """Names of all columns of the file, including those of statistics."""
     has_tasks: bool = False
-    """False if the file has no usable tasks, or if meta/tasks.parquet cannot be used."""
+    """Whether every row has a list of tasks. False if meta/tasks.parquet cannot be used."""
     is_readable: bool = False
     findings: tuple[Finding, ...] = ()
     bytes_read: int = 0
     source: Mapping[str, RawColumn] | None = None
-    """`SOURCE_COLUMNS` of the source's file of the same name; None without a source."""
+    """`SOURCE_COLUMNS` of the file of the same name in the source; None without such a file."""
     statistics: tuple[str, ...] = ()
-    """Names of the columns with statistics that are compared with rows; empty if statistics are not read."""
+    """Names of the columns with statistics that are compared with the rows of data files; empty if statistics are not read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,21 +57,21 @@ class RawEpisodes:
     shards: tuple[tuple[str, int], ...]
     """(path, rows) of each readable file."""
     column_names: tuple[tuple[str, ...], ...]
-    """All columns of each readable file."""
+    """Names of all columns of each readable file."""
     has_tasks: bool
-    """False where a file has no usable tasks."""
+    """Whether every row of the readable files has a list of tasks. False if meta/tasks.parquet cannot be used."""
     is_complete: bool
-    """Whether there are files, and all of them could be read."""
+    """Whether one or more files exist, and all of them could be read."""
     has_unreadable_files: bool = False
-    """Whether a file could not be read; also False if there are no files."""
+    """Whether one or more files exist that could not be read."""
     statistics: tuple[str, ...] = ()
-    """The columns with statistics that every readable file has."""
+    """Names of the columns with statistics that every readable file has."""
 
     def __len__(self) -> int:
         return sum(rows for _, rows in self.shards)
 
     def values(self, name: str) -> npt.NDArray[Any]:
-        """Return the values of a column. Values of rows that are not `valid` have no meaning."""
+        """Return the values of a column. A value has no meaning in a row for which `valid` returns False."""
         return self.columns[name].values
 
     def valid(self, *names: str) -> BoolArray:
@@ -95,7 +95,7 @@ def episode_columns(info: DatasetInfo) -> list[str]:
 
 
 def locate(shards: Sequence[tuple[str, int]], row: int) -> tuple[str, int]:
-    """Return the file of a row that is counted over all files, and the number of the row in that file."""
+    """Return the path of the file with the given row, and the number of the row in that file. `row` counts over all files."""
     for path, rows in shards:
         if row < rows:
             return path, row
@@ -104,7 +104,7 @@ def locate(shards: Sequence[tuple[str, int]], row: int) -> tuple[str, int]:
 
 
 def joined(shards: Sequence[Shard], info: DatasetInfo) -> RawEpisodes:
-    """Join all readable shards into one table."""
+    """Return the rows of all readable files of meta/episodes as one table."""
     readable = [shard for shard in shards if shard.is_readable]
     columns = {name: concatenated([shard.columns[name] for shard in readable], name) for name in episode_columns(info)}
     return RawEpisodes(
@@ -123,7 +123,7 @@ def joined(shards: Sequence[Shard], info: DatasetInfo) -> RawEpisodes:
 
 
 def concatenated(parts: Sequence[RawColumn], name: str) -> RawColumn:
-    """Join the parts of a column."""
+    """Return the parts of the column `name` as one column, which is empty without parts."""
     if not parts:
         dtype = np.float64 if name.endswith("_timestamp") else np.int64
         return RawColumn(np.zeros(0, dtype), np.zeros(0, np.bool_))

@@ -1,4 +1,4 @@
-"""EPI011: check the columns of meta/episodes that locate episodes with the pandera model."""
+"""EPI011: check, with a pandera model, the columns of meta/episodes that locate episodes."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -12,15 +12,15 @@ from episeek_schemas.checks import check_table
 from episeek_schemas.lerobot import DatasetInfo
 
 RENAMED_REMEDY: Final = (
-    "decide whether it is the camera that `features` calls otherwise, and whose columns EPI011 misses: then rename the columns, or "
-    "the feature; dropping them would lose where its frames are"
+    "decide whether `features` has this camera under another name, for which EPI011 reports missing columns. If so, rename the "
+    "columns or the feature; do not drop the columns, since only they say where the camera's frames are"
 )
 
 
 def check_columns(
     table: pa.Table, info: DatasetInfo, path: str, first_row: int, *, has_other_cameras: bool = False
 ) -> Iterator[Finding]:
-    """Yield EPI011 for a block of rows of one file. A problem of a whole column is reported with the first block.
+    """Yield EPI011 for a block of rows of one file. Problems of whole columns are reported with the first block.
 
     Args:
         table: The rows, with only the columns that locate episodes.

@@ -1,8 +1,8 @@
-"""HUB007 and HUB035: check which files `load_dataset` and the dataset viewer take as data, by the front matter of `README.md`.
+"""HUB007 and HUB035: check which files `load_dataset` and the dataset viewer load, according to the front matter of `README.md`.
 
 The YAML is parsed to nodes, from which no objects are constructed. Only `configs` is examined, and aliases are not expanded.
 
-Patterns match as `datasets` resolves them, with the globs of fsspec: `*`, `?` and `[...]` within a name, `**` for any number of
+Patterns match as in `datasets`, which uses the globs of fsspec: `*`, `?` and `[...]` within a name, `**` for any number of
 folders, and no `{a,b}`. Names that start with `.` and folders that start with `__` match only if the pattern spells them out.
 Patterns that point outside the repository (URLs, absolute paths) are ignored. The file `.huggingface.yaml` is not read.
 """
@@ -24,7 +24,7 @@ from episeek_schemas import layout, sidecars
 
 EXPECTED: Final = "configs with data_files: data/*/*.parquet"
 MOST_PATTERNS: Final = 1000
-"""Most patterns of one config that are examined. Further patterns are ignored."""
+"""Largest number of patterns of one config that are examined. Further patterns are ignored."""
 
 _CONFIGS: Final = "configs"
 _YAML: Final = "YAML between the lines ---"
@@ -44,9 +44,9 @@ class CardConfig:
     name: str
     """The value of `config_name`."""
     patterns: tuple[str, ...] | None
-    """The patterns of `data_files`, relative to `data_dir`; None without `data_files`, which leaves the choice to `datasets`."""
+    """The patterns of `data_files`, relative to `data_dir`; None without `data_files`, so that `datasets` chooses the files."""
     data_dir: str = ""
-    """Folder that the patterns start at, relative to the root; empty for the root itself."""
+    """The folder that the patterns are relative to, as a path below the root; empty for the root itself."""
     is_default: bool = False
     """Whether the entry has `default: true`."""
 
@@ -57,8 +57,8 @@ class CardError(ValueError):
     Args:
         found: The part that cannot be used.
         expected: The form that `datasets` accepts.
-        line: Number of the line in the card, from 1; None where it is unknown.
-        hint: Advice in the imperative; empty without advice.
+        line: Number of the line in the card, from 1; None if it is unknown.
+        hint: Advice in the imperative; empty if there is none.
     """
 
     def __init__(self, found: str, expected: str, line: int | None = None, hint: str = "") -> None:
@@ -70,7 +70,7 @@ class CardError(ValueError):
 
     @property
     def found_at_line(self) -> str:
-        """Return what was found, preceded by the number of its line where that is known."""
+        """Return `found`, preceded by the number of its line if this is known."""
         return self.found if self.line is None else f"line {self.line}: {self.found}"
 
     def __str__(self) -> str:
@@ -80,13 +80,16 @@ class CardError(ValueError):
 def check_card(
     card: str | None, files: Collection[str], *, is_published: bool, has_sidecars: bool
 ) -> Iterator[Finding]:
-    """Yield HUB007 if the default config takes other files than data/, and HUB035 for each config that takes sidecars.
+    """Yield HUB007 and HUB035 for configs that make `datasets` load wrong files.
+
+    HUB007 reports front matter that `datasets` refuses, and a default config that loads files outside of data/ or none at all.
+    HUB035 reports each config that loads sidecars together with other files.
 
     Args:
         card: Text of README.md; None without such a file.
         files: Paths of all files, relative to the root.
         is_published: Whether the dataset is on the Hub. A dataset elsewhere needs no card.
-        has_sidecars: Whether the dataset has sidecars or will have them, even where `files` does not list them.
+        has_sidecars: Whether the dataset has sidecars or will have them, even if `files` does not list them.
     """
     if card is None and not is_published:
         return
@@ -105,9 +108,9 @@ def check_card(
         if config is default:
             yield from _check_default(config, lacking, taken, files, where)
         indexes = [path for path in taken if _is_below(path, layout.BYTE_INDEX_DIR)]
-        # A config that takes only sidecars does not mix them with rows.
+        # A config with sidecars alone is allowed, since it does not mix them with rows.
         if indexes and len(indexes) < len(taken):
-            found = f"config {config.name[:60]!r} takes {indexes[0]}, {len(indexes)} of {len(taken)} Parquet files"
+            found = f"config {config.name[:60]!r} loads {indexes[0]}: {len(indexes)} of its {len(taken)} Parquet files are sidecars"
             yield finding(CARD_SIDECARS, found, EXPECTED, where)
 
 
@@ -143,19 +146,19 @@ def parse_configs(card: str) -> list[CardConfig]:
     if configs is None or _is_null(configs):
         return []
     if not isinstance(configs, yaml.SequenceNode):
-        raise CardError(f"configs that is a {_kind(configs)}", "a list", _line(configs, first_line))
+        raise CardError(f"a {_kind(configs)} as configs", "a list", _line(configs, first_line))
     return [_config(node, first_line) for node in configs.value]
 
 
 def matches(pattern: str, path: str) -> bool:
-    """Return whether `datasets` finds the file `path` by `pattern`. Both are relative to the root of the repository."""
+    """Return whether `pattern` matches the file `path` in `datasets`. Both are relative to the root of the repository."""
     return path_globs.matches(path, pattern) and _special_counts(pattern.split("/")) == _special_counts(path.split("/"))
 
 
 def _special_counts(parts: Sequence[str]) -> tuple[int, int]:
     """Return the number of hidden names, such as `.cache`, and of special folders, such as `__pycache__`, in a path or pattern.
 
-    `datasets` takes a file only if its path has as many of both as the pattern.
+    `datasets` loads a file only if both numbers are the same for its path and for the pattern.
     """
     hidden = sum(part.startswith(".") and part.strip(".") != "" for part in parts)
     return hidden, sum(part.startswith("__") for part in parts[:-1])
@@ -177,14 +180,14 @@ def _check_default(
 
 
 def default_config(configs: Sequence[CardConfig]) -> CardConfig | None:
-    """Return the config that `load_dataset` takes without a config name; None if it requires a name."""
+    """Return the config that `load_dataset` uses without a config name; None if `load_dataset` requires a name."""
     if len(configs) == 1:
         return configs[0]
     return next((config for config in configs if config.name == "default" or config.is_default), None)
 
 
 def taken_files(config: CardConfig, parquet: Iterable[str]) -> list[str]:
-    """Return the files among `parquet` that a config takes."""
+    """Return the files in `parquet` that `datasets` loads with a config."""
     if config.patterns is not None:
         joined = (_joined(config.data_dir, pattern) for pattern in config.patterns)
         patterns = [pattern for pattern in joined if pattern is not None]
@@ -216,7 +219,7 @@ def _is_below(path: str, folder: str) -> bool:
 def _config(node: yaml.Node, first_line: int) -> CardConfig:
     line = _line(node, first_line)
     if not isinstance(node, yaml.MappingNode):
-        raise CardError(f"a config that is a {_kind(node)}", "a mapping with config_name and data_files", line)
+        raise CardError(f"a {_kind(node)} as a config", "a mapping with config_name and data_files", line)
     name = _value(node, "config_name")
     if not isinstance(name, yaml.ScalarNode):
         raise CardError("a config without config_name", "config_name", line)
@@ -236,9 +239,10 @@ def _config(node: yaml.Node, first_line: int) -> CardConfig:
 
 
 def _patterns(node: yaml.Node, first_line: int) -> Iterator[str]:
-    """Yield the patterns of `data_files`.
+    """Yield the patterns in `node`, the value of `data_files`.
 
-    Its value is a pattern, a list of patterns, or a list of mappings {split, path}, in which path is a pattern or a list of them.
+    The value is a pattern, a list of patterns, or a list of mappings `{split, path}`. There, `path` is a pattern or a list of
+    patterns.
     """
     for item in node.value if isinstance(node, yaml.SequenceNode) else [node]:
         if isinstance(item, yaml.MappingNode) and item is not node:
@@ -253,8 +257,8 @@ def _patterns(node: yaml.Node, first_line: int) -> Iterator[str]:
 
 def _pattern(node: yaml.Node, first_line: int) -> str:
     if not isinstance(node, yaml.ScalarNode) or node.tag != _STRING:
-        expected = "a pattern, a list of them, or a list of split and path"
-        raise CardError(f"data_files that is a {_kind(node)}", expected, _line(node, first_line))
+        expected = "a pattern, a list of patterns, or a list of mappings with split and path"
+        raise CardError(f"a {_kind(node)} in data_files", expected, _line(node, first_line))
     return str(node.value)
 
 

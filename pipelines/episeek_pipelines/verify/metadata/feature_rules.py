@@ -22,7 +22,7 @@ _RATE_REMEDY: Final = (
 )
 _STALE_REMEDY: Final = (
     "run `episeek repair SRC DST`, or remove `video_info` from the feature in meta/info.json: LeRobot reads "
-    "`info`, and writes it where it is missing"
+    "`info` instead, and writes it if it is missing"
 )
 _NAMES_REMEDY: Final = (
     'set names in meta/info.json to the meaning of each number of shape, for example ["height", "width", "channels"]'

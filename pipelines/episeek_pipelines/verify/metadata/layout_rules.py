@@ -1,4 +1,4 @@
-"""Check counts: files in a folder (INF006), episodes in splits (INF009W), and shards for training (TRN037, TRN037W)."""
+"""Check numbers of files in a folder (INF006), of episodes in splits (INF009W), and of shards for training (TRN037, TRN037W)."""
 
 import re
 from collections import Counter
@@ -11,9 +11,9 @@ from episeek_pipelines.verify.rules import FOLDER_LIMITS, SHARDS, SPLITS, WORKER
 from episeek_schemas import layout
 
 MOST_ENTRIES: Final = 10_000
-"""Most files and folders in one folder of a repository on the Hub."""
+"""Largest number of files and folders that the Hub's limits allow directly in one folder of a repository."""
 MOST_FILES: Final = 100_000
-"""Most files in a repository on the Hub."""
+"""Largest number of files that the Hub's limits allow in a repository."""
 
 _CHUNK_FOLDER = re.compile(r"chunk-[0-9]+")
 _RANGE = re.compile(r"\s*([0-9]{1,18})\s*:\s*([0-9]{1,18})\s*")
@@ -45,9 +45,9 @@ def check_folders(files: Collection[str], chunks_size: int) -> Iterator[Finding]
 
 
 def check_splits(document: Mapping[str, object], total_episodes: int) -> Iterator[Finding]:
-    """Yield INF009W for each split of the form `"start:stop"`, as LeRobot writes it, that is not a range of existing episodes.
+    """Yield INF009W for each split that is not a range of existing episodes.
 
-    Splits of another form pass.
+    Only splits of the form `"start:stop"`, which LeRobot writes, are checked.
 
     Args:
         document: Parsed meta/info.json.
@@ -81,7 +81,7 @@ def check_shards(
         options: The numbers of ranks and workers. Nothing is checked if `world_size` is None.
         row_groups: The number of row groups in all data files.
         data_files: The number of data files that contain episodes.
-        is_prepared_layout: Whether each row group is one episode. Then row groups are the shards, and otherwise data files.
+        is_prepared_layout: Whether each row group is one episode. If so, the row groups are the shards, otherwise the data files.
     """
     if options.world_size is None:
         return
@@ -102,9 +102,9 @@ def check_shards(
 
 
 def _count_entries(files: Collection[str]) -> tuple[Counter[str], Counter[str]]:
-    """Return the number of files, and the number of files and folders, directly in each folder.
+    """Return two counters by folder: of the files directly in it, and of the files and folders directly in it.
 
-    The keys are paths of folders. The empty string is the root.
+    The keys are the paths of folders. The key of the root is the empty string.
     """
     file_count = Counter(path.rpartition("/")[0] for path in files)
     entry_count = Counter(file_count)

@@ -1,7 +1,7 @@
 """INF040: find files that are Git LFS pointers, because their contents were not fetched with the clone.
 
-Any other finding about a pointer would mislead, since it is neither a Parquet file, nor an MP4 file, nor a JSON file. Therefore
-pointers are reported once, and no other rule opens them.
+A pointer is neither a Parquet file, nor an MP4 file, nor a JSON file, so that any other finding about it would mislead. Therefore
+one finding reports all pointers, and no other rule opens them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,11 +18,11 @@ MAX_POINTER_BYTES: Final = 1024
 
 
 def find_pointers(root: Root, files: Iterable[tuple[str, int | None]]) -> frozenset[str]:
-    """Return the paths of the files of a local root that are Git LFS pointers. For a store the result is empty.
+    """Return the paths of the files that are Git LFS pointers. Only local files are checked: for a store the result is empty.
 
     Args:
         root: The dataset, or the root of its videos.
-        files: (path, size in bytes) of each file; the size is None where the listing does not give it.
+        files: (path, size in bytes) of each file; the size is None if the listing does not give it.
     """
     if not root.is_local:
         return frozenset()
@@ -31,7 +31,7 @@ def find_pointers(root: Root, files: Iterable[tuple[str, int | None]]) -> frozen
 
 
 def check_pointers(pointers: frozenset[str]) -> Iterator[Finding]:
-    """Yield one INF040 at the first of the pointers, sorted by path, if there are any."""
+    """Yield one INF040 for all pointers, at the first of their sorted paths; nothing if there are no pointers."""
     if pointers:
         yield finding(
             LFS_POINTER,

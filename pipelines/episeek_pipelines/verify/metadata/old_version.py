@@ -1,7 +1,8 @@
 """Functions that report findings about a dataset of version 2.x in terms of its own documents.
 
-The rules check metadata of version 3.0 that is made from these documents. Their findings are translated back, to the line of a
-document or to the file of an episode, with advice about these. Problems that only show in the documents become findings here.
+The rules check metadata of version 3.0 that is made from these documents. Their findings are translated back: the location becomes
+the line of a document or the file of an episode, and the advice is for version 2.x. Problems that can be seen only in the documents
+become findings here.
 """
 
 import re
@@ -49,7 +50,7 @@ _RULES: Final[Mapping[Kind, Rule]] = MappingProxyType(
         "statistics": STATISTICS,
     }
 )
-"""The rule that each kind of problem of a document violates."""
+"""The rule that each kind of problem in a document violates."""
 
 _LEAVE_OUT: Final = "or leave the episode out with `episeek upgrade --skip-episodes`"
 _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
@@ -68,12 +69,12 @@ _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
         DRIFT.code: f"encode the frames of the episode again, the first one at time 0, {_LEAVE_OUT}",
     }
 )
-"""Advice that replaces a rule's remedy, by the code of the rule, since the remedy is about files of version 3.0."""
+"""Advice by the code of a rule. It replaces the rule's remedy, which is about files of version 3.0."""
 
 _NAMES: Final = (
     (re.compile(re.escape(layout.TASKS_PATH)), lerobot_v2.TASKS_PATH),
     (re.compile(rf"{layout.EPISODES_DIR}(?![\w./])"), lerobot_v2.EPISODES_PATH),
-    # the versions of LeRobot that read version 2.x cannot delete episodes
+    # The releases of LeRobot that read datasets of version 2.x cannot delete episodes.
     (
         re.compile(r"delete (the|its|the affected) (episodes?) with LeRobot"),
         r"leave \1 \2 out with `episeek upgrade --skip-episodes`",
@@ -82,13 +83,13 @@ _NAMES: Final = (
 
 
 def document_findings(problems: Iterable[DocumentProblem]) -> Iterator[Finding]:
-    """Yield a finding for each problem of the documents that the tables made from them do not show."""
+    """Yield a finding for each problem that can be seen only in the documents, and not in the tables that are made from them."""
     for problem in problems:
         if problem.is_in_tables:
             continue
         row = None if problem.line is None else problem.line - 1
         where = Location(file=problem.path, row=row, column=problem.key)
-        # LeRobot does not load a dataset without the statistics of its version
+        # LeRobot does not load a dataset that lacks the statistics of its version.
         severity: Severity | None = "error" if problem.kind == "statistics" else None
         remedy = problem.hint or _REMEDIES.get(_RULES[problem.kind].code, "")
         yield finding(
@@ -103,7 +104,7 @@ def document_findings(problems: Iterable[DocumentProblem]) -> Iterator[Finding]:
 
 
 def as_found(root: V2Root, findings: Iterable[Finding]) -> list[Finding]:
-    """Return findings about metadata of version 3.0 with the locations, names and advice of the documents of version 2.x."""
+    """Return the findings with locations, names and advice that refer to the documents of version 2.x in place of tables."""
     documents = root.view.documents
     return [
         replace(
@@ -126,7 +127,7 @@ def _remedy(found: Finding) -> str:
 
 
 def not_applied(root: V2Root) -> Unchecked:
-    """Return, as a part that was not checked, the columns that version 2.x does not have, with the rules on them."""
+    """Return the `Unchecked` for the columns of meta/episodes that version 2.x lacks, with the rules that would check them."""
     codes = tuple(sorted(rule.code for rule in (TILING, VIDEO_COLUMNS)))
     reason = f"{root.version} does not have them"
     return Unchecked("columns of meta/episodes for rows and cameras", reason, rules=codes)
@@ -140,7 +141,7 @@ def _renamed(text: str) -> str:
 
 
 def _place(documents: V2Documents, where: Location) -> Location:
-    """Return the location in the documents of version 2.x that a location in the tables of version 3.0 comes from."""
+    """Return the location in the documents of version 2.x that corresponds to a location in the tables of version 3.0."""
     position = where.episode if where.row is None else where.row
     is_episode = where.file in (EPISODES_FILE, layout.EPISODES_DIR)
     if is_episode and position is not None and position < len(documents.episodes):

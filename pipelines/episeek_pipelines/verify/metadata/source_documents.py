@@ -9,7 +9,7 @@ from episeek_pipelines.verify.rules import INFO_CHANGED
 from episeek_schemas import layout
 
 _MERGED_KEYS: Final = frozenset({"data_path"})
-"""Keys of meta/info.json that may differ if the data files of version 2.x were merged."""
+"""Keys of meta/info.json that may differ after an upgrade from version 2.x, which merges data files."""
 
 
 def check_documents(
@@ -19,7 +19,7 @@ def check_documents(
     has_other_videos: bool = False,
     is_upgrade: bool = False,
 ) -> Iterator[Finding]:
-    """Yield INF021 for each document that differs from that of the source.
+    """Yield INF021 for each document that differs from the same document of the source.
 
     meta/info.json is compared key by key, and all other documents byte by byte. In an upgrade of version 2.x, meta/stats.json may
     have additional statistics.
@@ -46,7 +46,7 @@ def check_documents(
 
 
 def _compare_statistics(found: bytes, expected: bytes) -> Iterator[Finding]:
-    """Yield a finding for each feature that lacks statistics of the source or has others. Additional statistics pass."""
+    """Yield a finding for each feature for which statistics of the source are missing or changed. Additional ones are allowed."""
     new, old = json.loads(found), json.loads(expected)
     for feature, entry in old.items():
         held = new.get(feature)

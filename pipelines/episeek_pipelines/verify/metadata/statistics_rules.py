@@ -1,11 +1,11 @@
-"""STA029: check that `meta/stats.json` has possible statistics of every feature that a policy may use.
+"""STA029: check that `meta/stats.json` has statistics of every feature that a policy may use, and that their values are possible.
 
 `verify.data` compares these statistics with the rows. All statistics that LeRobot itself writes pass:
 
 - LeRobot's own columns (`index` and the like) need no entry, since they are not normalized.
-- Quantiles are estimates from histograms whose edges are 1e-10 outside the values. LeRobot joins those of several episodes by a
-  weighted mean or by the outermost value. In both cases they stay in order and between the extremes.
-- The statistics of an array of several dimensions may have only its last dimension.
+- Quantiles are estimates from histograms whose edges are 1e-10 outside the values. From the quantiles of several episodes, LeRobot
+  takes the weighted mean or the outermost value. In both cases quantiles stay in order and between the extremes.
+- The statistics of an array with several axes may have only its last axis.
 - Pictures need no quantiles, since no policy normalizes pictures with them.
 - `count` of pictures is the number of sampled pictures. `action` may have statistics of relative actions, whose `count` is the
   number of chunks.
@@ -55,7 +55,7 @@ def check_statistics(
     Args:
         features: The object `features` of meta/info.json.
         document: Parsed meta/stats.json; None without such a file.
-        total_frames: The number of frames of the dataset, which `count` has to be; None compares no counts.
+        total_frames: The number of frames of the dataset, which `count` has to equal; None if counts are not compared.
         has_quantiles: Whether datasets of this version have quantiles.
     """
     where = Location(file=layout.STATS_PATH)
@@ -145,7 +145,7 @@ def _check_values(arrays: Mapping[str, Float64Array], where: Location) -> Iterat
 def _above(
     arrays: Mapping[str, Float64Array], lower: str, upper: str, tolerance: Float64Array
 ) -> Iterator[tuple[str, str]]:
-    """Yield (found, expected) for each dimension in which the statistic `lower` is greater than the statistic `upper`."""
+    """Yield (found, expected) for each dimension in which the statistic `lower` exceeds `upper` by more than the tolerance."""
     low, high = arrays[lower].ravel(), arrays[upper].ravel()
     if not low.size == high.size == tolerance.size:
         return
@@ -179,7 +179,7 @@ def _not_finite(name: str, array: Float64Array) -> Iterator[tuple[str, str]]:
 
 
 def _first(problems: Iterable[tuple[str, str]], where: Location, *, remedy: str = "") -> Iterator[Finding]:
-    """Yield one finding for the first problem (found, expected), with the number of further ones; nothing without a problem."""
+    """Yield one finding for the first (found, expected) in `problems`, if there is any, with the number of further problems."""
     listed = list(problems)
     if listed:
         found, expected = listed[0]
@@ -202,7 +202,7 @@ def _has_statistics(spec: Mapping[str, Any]) -> bool:
 def _is_normalized(key: str, spec: Mapping[str, Any]) -> bool:
     """Return whether policies divide a feature by its standard deviation.
 
-    Policies do so with vectors of floats, and with single floats that LeRobot takes as a state or an action.
+    Policies normalize vectors of floats, and single floats that LeRobot takes as a state or an action.
     """
     if spec.get("dtype") not in _FLOATS or key in lerobot.ROW_COLUMNS:
         return False

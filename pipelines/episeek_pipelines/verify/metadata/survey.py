@@ -1,7 +1,7 @@
 """The survey of a dataset: a listing of its files, and the small documents of `meta/`, each read once.
 
-All rules on documents, and the comparison with a source, use these copies. Later checks take the existence and size of a file from
-the listing wherever it has them, without another request to the store.
+The rules on documents and the comparison with a source use these copies. Later checks take the existence and the size of a file
+from the listing if it has them, which saves a request to the store.
 """
 
 import io
@@ -29,7 +29,7 @@ from episeek_schemas import layout, lerobot, lerobot_v2
 from episeek_schemas.lerobot import DatasetInfo, DocumentError
 
 Files = Mapping[str, FileIdentity | None]
-"""A listing: the identity of each file (with its size) by path; None where the store does not give the size."""
+"""A listing: the identity of each file, by path. It includes the size, and is None if the store does not give the size."""
 
 _EXPECTED = "the root of a LeRobot v3.0 dataset"
 
@@ -56,7 +56,7 @@ class Survey:
 
     root: Root
     data_root: Root
-    """The root that has the videos."""
+    """The root with the videos."""
     against: Root | None
     """The source that the dataset is compared with; None without one."""
     files: Files
@@ -64,29 +64,30 @@ class Survey:
     videos: Files
     """Files below videos/ of `data_root`."""
     documents: Mapping[str, bytes]
-    """Contents of the files below meta/ that rules parse, and of those that are compared with a source, by path."""
+    """Contents, by path, of the files below meta/ that rules parse or compare with a source."""
     source_documents: Mapping[str, bytes]
-    """Contents of the files below meta/ of the source, without meta/episodes and the sidecars, by path."""
+    """Contents, by path, of the source's files below meta/, except for meta/episodes and the sidecars."""
     source_files: Files
     """Files below meta/ of the source; empty without a source."""
     info: DatasetInfo | None
-    """The checked values of meta/info.json; None if it cannot be used, and then `findings` has the reason."""
+    """The checked values of meta/info.json; None if it cannot be used, for a reason that `findings` contains."""
     document: Mapping[str, Any]
     """The JSON object of meta/info.json; empty if it cannot be parsed."""
     tasks: pa.Table | None
     """Table of meta/tasks.parquet; None if the file does not exist or cannot be read."""
     subtasks: pa.Table | None
-    """Table of meta/subtasks.parquet; None if the file does not exist or cannot be read, or no feature refers to it."""
+    """Table of meta/subtasks.parquet; None if no feature refers to it, or if the file does not exist or cannot be read."""
     statistics: Mapping[str, Any] | None
     """Parsed meta/stats.json; None if the file does not exist or cannot be parsed."""
     card: str | None
     """Text of README.md; None without such a file."""
     source_changes: tuple[str, ...] = ()
-    """Files of an overlay's source that have changed since the overlay was prepared. An overlay has data/ and meta/ of its own, and
-    uses the videos of its source.
+    """Files of an overlay's source that have changed since the overlay was prepared; empty if the dataset is no overlay.
+
+    An overlay consists of data/ and meta/, and uses the videos of its source.
     """
     has_source_record: bool = False
-    """Whether the dataset is local, and records which files it was prepared from."""
+    """Whether the dataset is local and has a record of the source files that it was prepared from."""
     skipped_videos: frozenset[str] = frozenset()
     """Videos of the source whose episodes were left out of the overlay, so that no episode of the overlay refers to them."""
     pointers: frozenset[str] = frozenset()
@@ -111,7 +112,7 @@ class Survey:
 
     @property
     def is_lone_overlay(self) -> bool:
-        """Return whether the dataset has cameras and sidecars but no videos, as an overlay without the root of its videos."""
+        """Return whether the dataset has cameras and sidecars but no videos, like an overlay whose root of videos was not given."""
         has_cameras = self.info is not None and bool(self.info.video_keys)
         return has_cameras and not self.videos and layout.FILES_PATH in self.files
 
@@ -273,7 +274,7 @@ def _survey_old_version(root: V2Root, data_root: Root | None, against: Root | No
 
 
 def _skipped_videos(root: Root, against: Root | None, info: DatasetInfo) -> frozenset[str]:
-    """Return the paths, in the source, of the videos of those episodes of version 2.x that were left out of an overlay."""
+    """Return the paths of the videos whose episodes were left out of an overlay, in the overlay's source of version 2.x."""
     skipped = against.skipped if isinstance(against, V2Root) else skipped_episodes(root)
     return frozenset(
         info.video_file(camera, number // info.chunks_size, number) for camera in info.video_keys for number in skipped
@@ -319,9 +320,9 @@ def _require_info_file(reader: _Reader, root: Root, listed: Files) -> bytes:
 
 
 def _parse_info(reader: _Reader, data: bytes) -> tuple[dict[str, Any], DatasetInfo | None]:
-    """Return the JSON object of meta/info.json and its checked values, and add INF001 for what is wrong with them.
+    """Return the JSON object of meta/info.json and its checked values, and add INF001 to the reader's findings for each defect.
 
-    The values are None if meta/info.json cannot be used.
+    The checked values are None if meta/info.json cannot be used.
     """
     where = Location(file=layout.INFO_PATH)
     try:
@@ -370,7 +371,7 @@ def _parse_statistics(reader: _Reader, data: bytes | None) -> dict[str, Any] | N
 
 
 def _are_others(videos: Files, source: Root) -> bool:
-    """Return whether the source lacks one of these videos, or has it with another size."""
+    """Return whether the source lacks any of the videos, or has any of them with another size."""
     folder = next(iter(videos), "").partition("/")[0]
     there = source.files(folder) if folder else {}
     return any(

@@ -58,7 +58,7 @@ def check_survey(surveyed: Survey, info: DatasetInfo, *, frame_count: int | None
     with guarded(findings, "check_card", Location(file=layout.CARD_PATH)):
         card, is_published = surveyed.card, surveyed.root.kind.has_history
         if card is not None or is_published:
-            # the YAML library is imported only if the dataset has a card or needs one
+            # The YAML library is imported only if the dataset has a card or needs one.
             from episeek_pipelines.verify.metadata.card_rules import check_card
 
             findings += check_card(card, names, is_published=is_published, has_sidecars=has_sidecars)

@@ -92,7 +92,7 @@ def _check_table(path: str, table: pa.Table, number_column: str) -> Iterator[Fin
 def task_numbers(table: pa.Table | None) -> dict[str, int]:
     """Return the number (task_index) of each task of meta/tasks.parquet, by its text.
 
-    A text that occurs twice has its first number. The result is empty without a table, or if a column is missing.
+    For a text that occurs twice, the first number is returned. The result is empty without a table, or if a column is missing.
     """
     numbers: dict[str, int] = {}
     for text, number in _numbered_texts(table):
@@ -103,7 +103,7 @@ def task_numbers(table: pa.Table | None) -> dict[str, int]:
 def task_texts(table: pa.Table | None) -> dict[int, str]:
     """Return the text of each task of meta/tasks.parquet, by its number (task_index).
 
-    A number that occurs twice has its first text. The result is empty without a table, or if a column is missing.
+    For a number that occurs twice, the first text is returned. The result is empty without a table, or if a column is missing.
     """
     texts: dict[int, str] = {}
     for text, number in _numbered_texts(table):
@@ -112,7 +112,7 @@ def task_texts(table: pa.Table | None) -> dict[int, str]:
 
 
 def texts_by_position(table: pa.Table) -> tuple[str, ...] | None:
-    """Return the texts of the tasks in the order of their numbers, if these run from 0 without a gap; otherwise None.
+    """Return the texts of the tasks in the order of their numbers, or None if the numbers do not run from 0 without a gap.
 
     TSK014 reports the tables for which the result is None.
     """
@@ -195,7 +195,7 @@ def _check_numbers(path: str, column: str, values: pa.ChunkedArray) -> Iterator[
 
 
 def _column(table: pa.Table, name: str, is_type: Any) -> pa.ChunkedArray | None:
-    """Return the column with a name; None unless exactly one column has this name, and `is_type` accepts its type."""
+    """Return the column `name`; None unless exactly one column has this name and `is_type` accepts the type of its values."""
     if table.column_names.count(name) != 1:
         return None
     column = table[name]

@@ -61,7 +61,7 @@ def check_task_texts(table: pa.Table) -> Iterator[Finding]:
 
 
 def is_placeholder(text: str) -> bool:
-    """Return whether a text is no instruction, because it has no letter, or is one of `PLACEHOLDERS` with or without a number.
+    """Return whether a text is a placeholder: it has no letter, or is one of `PLACEHOLDERS` with or without a number.
 
     >>> [is_placeholder(text) for text in ("", "Task_3", "TODO", "42", "test the switch", "pick")]
     [True, True, True, True, False, False]
@@ -71,10 +71,10 @@ def is_placeholder(text: str) -> bool:
 
 
 def normal_form(text: str) -> str:
-    """Return the normal form of a text, in which texts that differ only in their spelling are equal.
+    """Return the normal form of a text. Texts that differ only in their spelling have the same normal form.
 
-    The text is in the Unicode form NFKC and case-folded, without invisible characters and a full stop at its end. White space is
-    removed at the ends, and otherwise replaced by single spaces.
+    It has the Unicode form NFKC, is case-folded, and has neither invisible characters nor a full stop at its end. White space is
+    removed at both ends, and replaced by single spaces elsewhere.
     """
     for change in _STEPS.values():
         text = change(text)
@@ -86,7 +86,7 @@ def difference(text: str, other: str) -> str:
     alone = [name for name, change in _STEPS.items() if change(text) == change(other)]
     if alone:
         return alone[0]
-    # the steps without which the texts would still differ
+    # A step is needed if the texts differ without it.
     needed = [name for name in _STEPS if _without_step(text, name) != _without_step(other, name)] or list(_STEPS)
     return " and ".join(filter(None, (", ".join(needed[:-1]), needed[-1])))
 
@@ -119,7 +119,7 @@ def _seen(text: str) -> str:
 
 
 def _without_step(text: str, name: str) -> str:
-    """Return a text after all steps except one."""
+    """Return a text after all steps of the normal form except the step `name`."""
     for each, change in _STEPS.items():
         text = text if each == name else change(text)
     return text

@@ -68,7 +68,7 @@ def test_no_configs(text):
         " expected configs with data_files: data/*/*.parquet"
     )
     assert sidecars.message.startswith(
-        "config 'default' takes meta/byte_index/episodes.parquet, 4 of 9 Parquet files; expected"
+        "config 'default' loads meta/byte_index/episodes.parquet: 4 of its 9 Parquet files are sidecars; expected"
     )
     assert sidecars.severity == "error"
     assert codes(text, has_sidecars=False) == ["HUB007"]
@@ -126,10 +126,10 @@ def test_only_the_default_has_to_be_pinned():
     [
         ("configs: {a", "line 3: expected ',' or '}'"),
         ("configs:\n- config_name: a\n\tdata_files: b", "line 5: found character '\\t'"),
-        ("configs: data/*/*.parquet", "line 3: configs that is a value; expected a list"),
-        ("configs:\n- data", "line 4: a config that is a value; expected"),
+        ("configs: data/*/*.parquet", "line 3: a value as configs; expected a list"),
+        ("configs:\n- data", "line 4: a value as a config; expected"),
         ("configs:\n- data_files: data/*", "line 4: a config without config_name; expected config_name"),
-        ("configs:\n- config_name: a\n  data_files: [1]", "line 5: data_files that is a value; expected a pattern"),
+        ("configs:\n- config_name: a\n  data_files: [1]", "line 5: a value in data_files; expected a pattern"),
         ("configs: *missing", "line 3: found undefined alias"),
         ("yes: a", "line 3: the key yes, which is not text; expected text keys"),
         ("? [a]\n: b", "line 3: a list as a key, which is not text"),
