@@ -55,7 +55,7 @@ class LostEpisode:
     """An episode that has lost some or all of its rows."""
 
     runs: tuple[Run, ...]
-    """The runs of rows that the data files still contain."""
+    """The ranges of the episode's rows that the data files still contain."""
     found: str
     """The evidence that the rows are lost, as a clause for messages."""
 
@@ -142,7 +142,7 @@ class Draft:
         raise IndexError(row)
 
     def set_order(self, order: npt.NDArray[np.int64]) -> None:
-        """Reorder the rows of meta/episodes, so that row i becomes the row that was `order[i]`."""
+        """Reorder the rows of meta/episodes. The new row i is the old row `order[i]`."""
         self.order = self.order[order]
         for name, values in self.columns.items():
             self.columns[name] = values[order]
@@ -156,7 +156,12 @@ class Draft:
         ]
 
     def raw(self, name: str, row: int) -> Any:
-        """Return the source's value of a column in a row of the repaired meta/episodes; None if the column is missing."""
+        """Return the value of a column of meta/episodes before all repairs; None if the column is missing.
+
+        Args:
+            name: The name of the column.
+            row: The number of the row in the repaired dataset.
+        """
         left = int(self.kept[row])
         for table in self.tables:
             if left < len(table):
@@ -165,7 +170,7 @@ class Draft:
         raise IndexError(row)
 
     def recorded(self, name: str) -> npt.NDArray[np.float64]:
-        """Return the recorded values of a statistic with one number per episode; NaN for episodes without a number."""
+        """Return a recorded statistic, such as a count, as one number per episode; NaN if an episode has no single number."""
         found = np.full(sum(len(table) for table in self.tables), np.nan)
         row = 0
         for table in self.tables:
@@ -241,7 +246,7 @@ def listed(repairs: Iterable[Repair]) -> Iterator[Repair]:
     """
     groups: dict[tuple[str, str, str | None, str | None], list[Repair]] = {}
     for each in repairs:
-        # a user has to see every episode that is left out, so that each one is a group of its own
+        # A user has to see every episode that is left out, so each of them forms a separate group.
         lost = str(each.place.episode) if each.code == registry.LOST_EPISODES.code else None
         column = lost or each.place.column
         groups.setdefault((each.code, each.place.file, each.place.camera, column), []).append(each)
@@ -257,7 +262,7 @@ def numbers_of(edits: Sequence[RowNumbers], first: int, values: npt.NDArray[Any]
 
     Args:
         edits: The edits of the column, which are applied in their order.
-        first: The row of the file that contains `values[0]`.
+        first: The number of the row in the file to which `values[0]` belongs.
         values: The values of consecutive rows.
         fps: The dataset's frame rate.
     """

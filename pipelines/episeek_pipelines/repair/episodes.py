@@ -102,9 +102,9 @@ def repair_pointers(draft: Draft) -> Iterator[Outcome]:
 
 
 def _without_orphans(draft: Draft) -> Iterator[Refusal]:
-    """Yield a refusal for each data file that no episode refers to and whose episodes are also in their declared files.
+    """Find data files that no episode refers to and that repeat episodes of other files. Yield a refusal for each of them.
 
-    The draft then ignores the rows of such a file.
+    The draft then ignores the rows of these files.
     """
     info = draft.evidence.info
     chunk, file = (draft.values(name).tolist() for name in (lerobot.DATA_CHUNK_INDEX, lerobot.DATA_FILE_INDEX))
@@ -120,10 +120,12 @@ def _without_orphans(draft: Draft) -> Iterator[Refusal]:
             for other in others:
                 said.setdefault(other, []).append(episode)
     for path, episodes in sorted(said.items()):
-        found = f"rows of {counted(len(episodes), 'episode')} that are also in other files, in a file that no episode refers to"
+        found = (
+            f"rows of {counted(len(episodes), 'episode')} that are also in other files; no episode refers to this file"
+        )
         readings = (
             "the file is a copy, which may be moved out of the dataset",
-            "the rows of this file are right, and those of the other files are wrong",
+            "the rows of this file are right, and the rows of the other files are wrong",
         )
         yield Refusal(registry.DATA_POINTERS.code, Place(path), found, readings)
 
@@ -155,8 +157,8 @@ def repair_lengths(draft: Draft) -> Iterator[Outcome]:
                 before = draft.raw(lerobot.LENGTH, episode)
                 draft.set(lerobot.LENGTH, episode, run.count)
                 proof = (
-                    f"{counted(run.count, 'row')} in the order that {', '.join(run.order_witnesses)} shows; the same number of "
-                    f"rows according to {', '.join(agreeing)}"
+                    f"{counted(run.count, 'row')}, which are in order according to {', '.join(run.order_witnesses)}; the same "
+                    f"number of rows according to {', '.join(agreeing)}"
                 )
                 yield Repair(code, place, before, run.count, proof)
         elif others:
@@ -217,7 +219,7 @@ def _without_one_run(draft: Draft, episode: int, runs: tuple[Run, ...], place: P
         lost = "the rows of the episode are lost: restore them, or leave the episode out with --skip-lost-episodes"
         yield Refusal(code, place, found, (lost, "the episode was deleted: delete it with LeRobot"))
         return
-    where = "; ".join(f"{run.count} from row {run.first_row} of {run.path}" for run in runs[:4])
+    where = "; ".join(f"{counted(run.count, 'row')} from row {run.first_row} of {run.path}" for run in runs[:4])
     found = f"rows of the episode in {len(runs)} separate ranges: {where}"
     yield Refusal(code, place, found, ("only one of the ranges belongs to it", "rows of the episode were moved"))
 
@@ -231,7 +233,7 @@ def recorded_counts(draft: Draft) -> list["np.ndarray"]:
 
 
 def declared_numbers(draft: Draft, episode: int, recorded: list["np.ndarray"]) -> dict[str, int]:
-    """Return how many rows an episode has according to each value of meta/episodes that implies it, by the name of the value.
+    """Return the number of rows that each value of meta/episodes implies for an episode, by the name of the value.
 
     Args:
         draft: The dataset.
@@ -252,9 +254,9 @@ def declared_numbers(draft: Draft, episode: int, recorded: list["np.ndarray"]) -
 
 
 def _witnesses(draft: Draft, episode: int, run: Run, recorded: list["np.ndarray"]) -> dict[str, int]:
-    """Return how many rows an episode has according to each value that implies it, by the name of the value.
+    """Return the number of rows that each value implies for an episode, by the name of the value.
 
-    The values are those of `declared_numbers`, and `index` of the next episode, or total_frames for the last episode.
+    In addition to the values of `declared_numbers`, there is `index` of the next episode, or total_frames for the last episode.
     """
     found = declared_numbers(draft, episode, recorded)
     if run.index.start != NO_NUMBER and run.index.wrong * 2 < run.count:

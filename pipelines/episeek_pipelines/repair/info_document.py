@@ -29,7 +29,7 @@ def repair_templates(draft: Draft) -> Iterator[Outcome]:
             there = [path for path in listed if evidence.info.video_camera(path) is not None]
         if not there:
             readings = ("the files are elsewhere", "the files are missing")
-            yield Refusal(code, place, f"backslashes in {before}, and no file at a path of {after}", readings)
+            yield Refusal(code, place, f"backslashes in {before}, and no file at a path that {after} gives", readings)
             continue
         draft.info[key] = after
         yield Repair(
@@ -62,7 +62,9 @@ def repair_totals(draft: Draft) -> Iterator[Outcome]:
             yield Refusal(code, place, f"{key} {found!r}, but {count} according to {what}", readings)
             continue
         draft.info[key] = count
-        yield Repair(code, place, found, count, f"{what} are {count}, and no data file has rows of another episode")
+        yield Repair(
+            code, place, found, count, f"{count} according to {what}, and no data file has rows of another episode"
+        )
     yield from _repair_total_tasks(draft)
 
 

@@ -158,7 +158,7 @@ def _lost(draft: Draft, episode: int, rows: int) -> LostEpisode | None:
 
 
 def _stray_rows(draft: Draft) -> str | None:
-    """Return a clause about data rows that may belong to any episode, since they name no listed episode; None without such rows."""
+    """Return a clause about data rows that may belong to any episode, since they name no listed one; None if all rows name one."""
     for file in draft.evidence.data.values():
         if not file.problem and sum(run.count for run in file.runs) != file.row_count:
             return f"{file.path} does not say which episode its rows belong to"

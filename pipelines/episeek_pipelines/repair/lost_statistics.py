@@ -21,8 +21,8 @@ _BY_EPISODE: Final = (lerobot.EPISODE_INDEX, lerobot.INDEX)
 def repair_statistics_of_kept(draft: Draft) -> Iterator[Outcome]:
     """Aggregate the statistics of the dataset from those of the remaining episodes, as LeRobot does.
 
-    If the episodes have no statistics of a numeric feature, its statistics are computed from the rows. A feature without either
-    source keeps its statistics, and is refused.
+    If the episodes have no statistics of a numeric feature, its statistics are computed from the rows. If that is impossible, too,
+    the feature keeps its statistics, and a refusal is yielded.
     """
     code = registry.LOST_EPISODES.code
     if not (draft.lost or draft.unlisted):
@@ -50,8 +50,8 @@ def repair_statistics_of_kept(draft: Draft) -> Iterator[Outcome]:
             continue
         made.append(feature)
     if made:
-        before = f"of {counted(draft.row_count + len(draft.lost) + len(draft.unlisted), 'episode')}"
-        after = f"of the remaining {draft.row_count}"
+        before = f"statistics of {counted(draft.row_count + len(draft.lost) + len(draft.unlisted), 'episode')}"
+        after = f"statistics of the remaining {counted(draft.row_count, 'episode')}"
         proof = f"aggregated from the statistics of the remaining episodes, as LeRobot does: {', '.join(made)}"
         yield Repair(code, Place(layout.STATS_PATH), before, after, proof)
 

@@ -25,7 +25,7 @@ class RepairRule:
 _registered: dict[str, RepairRule] = {}
 
 REPAIRS: Final[Mapping[str, RepairRule]] = MappingProxyType(_registered)
-"""All repairs by code, in the order in which they are applied."""
+"""All repairs by code, in the order of the table in docs/repair.md."""
 
 
 def _repair(code: str, title: str, proof: str, *answers: str) -> RepairRule:

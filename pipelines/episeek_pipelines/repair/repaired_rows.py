@@ -13,7 +13,7 @@ from episeek_pipelines.repair.schemas import converted, edited_schema
 
 
 def repaired_rows(draft: Draft, path: str, names: Sequence[str]) -> Iterator[pa.Table]:
-    """Yield some columns of each row group of a data file, after the edits of the draft, in the order of the row groups.
+    """Yield a table with some columns for each row group of a data file. The edits of the draft are applied to the rows.
 
     Raises:
         ReadError: The store or the system failed.

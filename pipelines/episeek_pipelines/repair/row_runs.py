@@ -24,7 +24,7 @@ _MOST_TASKS: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How exactly the values of one column count up by one from row to row of a run."""
+    """Whether the values of one column count up by one from row to row of a run, and in which rows they do not."""
 
     start: int
     """The first value of the run according to most of its rows, each counted back to row 0; `NO_NUMBER` without the column."""
@@ -43,7 +43,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How exactly the timestamps of a run are k / fps, where k counts the rows of the run from 0."""
+    """Whether row k of a run has the timestamp k / fps, for all k from 0, and which rows do not."""
 
     wrong: int
     first_wrong: int = -1

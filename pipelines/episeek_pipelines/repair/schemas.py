@@ -17,7 +17,7 @@ from episeek_schemas import lerobot
 from episeek_schemas.features import SCALARS, declared_dtype, declared_shape
 
 _VALUE_NAMES = {"float": "float32", "double": "float64", "halffloat": "float16"}
-"""The `datasets` name of each type whose Arrow name is different, by the Arrow name."""
+"""The names of types in `datasets` that differ from the names in Arrow, by the name in Arrow."""
 
 
 def repair_types(draft: Draft) -> Iterator[Outcome]:

@@ -97,10 +97,12 @@ def contents_problem(error: Exception) -> str:
 
 
 def count_columns(names: list[str]) -> list[str]:
-    """Return the `stats/.../count` columns of LeRobot's own row columns, such as `index`, which count the rows of an episode.
+    """Return the names of the columns `stats/.../count` that record the number of rows of each episode.
+
+    These are the columns for LeRobot's own features, such as `index`, which every row has.
 
     Args:
-        names: The columns that exist.
+        names: The columns of meta/episodes.
     """
     wanted = [lerobot.statistics_column(feature, "count") for feature in lerobot.ROW_COLUMNS]
     return [name for name in wanted if name in names]

@@ -31,7 +31,7 @@ _RANK_TOLERANCE: Final = 1e-3
 
 
 def repair_episode_statistics(draft: Draft) -> Iterator[Outcome]:
-    """Replace the recorded statistics of episodes that differ from the statistics of the episodes' rows."""
+    """Replace recorded statistics of episodes if they differ from the statistics of the episode's rows."""
     measured = draft.measured
     if measured is None:
         return
@@ -65,7 +65,7 @@ def repair_episode_statistics(draft: Draft) -> Iterator[Outcome]:
 
 
 def repair_statistics(draft: Draft) -> Iterator[Outcome]:
-    """Replace the statistics of the dataset that are missing or differ from the statistics of its rows."""
+    """Replace statistics in meta/stats.json if they are missing or differ from the statistics of the rows."""
     measured = draft.measured
     if measured is None:
         return

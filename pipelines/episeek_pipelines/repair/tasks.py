@@ -198,7 +198,7 @@ def _used_numbers(draft: Draft) -> list[int]:
 
 
 def _named_by_episodes(draft: Draft) -> tuple[dict[int, str], list[str]]:
-    """Derive the text of each task_index from the episodes with a single text whose rows mostly have a single task_index.
+    """Derive the text of each task_index from the episodes that list a single text and whose rows mostly have one task_index.
 
     Returns:
         The texts by task_index, and a clause for each task_index for which episodes give different texts.

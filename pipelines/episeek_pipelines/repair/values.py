@@ -35,7 +35,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """A change that the evidence proves. JSON can represent `before` and `after`, the values that it replaces and writes."""
+    """A change that the evidence proves. JSON can represent the old value `before` and the new value `after`."""
 
     code: str
     place: Place

@@ -17,8 +17,8 @@ Numbers = tuple[int, int]
 def repair_video_pointers(draft: Draft) -> Iterator[Outcome]:
     """Set the video file of an episode that has none to the file of a neighbouring episode.
 
-    The file must be the only candidate whose number of frames leaves exactly enough for the episode. If both neighbours are in the
-    same file, its frames are not counted.
+    The file must be the only candidate that has exactly as many frames as its episodes and this episode together. If both
+    neighbours are in the same file, the episode is placed there without this check.
     """
     if not draft.has_all_episodes or draft.evidence.info.video_path is None:
         return

@@ -149,7 +149,11 @@ def repair_video_info(draft: Draft, examined: tuple[ExaminedVideo, ...]) -> Iter
             where = Place(layout.INFO_PATH, None, camera, f"{place}.{_OLD_INFO}")
             after = f"no such key, and {_DEPTH_KEY} true in {_INFO}" if kept else "no such key"
             yield Repair(
-                code, where, {key: old[key] for key in stale}, after, f"{proof} differ from it in {', '.join(stale)}"
+                code,
+                where,
+                {key: old[key] for key in stale},
+                after,
+                f"{proof} differ from `video_info` in {', '.join(stale)}",
             )
 
 
@@ -174,7 +178,7 @@ def _format_of(entry: VisualSampleEntry) -> tuple[tuple[str, Any], ...]:
 
 
 def _differs(key: str, declared: Any, actual: Any) -> bool:
-    """Return whether a declared value contradicts the value of the files. An unknown codec or pixel format never does."""
+    """Return whether a declared value contradicts the value of the files. Unknown names of codecs and pixel formats never do."""
     if key == "video.codec":
         entries = sample_entries(declared)
         return (

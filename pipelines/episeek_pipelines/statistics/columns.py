@@ -1,6 +1,6 @@
 """Convert the statistics of episodes to columns `stats/...` of `meta/episodes`, or to and from the bytes of an `.npz` file.
 
-Tasks of a job pass statistics on in this binary form.
+The tasks of a job pass statistics to each other as these bytes.
 """
 
 import io

@@ -158,7 +158,7 @@ def _statistics(
                 sums[:, episode] = doubles.sum(axis=1)
                 squares[:, episode] = np.einsum("ij,ij->i", doubles, doubles)
         low, high = numbers[:, starts], numbers[:, stops - 1]
-        # The mean of equal values is this value: the rounded sum may give another one.
+        # The mean of equal values is their value, which the rounded sum might not give exactly.
         mean = np.where(low == high, low, sums / counts).astype(np.float64)
         variance = np.where(low == high, 0.0, squares / counts - mean**2)
         for dimension, episode in np.argwhere((variance < _CANCELLED * mean**2) & (low != high)).tolist():

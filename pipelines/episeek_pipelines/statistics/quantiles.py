@@ -87,7 +87,7 @@ class SortedEpisodes:
             wanted = limits.ravel()[open_places]
             high = np.broadcast_to(counts, limits.shape).ravel()[open_places]
             low = np.zeros(len(open_places), np.int64)
-            # The longest episode needs this many halvings: after them every search has ended.
+            # The search in the longest episode needs this many halvings. All other searches end earlier.
             for _ in range(int(high.max()).bit_length()):
                 middle = (low + high) >> 1
                 is_low = (flat[np.minimum(first + middle, flat.size - 1)] < wanted) & (middle < high)
@@ -162,7 +162,7 @@ class _Edges:
         position = number.astype(step.dtype)
         offset = position * step
         if not bool(step.all()):
-            # numpy.linspace does the same where a step is rounded to 0.
+            # numpy.linspace does the same if the step is rounded to 0.
             offset = np.where(step == 0, position / step.dtype.type(BINS) * extent, offset)
         offset += start
         return np.asarray(np.where(number == BINS, stop, offset))
@@ -197,7 +197,7 @@ class _Edges:
 
         Args:
             values: The chosen values; shape [chosen].
-            chosen: Their positions, as in `at`.
+            chosen: The positions of these values, in the form that `at` expects.
         """
         low, high = np.zeros(values.shape, np.int64), np.full(values.shape, BINS - 1)
         for _ in range(BINS.bit_length()):

@@ -67,8 +67,8 @@ def _annotation(root: str, found: Finding) -> str:
 def _path(root: str, file: str | None) -> str:
     """Return the path of a file for an annotation: the root of the dataset, and the path within the dataset.
 
-    The path is relative to the working directory of the step if the root is; GitHub makes it relative to the repository. A file of
-    another dataset already has its full path or URL, which does not change. The result is empty if `file` is None.
+    A relative root gives a path relative to the working directory of the step, which GitHub converts to a path in the repository. A
+    file of another dataset already has its full path or URL, which does not change. The result is empty if `file` is None.
     """
     if not file:
         return ""

@@ -55,7 +55,7 @@ def _suite(name: str, report: VerificationReport) -> ElementTree.Element:
     _properties(suite, report)
     for code in codes:
         case = ElementTree.SubElement(suite, "testcase", {"classname": name, "name": f"{code} {_title(code, groups)}"})
-        # The schema of JUnit wants a failure before the output.
+        # The schema of JUnit requires a failure before the output.
         for group in sorted(groups.get(code, ()), key=lambda group: group.severity):
             _add(case, group)
         if code in skipped:

@@ -50,7 +50,8 @@ def parse_output(text: str) -> tuple[Format, str]:
     found = _SUFFIXES.get(f".{suffix.lower()}") if dot and stem else None
     if found is None:
         expected = (
-            f"FORMAT:FILE with a format of {', '.join(FORMATS)}, or a file with a suffix of {' '.join(_SUFFIXES)}"
+            f"FORMAT:FILE with one of the formats {', '.join(FORMATS)}, or a file with one of the suffixes "
+            f"{' '.join(_SUFFIXES)}"
         )
         raise ValueError(f"output: found {text!r}; expected {expected}")
     return found, text

@@ -72,7 +72,7 @@ def _fewer_and_fewer(count: int) -> Iterable[int]:
 
 
 def _gzip_byte_count(text: str) -> int:
-    # Level 6 is the default of `gzip`.
+    # Level 6 is the default of the `gzip` command.
     return len(gzip.compress(text.encode(), 6))
 
 
@@ -192,7 +192,7 @@ def _result(
     is_complete = uri is not None or not found.location.file
     place = place_in_file(found.location) if is_complete else str(found.location)
     text = visible(f"{place}: {found.message}" if place else found.message, max_length=_MAX_LENGTH)
-    # The help of the rule contains the remedy of the rule, so the message only adds a remedy of the finding's own.
+    # The help of the rule contains the rule's remedy, so the message only adds a remedy that the finding itself has.
     advice = f"\nRemedy: {found.remedy}" if found.remedy else ""
     result: dict[str, Any] = {
         "ruleId": found.code,
@@ -202,7 +202,7 @@ def _result(
         "locations": [_location(found.location, base_id, uri or INFO_PATH)],
         "partialFingerprints": {
             FINGERPRINT: fingerprint,
-            # Code scanning uses this fingerprint alone, and makes one alert of all results that share it.
+            # Code scanning uses only this fingerprint, and combines all results that share it into one alert.
             "primaryLocationLineHash": f"{fingerprint}:{seen[fingerprint]}",
         },
     }

@@ -26,7 +26,7 @@ def strip_of_problem(view: FrameView, problem: FrameProblem) -> Strip | None:
         declared = int(np.clip(np.rint(begin), 0, view.frame_count - 1))
         return file.around(declared) if problem.kind == "uncertain" else file.places(declared, first)
     if problem.kind == "missing":
-        # an episode without any frame ends where the one before it does
+        # An episode without any frame ends where the previous episode ends.
         return file.around(min(max(stop - 1, 0), view.frame_count - 1))
     unclaimed = range(stop, stop + int(frames.tail[row]))
     return file.around(min(stop, view.frame_count - 1), unclaimed)

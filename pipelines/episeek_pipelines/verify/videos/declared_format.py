@@ -83,7 +83,7 @@ def _check_declared(camera: str, members: Sequence[VideoFormat], spec: Mapping[s
             found, expected, remedy = problem
             yield finding(VIDEO_FORMAT, found, expected, where, remedy=remedy)
             if remedy == DEPTH_REMEDY:
-                # The other differences are the same fault, and their remedies would hide it.
+                # The other differences have the same cause, and their remedies would hide it.
                 continue
         for difference in _differences(spec, info, each.entry):
             remedy = INFO_REMEDY if is_one else SEVERAL_REMEDY

@@ -103,7 +103,7 @@ def _check_episode(
     except EpisodeFramesError as error:
         yield finding(DECODED, error.found, error.expected, where)
         return
-    # INF002 reports another rate, once for the file.
+    # If the file has another rate, INF002 reports this once for the whole file.
     if not has_other_rate(video.view, fps=context.info.fps):
         yield from _check_times(clip, context.info.fps, where)
     changes = PictureChanges(fps=context.info.fps)

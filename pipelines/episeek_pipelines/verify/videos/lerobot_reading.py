@@ -58,7 +58,7 @@ def check_lerobot_reading(context: VerificationContext, file: VideoFile, video: 
         worst = int(wrong[np.argmax(np.abs(off[wrong]))])
         yield finding(
             LEROBOT_READING,
-            f"{int(file.length[wrong].sum())} frames that LeRobot requests at wrong times, by up to {abs(off[worst]):.6f} s",
+            f"{int(file.length[wrong].sum())} frames that LeRobot requests at times that are up to {abs(off[worst]):.6f} s off",
             f"times within LeRobot's tolerance of {context.options.tolerance_seconds:g} s",
             Location(file.path, int(file.episode_index[worst]), file.camera_key, column="from_timestamp"),
             more=len(wrong) - 1,

@@ -2,7 +2,7 @@
 
 Unchanged pictures alone prove nothing. If a robot rests in front of a noisy camera, LeRobot's encoding (AV1, g=2, crf 30) makes
 half of all consecutive pairs bit-identical, and HEVC with g=30 makes nine of ten pairs bit-identical. In a simulated scene all
-pairs are. Therefore the first two of these measures require motion around the unchanged pictures:
+pairs are bit-identical. Therefore the first two of these measures require motion around the unchanged pictures:
 
 - *frozen*: for 0.5 s or more, all pictures show the same as the first of them. The scene moves directly before and directly after
   them. At their end it jumps by at least 4 times its motion per frame afterwards, because it moved while the pictures did not. A
@@ -136,7 +136,7 @@ class PictureChanges:
 
     @property
     def repeats_frames(self) -> bool:
-        """Whether enough frames repeat the previous picture, although the scene moves, for a finding."""
+        """Whether so many frames repeat the previous picture, although the scene moves, that VID028 is reported."""
         moving = self.repeated_count + self.moving_count
         return self.repeated_count >= max(REPEATED_COUNT, REPEATED_SHARE * moving)
 

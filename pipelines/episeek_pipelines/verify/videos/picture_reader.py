@@ -29,7 +29,7 @@ _WHITE_LEVEL = 127
 
 
 class PictureError(Exception):
-    """The error of a decoder that failed.
+    """The failure of a decoder.
 
     Args:
         message: The message of the decoder.

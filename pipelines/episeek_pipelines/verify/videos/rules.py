@@ -221,7 +221,7 @@ def check_grid(context: VerificationContext, file: VideoFile, video: ParsedVideo
         remedy, strip = FRAME_REMEDIES[first.kind], strip_of_problem(view, first)
         more = len(group) - 1
         yield finding(FRAME_GRID, first.found, first.expected, where, more=more, remedy=remedy, strip=strip)
-    # With another rate, which INF002 reports, seconds cannot be compared with k/fps.
+    # If the file has another rate, which INF002 reports, seconds cannot be compared with k/fps.
     if has_other_rate(view, fps=fps):
         return
     is_sound = (view.stop - view.first == file.length) & (file.length > 0)
@@ -230,7 +230,7 @@ def check_grid(context: VerificationContext, file: VideoFile, video: ParsedVideo
 
 
 def _in_runs(problems: list[FrameProblem]) -> Iterator[list[FrameProblem]]:
-    """Yield the problems in lists of one, except that consecutive uncertain episodes, which have one cause, share a list."""
+    """Yield each problem in its own list, except that consecutive uncertain episodes share a list, since they have one cause."""
     run: list[FrameProblem] = []
     for problem in problems:
         if run and not (problem.kind == run[-1].kind == "uncertain" and problem.row == run[-1].row + 1):
@@ -262,7 +262,7 @@ def check_sync_start(context: VerificationContext, file: VideoFile, video: Parse
     a warning: clips that start at the preceding sync sample are exact. All episodes with the warning share one finding per file.
     """
     view = video.view
-    # With another rate, it is unknown at which frame an episode starts, unless frames were counted.
+    # If the file has another rate, it is unknown at which frame an episode starts, unless frames were assigned by counting.
     if not view.is_counted and has_other_rate(view, fps=context.info.fps):
         return
     rows = np.flatnonzero((view.first < view.frame_count) & (view.stop > view.first))
@@ -314,7 +314,7 @@ def _check_times(
     first = view.first[rows]
     drift_seconds = file.from_timestamp[rows] - view.seconds[first]
     drift = np.abs(drift_seconds) * context.info.fps
-    # One tick is allowed, since Matroska counts in milliseconds.
+    # An error of one tick is allowed, since times in Matroska files are rounded to milliseconds.
     tolerance = max(context.options.tolerance_seconds, 1 / timescale)
     drifting = np.flatnonzero(np.abs(drift_seconds) > tolerance)
     if len(drifting):

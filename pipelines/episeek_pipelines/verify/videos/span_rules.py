@@ -33,8 +33,8 @@ _ROWS = (("samples", "sample"), ("keyframes", "keyframe"))
 """(table, prefix) of the tables with several rows per episode: the columns `prefix_start` and `prefix_count` of `episodes` locate
 these rows."""
 _BLOCK_SAMPLES = 1 << 18
-"""Number of samples that are compared at once. It bounds memory, since spans overlap, and add up to far more than the file if sync
-samples are rare."""
+"""Number of samples that are compared at once. The limit bounds memory: spans overlap if sync samples are rare, and together may
+have far more samples than the file."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +50,7 @@ class ExpectedSpans:
 
 
 def check_indexed_file(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """Yield IDX031 if the index has no row for the file, and for each column of its row that does not describe the file."""
+    """Yield IDX031 if the index has no row for the file, or once for each column in which its row differs from the file."""
     where = Location(file=layout.FILES_PATH, camera=file.camera_key)
     if file.indexed is None:
         yield finding(INDEXED_FILES, f"no row for {file.path}", "a row for every MP4 of the dataset", where)
@@ -72,7 +72,7 @@ def check_spans(context: VerificationContext, file: VideoFile, video: ParsedVide
     camera_count, camera_index = len(context.info.video_keys), context.info.video_keys.index(file.camera_key)
     found = np.flatnonzero((video.view.stop > video.view.first) & (video.view.stop <= video.view.frame_count))
     ids = file.episode_index[found] * camera_count + camera_index
-    # The check of the table reports a wrong number of rows.
+    # A separate check of the table reports a wrong number of rows.
     has_row = ids < tables.row_count["episodes"]
     found, ids = found[has_row], ids[has_row]
     stored = {column: read_rows(context.root, tables, "episodes", column, ids) for column in (*_SPAN_COLUMNS, *_STARTS)}
@@ -97,7 +97,7 @@ def check_spans(context: VerificationContext, file: VideoFile, video: ParsedVide
             computed: dict[str, Int64Array] = getattr(expected, table)
             wanted = {column: values for column, values in computed.items() if column in tables.columns[table]}
             yield from _compare_rows(context.root, tables, table, *places, wanted, ~differs, episode, file.camera_key)
-    # Lengths and fps have no column, only a digest.
+    # The sidecars contain lengths and fps only within a digest, which is compared last.
     if is_as_declared and context.is_complete:
         yield from _compare_declaration(context, file, indexed, camera_index)
 
@@ -124,7 +124,7 @@ SPAN_RULES = (check_indexed_file, check_spans)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SampleWindows:
-    """For each of some episodes, the samples `[start, stop)`, in decode order, that decoding it needs; shape [episodes]."""
+    """The samples that decoding needs, as a range `[start, stop)` in decode order for each episode; shape [episodes]."""
 
     tick: Int64Array
     """The presentation time of the episode's first frame, in ticks."""

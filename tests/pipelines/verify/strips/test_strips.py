@@ -155,7 +155,7 @@ def test_other_pictures_are_shown_beside_those_of_the_whole_file(tmp_path, monke
         assert np.abs(blurred(decoded(shown.jpeg)) - blurred(frames[frame])).mean() > 6
     page = format_html(_report(found))
     assert page.count("<img") == 14
-    assert page.index("As readers get them") < page.index("Decoded from further ahead")
+    assert page.index("As readers get them") < page.index("Decoded from an earlier frame")
 
 
 def test_frames_of_a_discarded_take_are_marked(tmp_path):

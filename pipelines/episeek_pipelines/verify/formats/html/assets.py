@@ -29,7 +29,7 @@ def page_environment(package: str) -> Environment:
 def asset(package: str, name: str) -> str:
     """Return the text of a file of a package, such as a style sheet. Lines end with a line feed."""
     text = resources.files(package).joinpath(name).read_text(encoding="utf-8")
-    # A browser reads ends of lines in this form, and the digest has to agree with what it reads.
+    # Browsers convert line ends to line feeds, and the digest has to be that of the converted text.
     return text.replace("\r\n", "\n")
 
 

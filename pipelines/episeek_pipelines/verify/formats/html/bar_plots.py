@@ -123,7 +123,10 @@ def _round_width(least: float) -> int:
 
 
 def _frames_axis(edges: Sequence[int], title: str) -> Axis:
-    """Return the horizontal axis of a histogram of numbers of frames. Bars are centred; a few bars do not fill the width."""
+    """Return a horizontal axis for bars that count frames.
+
+    Bars are centred on whole numbers. If there are only a few bars, they do not fill the width of the axis.
+    """
     width = edges[1] - edges[0]
     room = max(0, 9 - len(edges)) * width // 2
     low = edges[0] - room
@@ -145,7 +148,7 @@ def _bars(
         x: The horizontal axis.
         y: The vertical axis.
         noun: The counted things, such as "episode".
-        is_single: Whether each bar is for a single value, and all have the same width. Otherwise a bar is as wide as its bin.
+        is_single: Whether each bar is for a single value. All bars then have the same width; otherwise a bar is as wide as its bin.
     """
     drawn = []
     for position, (start, end) in enumerate(pairwise(edges)):

@@ -39,7 +39,7 @@ def episode_bytes(cameras: Sequence[CameraFigures], _: Figures) -> Plot:
     unit, size = byte_unit(most)
     return _over_episodes(
         "Bytes per episode",
-        "Encoded bytes of the frames of each episode. This is what a reader of a whole episode of one camera fetches.",
+        "Encoded bytes of the frames of each episode, which a reader fetches to decode the whole episode of one camera.",
         [(index, values / size) for index, values in series],
         cameras,
         lambda low, high: round_axis(min(low, 0), high if high > 0 else 1, unit, most=5, extend=True),

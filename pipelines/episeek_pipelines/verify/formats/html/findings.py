@@ -113,7 +113,7 @@ class Filters:
 def group_findings(findings: Sequence[Finding], *, most_rows: int = MOST_ROWS) -> list[RuleGroup]:
     """Group findings by severity and code, errors first.
 
-    If there are too many to list, errors take precedence, but some findings of every rule are listed.
+    If there are more findings than the page can list, errors take precedence, but some findings of every rule are listed.
     """
     groups = [
         (severity, code, tuple(members))
@@ -137,7 +137,7 @@ def group_findings(findings: Sequence[Finding], *, most_rows: int = MOST_ROWS) -
 def _with_few_pictures(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return the findings, and remove all pictures except those of the first `MOST_STRIPS` findings with pictures.
 
-    A report has no more than these, but a page of several reports may have.
+    A single report has pictures for no more findings than these, but several reports together may have.
     """
     kept: list[Finding] = []
     count = 0

@@ -3,7 +3,7 @@
   const form = document.getElementById("filters");
   if (!form) return;
 
-  const PAGE = 100; // rows of one table shown at a time
+  const PAGE = 100; // number of rows that a table shows at first; the button adds ten times as many
   const byId = (id) => document.getElementById(id);
   const fields = ["text", "severity", "code", "file", "episode", "camera"].map((name) => [name, byId(`filter-${name}`)]);
   const shown = byId("shown");
@@ -32,12 +32,12 @@
       page(group);
       const row = group.matching[first];
       row.tabIndex = -1;
-      row.focus({ preventScroll: true }); // the button may be gone
+      row.focus({ preventScroll: true }); // the button that had the focus may be hidden now
     });
     return group;
   });
 
-  // Shows as many of the matching rows as the table's limit says.
+  // Shows the matching rows of a table, up to the limit of the table.
   function page(group) {
     const visible = new Set(group.matching.slice(0, group.limit));
     for (const row of group.rows) if (row.hidden === visible.has(row)) row.hidden = !row.hidden;
@@ -52,14 +52,14 @@
   };
   const standsFor = (row) => 1 + Number(row.dataset.more || 0);
 
-  // "7", "10-20" or "10–20" as [first, last]; null when empty, undefined when it is neither.
+  // Returns [first, last] for "7", "10-20" or "10–20", null for an empty text, and undefined for any other text.
   function episodeRange(text) {
     if (!text.trim()) return null;
     const match = /^\s*(\d+)\s*(?:[-–]\s*(\d+))?\s*$/.exec(text);
     return match ? [Number(match[1]), Number(match[2] ?? match[1])] : undefined;
   }
 
-  let index = null; // what is looked for, by row: made when first needed
+  let index = null; // the searchable text of each row, made when it is first needed
   function indexed(row) {
     index ??= new Map();
     let entry = index.get(row);
@@ -127,14 +127,14 @@
   byId("open-all").addEventListener("click", setOpen(true));
   byId("close-all").addEventListener("click", setOpen(false));
   form.addEventListener("input", apply);
-  form.addEventListener("change", apply); // what a list sends in browsers that do without "input"
+  form.addEventListener("change", apply); // some browsers send only this event for a list, and not "input"
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("reset", () => setTimeout(apply)); // fields are reset after the event
+  form.addEventListener("reset", () => setTimeout(apply)); // the fields are reset only after this event
   form.addEventListener("keydown", (event) => {
     if (event.key === "Escape") form.reset();
   });
 
-  // A link to a rule opens it.
+  // A link to the table of a rule opens the table.
   const follow = () => {
     const target = byId(decodeURIComponent(location.hash.slice(1)));
     if (target instanceof HTMLDetailsElement) target.open = true;

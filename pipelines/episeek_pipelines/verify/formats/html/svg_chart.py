@@ -134,7 +134,7 @@ class Chart:
         parts += _horizontal_axis(self.x, BOTTOM)
         if self.second_x:
             parts += _horizontal_axis(self.second_x, BOTTOM + _AXIS_HEIGHT)
-        # Every text in the parts is escaped.
+        # All texts in the joined parts have been escaped.
         return Markup("".join([*parts, "</svg>"]))
 
 

@@ -88,7 +88,7 @@ def test_a_page_shows_the_charts_of_some_findings_and_says_so():
     )
     for page in (format_html(report(found)), format_html_all([report(found[:5]), report(found[5:])])):
         assert page.count('<figure class="shown">') == 16
-        assert "Charts of the first 8 of 10 findings that have some." in page
+        assert "Charts are shown for the first 8 of the 10 findings that have charts." in page
         assert "x &lt;b&gt;" in page
         assert "x <b>" not in page
     assert "Charts of" not in format_html(report(found[:1]))
