@@ -3,7 +3,7 @@
 A rule states one invariant, which is true of every good dataset. Its code consists of a family and the number of the invariant.
 The families are INF (`meta/info.json` and the listing of files), EPI (`meta/episodes`), TSK (tasks), STA (statistics), ROW (data
 files), VID (videos), IDX (the sidecars in `meta/byte_index/`), HUB (the dataset card), TRN (training) and VER (the verification
-itself). An invariant has the same number wherever it is checked. An invariant that can also be broken in a less harmful way has
+itself). An invariant has the same number wherever it is checked. An invariant that can also be violated in a less harmful way has
 a second rule: a warning with the same number and the suffix `W`. Codes never change their meaning, and the number of a removed
 rule is not used again.
 """

@@ -90,9 +90,9 @@ SPLITS: Final = rule(
 INFO_CHANGED: Final = rule(
     "INF021", "error", "meta",
     problem="Files of meta/ other than meta/episodes differ from the source dataset",
-    invariant="The files of meta/ other than meta/episodes are those of the source dataset",
+    invariant="The files of meta/ other than meta/episodes are the same as in the source dataset",
     protects="the tasks, statistics and features of the source dataset",
-    remedy="prepare again into an empty directory",
+    remedy="run `episeek prepare` again into an empty directory",
 )  # fmt: skip
 EMPTY: Final = rule(
     "INF044", "error", "meta",
@@ -176,9 +176,9 @@ VIDEO_COLUMNS: Final = rule(
 EPISODES_CHANGED: Final = rule(
     "EPI021", "error", "meta",
     problem="meta/episodes differs from the source dataset in more than the columns that name the data files",
-    invariant="meta/episodes is that of the source dataset, except for the columns that name the data files",
+    invariant="meta/episodes is the same as in the source dataset, except for the columns that name the data files",
     protects="the lengths, tasks, statistics and video locations of the source dataset",
-    remedy="prepare again into an empty directory",
+    remedy="run `episeek prepare` again into an empty directory",
 )  # fmt: skip
 
 # --- tasks, statistics, card, training -------------------------------------------------------------------------------
@@ -216,8 +216,8 @@ CONSTANT_DIMENSION: Final = rule(
 )  # fmt: skip
 STATISTICS: Final = rule(
     "STA029", "warning", "meta",
-    problem="Statistics are incomplete, inconsistent or not those of the rows, or contain a standard deviation of zero",
-    invariant="Statistics are complete, consistent and those of the rows, and contain no standard deviation of zero",
+    problem="Statistics are incomplete or inconsistent, differ from the rows, or contain a standard deviation of zero",
+    invariant="Statistics are complete and consistent, agree with the rows, and contain no standard deviation of zero",
     protects="normalization of a policy's inputs and outputs",
     remedy="recompute the statistics from the rows and pictures, with LeRobot's compute_stats "
     "(augment_dataset_quantile_stats for q01 to q99)",

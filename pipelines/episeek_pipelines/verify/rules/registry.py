@@ -8,14 +8,14 @@ from typing import Final, Literal, get_args
 Severity = Literal["error", "warning"]
 
 Level = Literal["meta", "layout", "rows", "decode"]
-"""How much of a dataset is read; each level adds to the one before. `meta` reads the documents below meta/ and a listing of the
-files, `layout` adds Parquet footers and video headers, `rows` adds the rows, and `decode` adds decoded pictures.
+"""The level of a verification, which says how much of a dataset is read. `meta` reads the documents below meta/ and a listing of
+the files. `layout` also reads Parquet footers and video headers, `rows` also reads the rows, and `decode` also decodes pictures.
 """
 
 LEVELS: Final[tuple[Level, ...]] = get_args(Level)
 
 FailOn = Literal["error", "warning", "never"]
-"""The least severity that makes a verification fail."""
+"""The least severity of a finding that makes a verification fail. With "never", no finding makes it fail."""
 
 FAIL_ON: Final[tuple[FailOn, ...]] = get_args(FailOn)
 
@@ -31,17 +31,17 @@ class Rule:
     code: str
     severity: Severity
     level: Level
-    """The lowest level that applies the rule; a higher level may check the invariant in more places."""
+    """The lowest level at which the rule is applied. A higher level may check the invariant more thoroughly."""
     problem: str
     invariant: str
     protects: str
     """The readers or uses that depend on the invariant, as a noun phrase."""
     remedy: str
-    """Advice on a finding, in the imperative."""
+    """Advice for a finding of this rule, in the imperative."""
     broke_in: str = ""
-    """Public datasets, issues or tools in which the rule was broken; empty where none is known."""
+    """Examples of violations in public datasets, issues or tools; empty if there is no example."""
     moot_because: str = ""
-    """Why the problem does not matter in a video that the sidecars index; empty where it always matters."""
+    """The reason why the problem does not matter in a video that the sidecars index; empty if it always matters."""
 
 
 _registered: dict[str, Rule] = {}

@@ -90,9 +90,9 @@ FINITE: Final = rule(
 ROWS_CHANGED: Final = rule(
     "ROW021", "error", "rows",
     problem="Rows, types or schema metadata differ from the source dataset",
-    invariant="Every value, type and schema metadata entry is that of the source dataset",
+    invariant="Every value, type and schema metadata entry is the same as in the source dataset",
     protects="the recorded data",
-    remedy="do not use the rewritten files: prepare again into an empty directory, and report the problem if it remains",
+    remedy="do not use the rewritten files: run `episeek prepare` again into an empty directory; if the problem remains, report it",
 )  # fmt: skip
 DUPLICATE: Final = rule(
     "ROW048", "warning", "rows",

@@ -21,7 +21,7 @@ INDEXED_SPANS: Final = rule(
 INDEXED_SAMPLES: Final = rule(
     "IDX033", "error", "layout",
     problem="The samples or keyframes in the sidecars differ from the video's header",
-    invariant="The samples and keyframes in the sidecars are those of the video's header",
+    invariant="The samples and keyframes in the sidecars are the same as in the video's header",
     protects="readers that take frame positions from the sidecars alone: a wrong position silently gives another picture",
     remedy="run `episeek index` again",
 )  # fmt: skip
@@ -34,8 +34,8 @@ SIDECAR_FORMAT: Final = rule(
 )  # fmt: skip
 OUTDATED: Final = rule(
     "IDX037", "warning", "layout",
-    problem="The sidecars have another version than this release writes",
-    invariant="The sidecars have the format version and the index version of this release",
+    problem="The version of the sidecars is not the version that this release writes",
+    invariant="The sidecars have the format version and the index version that this release writes",
     protects="clips, which are only as correct as the version of episeek that wrote the sidecars",
     remedy="run `episeek index` again",
 )  # fmt: skip

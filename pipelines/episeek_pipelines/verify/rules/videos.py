@@ -47,8 +47,8 @@ FRAME_GRID: Final = rule(
     broke_in="lerobot#2627, lerobot#3177, lerobot#2550, lerobot#4109",
 )  # fmt: skip
 FRAME_REMEDIES: Final[Mapping[str, str]] = {
-    "uncertain": "look at the pictures of the file at both places, and set from_timestamp and to_timestamp to the times of the "
-    "episode's frames; do not compute them from lengths, which would hide the error",
+    "uncertain": "look at the pictures of the file at both possible starts, and set from_timestamp and to_timestamp to the times "
+    "of the episode's frames; do not compute them from lengths, which would hide the error",
     "missing": "encode the missing frames again, restore the file, or delete the episode with LeRobot; do not change the "
     "timestamps of the other episodes, which are right",
     "surplus": "look at the episode's first picture. If the surplus frames are at the start (idle frames whose rows were cut), "
@@ -59,7 +59,7 @@ FRAME_REMEDIES: Final[Mapping[str, str]] = {
     "duration": "run `episeek repair SRC DST`, or set this episode's to_timestamp to the value given; do not change other "
     "timestamps",
 }
-"""Remedies for the kinds of problem that `episeek_pipelines.video.frame_problems` finds, by kind."""
+"""The remedy for each kind of problem that `episeek_pipelines.video.frame_problems` finds."""
 IRREGULAR_REMEDY: Final = (
     "decide which times are right: if row k belongs to frame k, either write the video again with frame k at k/fps seconds, or "
     "copy the times of the frames to the rows"
@@ -69,12 +69,12 @@ RETIME_REMEDY: Final = (
     "if the timestamps of the rows are k/fps (no ROW017), the file has one frame for each row, but at wrong times: give frame k "
     "the time k/fps without encoding again (with MP4Box, or ffmpeg's bitstream filter setts), and do not change fps"
 )
-"""Remedy for files of another frame rate that have as many frames as rows (INF002)."""
+"""Remedy for files that have a frame for each row but a different frame rate than meta/info.json (INF002)."""
 RESAMPLE_REMEDY: Final = (
     "find out from the recording which frame of the file belongs to each row: the file does not have one frame for each row, so "
     "neither another fps in meta/info.json nor other times can correct it"
 )
-"""Remedy for files of another frame rate that do not have as many frames as rows (INF002)."""
+"""Remedy for files with a different frame rate than meta/info.json, and without a frame for each row (INF002)."""
 DRIFT: Final = rule(
     "VID024W", "warning", "layout",
     problem="from_timestamp differs from the time of the episode's first frame",
@@ -98,13 +98,13 @@ WITHIN_GROUP_REMEDY: Final = (
 VIDEO_FORMAT: Final = rule(
     "VID026", "error", "layout",
     problem="The format of a video differs from meta/info.json, or from the camera's other videos",
-    invariant="Codec, picture size and pixel format of a camera's videos are those of meta/info.json, the same in all files",
+    invariant="Codec, picture size and pixel format of a camera's videos agree with meta/info.json and with each other",
     protects="decoders and buffers that are set up once for a camera",
     remedy="decide whether the file or meta/info.json is right; a wrong codec in `info` is harmless, but lost depth values are not",
 )  # fmt: skip
 REORDERED: Final = rule(
     "VID026W", "warning", "layout",
-    problem="Frames are stored in another order than they are shown",
+    problem="Frames are stored in a different order than they are shown",
     invariant="Frames are stored in the order in which they are shown",
     protects="readers that ignore composition offsets, and the cost of a random frame",
     remedy="run `episeek index`, which records the order; LeRobot also reads such files, unless VID046 reports them",
@@ -122,7 +122,7 @@ LEROBOT_READING: Final = rule(
 DECODED: Final = rule(
     "VID027", "error", "decode",
     problem="Frames do not decode to the pictures that decoding the whole file gives at their times",
-    invariant="Every episode, and every part of one, decodes to the pictures that decoding the whole file gives at their times",
+    invariant="Every part of an episode decodes to the pictures that decoding the whole file gives at the times of its frames",
     protects="the pictures: a header does not show whether they can be decoded, nor from which keyframes",
     remedy="restore the file from its source, or encode it again from the recording",
 )  # fmt: skip
@@ -139,7 +139,7 @@ CUT_SHORT: Final = rule(
     problem="A recording was cut short",
     invariant="Every fragmented video file ends with a whole fragment",
     protects="the last frames of an interrupted recording, which are lost; readers get all frames before them",
-    remedy="restore the file from its source if that is longer; otherwise nothing has to be done if no episode lacks frames",
+    remedy="restore the file from its source if the source is longer; otherwise do nothing unless an episode lacks frames",
 )  # fmt: skip
 KEYFRAME_INTERVAL: Final = rule(
     "VID039", "warning", "layout",

@@ -14,7 +14,7 @@ that a change of one finding changes one line:
 
 `level` is the level of the verification whose findings were accepted. A fingerprint is `Finding.fingerprint`, which depends on the
 rule and the location, not on what was found. `count` is the number of findings of that rule at that location, including those that
-`Finding.more` counts. A baseline never contains VER000 and VER001, since what was not checked cannot be accepted.
+`Finding.more` counts. A baseline never contains VER000 or VER001: these findings report that something could not be checked.
 """
 
 import json
@@ -41,7 +41,7 @@ _LOCATION_TYPES: Final = {"file": str, "episode": int, "camera": str, "row": int
 
 
 class BaselineError(EpiseekError, ValueError):
-    """The error for a file that is not a baseline, or is an invalid one."""
+    """The error for a file that is not a valid baseline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def parse_baseline(text: str, where: str) -> Baseline:
 
     Raises:
         BaselineError: The text is not a baseline, has another version, or has an invalid entry. An entry whose fingerprint does
-            not match its code and location is invalid, since it would accept another finding than a person reads in it.
+            not match its code and location is invalid, since it would accept a different finding than the entry shows.
     """
     try:
         document = json.loads(text)
@@ -130,7 +130,9 @@ def parse_baseline(text: str, where: str) -> Baseline:
         place = f"{where}, finding {position}"
         entry = _parse_entry(values, place)
         if entry.fingerprint in entries:
-            raise BaselineError(place, f"{entry.code} at {entry.location} a second time", "each finding once", _HINT)
+            raise BaselineError(
+                place, f"a second entry for {entry.code} at {entry.location}", "each finding once", _HINT
+            )
         entries[entry.fingerprint] = entry
     return Baseline(tuple(sorted(entries.values(), key=lambda entry: entry.sort_key)), cast(Level, level))
 
@@ -140,15 +142,16 @@ def apply_baseline(
 ) -> tuple[VerificationReport, tuple[BaselineEntry, ...]]:
     """Return a report without its accepted findings, and the baseline entries whose findings no longer occur.
 
-    Apply a baseline before a policy. Otherwise findings that the policy ignores look like findings that no longer occur.
+    Apply the baseline before a policy. Otherwise findings that the policy ignores look like findings that no longer occur.
 
     Returns:
-        First the report. The findings of a rule at a location are removed, and added to `accepted_count`, if at most as many occur
-        as were accepted. If more occur, all of them stay, with a remark, because new ones cannot be told from accepted ones.
+        First the report. If the findings of a rule at a location are not more than the baseline accepts, they are removed and added
+        to `accepted_count`. If there are more findings, all of them stay, with a remark, because accepted and new findings cannot
+        be distinguished.
 
-        Then the entries that can be removed from the baseline, in order. If some of the accepted findings still occur, `count` is
-        the number of those that do not. No entry is listed if this verification could have missed its findings, because its level
-        is lower, a file could not be read, or an option that the rule needs was not given.
+        Then the entries with accepted findings that no longer occur, in order. The `count` of each entry is the number of these
+        findings. An entry is left out if this verification could have missed its findings, because the level is lower, a file
+        could not be read, or an option that the rule needs was not given.
     """
     accepted = {entry.fingerprint: entry for entry in baseline.entries if entry.code not in ALWAYS_COUNTED}
     current = _by_fingerprint(report.findings)
@@ -161,7 +164,7 @@ def apply_baseline(
         elif count <= entry.count:
             accepted_count += count
         else:
-            note = f"{count} occur here now, and the baseline accepts {entry.count}"
+            note = f"{count} such findings occur here, but the baseline accepts only {entry.count}"
             kept += (replace(found, found=f"{found.found} ({note})") for found in same)
     gone = [
         replace(entry, count=entry.count - finding_count(current.get(entry.fingerprint, ())))
@@ -202,7 +205,7 @@ def _parse_entry(listed: object, where: str) -> BaselineEntry:
     location = _parse_location(listed.get("location"), f"{where}, location")
     if not isinstance(fingerprint, str):
         raise BaselineError(f"{where}, fingerprint", as_json(fingerprint), "32 hex digits")
-    # A removed rule has no findings, so the entry is kept and later reported as one that no longer occurs.
+    # A removed rule has no findings, so the entry is kept, and its findings are later reported as no longer occurring.
     rule = RULES.get(code)
     if rule is not None and finding(rule, "", "", location).fingerprint != fingerprint:
         expected = f"the fingerprint of {code} at {location}"

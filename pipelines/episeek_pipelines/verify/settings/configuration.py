@@ -1,8 +1,8 @@
 """Functions that derive the configuration of a verification from the command line, a configuration file and defaults.
 
-`configuration_keys` describes the file. The command line takes precedence over the file, except that ignored rules and severities
-from the command line are added to those of the file. A configuration file in a dataset cannot refer to a baseline outside of the
-dataset, because the author of the dataset may be somebody else than the user who verifies it.
+`configuration_keys` describes the file. The command line takes precedence over the file, but ignored rules and severities from both
+are combined. A configuration file in a dataset cannot refer to a baseline outside of the dataset, because the user who verifies the
+dataset may not be its author.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,17 +22,17 @@ from episeek_pipelines.verify.settings.rule_codes import SEVERITIES, Configurati
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The configuration of a verification, from all its sources."""
+    """The configuration of a verification, combined from the command line, a configuration file and defaults."""
 
     policy: Policy = field(default_factory=Policy)
     options: VerifyOptions = field(default_factory=VerifyOptions)
     baseline_path: str | None = None
     """Path or URL of the baseline; None without a baseline.
 
-    A path on the command line is relative to the working directory, and one in a configuration file to the folder of the file.
+    A path on the command line is relative to the working directory. A path in a configuration file is relative to its folder.
     """
     max_findings: int = MAX_FINDINGS
-    """Most findings that the formats `text`, `markdown` and `github` list."""
+    """Largest number of findings that the formats `text`, `markdown` and `github` list."""
     path: str | None = None
     """Path or URL of the configuration file; None without such a file."""
 
@@ -56,25 +56,26 @@ def configure(
     max_findings: int | None = None,
     is_compared: bool = False,
 ) -> Configuration:
-    """Return the configuration from the command line, the dataset's configuration file and defaults, in this order.
+    """Return the configuration. The command line takes precedence over the configuration file, and the file over the defaults.
 
     Args:
         root: The dataset.
-        config_path: A local file to read instead of those at the root.
-        files: A listing of the dataset by relative path. Without it, each of the two possible files is requested.
+        config_path: A local configuration file to read instead of a file at the root of the dataset.
+        files: A listing of the dataset by relative path. Without a listing, both possible configuration files are requested.
         level: Value of `--level`. For this and all other options, None means that the option was not given.
-        select: Codes and families, separated by commas, which replace those of the file.
-        ignore: Codes and families, separated by commas, which are added to those of the file.
-        severity: `CODE=error` or `CODE=warning`, separated by commas, which are added to those of the file.
+        select: Codes and families, separated by commas, which replace the selection of the file.
+        ignore: Codes and families, separated by commas, which are added to the ignored codes of the file.
+        severity: `CODE=error` or `CODE=warning`, separated by commas, which are added to the severities of the file.
         fail_on: Value of `--fail-on`.
         tolerance_seconds: Value of `--tolerance-seconds`.
         world_size: Value of `--world-size`.
         num_workers: Value of `--num-workers`.
-        decoded_episodes: Value of `--decode-episodes`. Here None means all episodes, and `...` that the option was not given.
+        decoded_episodes: Value of `--decode-episodes`. Only here, None means all episodes, and `...` means that the option was not
+            given.
         decoded_windows: Value of `--decode-windows`.
         baseline: Value of `--baseline`.
         max_findings: Value of `--max-findings`.
-        is_compared: Whether the dataset is compared with a source. A level below `rows` in the file is ignored then, since a
+        is_compared: Whether the dataset is compared with a source. If it is, a level below `rows` in the file is ignored, since a
             comparison without the values of the rows proves nothing.
 
     Raises:
@@ -102,12 +103,14 @@ def configure(
     path, configured = read_given_file(config_path) if config_path is not None else read_at_root(root, files)
     if is_compared and not includes(configured.get("level", "rows"), "rows"):
         configured = {key: value for key, value in configured.items() if key != "level"}
-    reason = "as --level says" if level is not None else "as the settings say" if "level" in configured else ""
+    reason = (
+        "as --level says" if level is not None else "as the configuration file says" if "level" in configured else ""
+    )
     return _configuration({**configured, **given, **_added(configured, given)}, path, reason)
 
 
 def _configuration(values: dict[str, Any], path: str | None, level_reason: str) -> Configuration:
-    """Return the configuration with values that have been checked, by the keys of a configuration file."""
+    """Return the configuration from checked values, which are given by the keys of a configuration file."""
     decoded = values.get("decode-episodes", DECODED_EPISODES)
     return Configuration(
         Policy(
@@ -133,7 +136,7 @@ def _configuration(values: dict[str, Any], path: str | None, level_reason: str) 
 
 
 def _added(configured: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the ignored codes and the severities of the configuration file together with those of the command line."""
+    """Return the values of `ignore` and `severity`, each combined from the configuration file and the command line."""
     ignored = (*configured.get("ignore", ()), *given.get("ignore", ()))
     return {
         "ignore": tuple(dict.fromkeys(ignored)),
@@ -149,6 +152,8 @@ def _severities(texts: Iterable[str]) -> dict[str, str]:
     pairs = [text.partition("=") for text in texts]
     for code, equals, severity in pairs:
         if not equals:
-            raise ConfigurationError("--severity", repr(code), f"CODE=SEVERITY, one of {', '.join(SEVERITIES)}")
+            raise ConfigurationError(
+                "--severity", repr(code), f"CODE=SEVERITY, with SEVERITY one of {', '.join(SEVERITIES)}"
+            )
         validate_severity(code, severity, "--severity")
     return {code: severity for code, _, severity in pairs}

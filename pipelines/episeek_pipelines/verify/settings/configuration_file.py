@@ -25,7 +25,7 @@ def read_at_root(root: Root, files: Mapping[str, object] | None) -> tuple[str | 
 
     Args:
         root: The dataset.
-        files: A listing of the dataset by relative path. Without it, each of the two possible files is requested.
+        files: A listing of the dataset by relative path. Without a listing, both possible configuration files are requested.
 
     Raises:
         ConfigurationError: The file is invalid, or the dataset has two such files.
@@ -39,7 +39,7 @@ def read_at_root(root: Root, files: Mapping[str, object] | None) -> tuple[str | 
             tables[name] = table
     if len(tables) > 1:
         found = f"{CONFIGURATION_FILE}, and [{'.'.join(TOOL_TABLE)}] in {PROJECT_FILE}"
-        raise ConfigurationError(root.url, found, "one of the two")
+        raise ConfigurationError(root.url, found, "a configuration in only one of the two files")
     for name, table in tables.items():
         place = _place(root.join(name), is_project=name == PROJECT_FILE)
         values = checked_table(table, place)
@@ -84,7 +84,7 @@ def read_given_file(config_path: str) -> tuple[str, dict[str, Any]]:
 
 
 def _table(data: bytes, where: str, *, is_project: bool) -> dict[str, Any] | None:
-    """Return the table that has the configuration; None if a pyproject.toml has no table `[tool.episeek]`."""
+    """Return the table with the configuration, or None if a pyproject.toml has no table `[tool.episeek]`."""
     try:
         table: Any = tomllib.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
@@ -106,12 +106,12 @@ def _place(path: str, *, is_project: bool) -> str:
 
 
 def _inside(path: str, where: str) -> str:
-    """Return a relative path after checking that it stays below the dataset root.
+    """Check that a relative path stays below the dataset root, and return the path in POSIX form.
 
     Raises:
         ConfigurationError: The path leads outside of the root.
     """
     if path.startswith("/") or ".." in path.split("/") or "://" in path or "::" in path:
-        hint = "give other baselines with --baseline"
+        hint = "give a baseline outside of the dataset with --baseline"
         raise ConfigurationError(where, as_json(path), "a path below the dataset root", hint)
     return PurePosixPath(path).as_posix()

@@ -51,7 +51,7 @@ def checked_table(table: dict[str, Any], place: str) -> dict[str, Any]:
 
     Args:
         table: The table.
-        place: The path of the file, and the table in it, with the separator before a key. Errors start with it.
+        place: The start of each error message, to which a key is appended: the path of the file and the table in the file.
 
     Raises:
         ConfigurationError: A key is unknown, or a value is invalid.
@@ -65,12 +65,12 @@ def checked_table(table: dict[str, Any], place: str) -> dict[str, Any]:
 
 
 def check_value(key: str, value: Any, where: str) -> None:
-    """Raise ConfigurationError unless the key can have the value.
+    """Raise ConfigurationError if a value is not valid for a key.
 
     Args:
         key: A key of a configuration file.
         value: The value, as TOML or the command line gives it.
-        where: The file and the key, or the option, for messages.
+        where: The file and the key, or the command line option, for messages.
     """
     expected, is_valid, check_further = _CHECKS[key]
     if not is_valid(value):
@@ -150,9 +150,9 @@ _CHECKS: Final[dict[str, tuple[str, Callable[[Any], bool], Callable[[Any, str], 
     "baseline": ("the path of a file", _is_path, None),
     "max-findings": ("a whole number, 1 or more", _at_least(1), None),
 }
-"""For each key: the expected value in words, a test of the value, and a function that raises for wrong codes or globs in it."""
+"""For each key: the expected value in words, a test of the value, and a function that raises if codes or globs in it are wrong."""
 
 
 def _name(key: str) -> str:
-    """Return a key as TOML spells it, with quotes if it needs them."""
+    """Return a key in TOML syntax, with quotes if the syntax requires them."""
     return key if key and all(c.isascii() and (c.isalnum() or c in "-_") for c in key) else json.dumps(key)

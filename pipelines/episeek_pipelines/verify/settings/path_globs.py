@@ -2,9 +2,9 @@
 
 - `*` matches any number of characters within a segment (the part of a path between slashes), including a leading dot. `?` matches
   one character.
-- `[abc]` and `[a-c]` match one of these characters, and `[!abc]` one other character. `[*]`, `[?]` and `[[]` match the characters
-  `*`, `?` and `[` themselves.
-- `**` as a whole segment matches any number of folders. At the end it matches everything below a folder.
+- `[abc]` and `[a-c]` match one of these characters, and `[!abc]` matches any one character except these. `[*]`, `[?]` and `[[]`
+  match the characters `*`, `?` and `[` themselves.
+- `**` as a whole segment matches any number of folders. At the end of a glob, it matches everything below a folder.
 - Case matters, and only `**` matches across slashes.
 
 These are the globs of fsspec and `datasets`, which dataset cards also use.
@@ -28,7 +28,7 @@ def validate_pattern(pattern: str, where: str) -> None:
     if any(segment in ("", ".", "..") for segment in segments):
         raise ConfigurationError(where, repr(pattern), "a glob of paths below the dataset root, such as videos/**")
     if any("**" in segment and segment != "**" for segment in segments):
-        raise ConfigurationError(where, repr(pattern), "** as a segment of its own, such as data/**/*.parquet")
+        raise ConfigurationError(where, repr(pattern), "** only as a whole segment, such as data/**/*.parquet")
 
 
 @lru_cache(maxsize=1 << 16)
@@ -37,7 +37,7 @@ def matches(path: str, pattern: str) -> bool:
     if "**" not in pattern and pattern.count("/") != path.count("/"):
         return False
     segments = _compiled(pattern)
-    # The possible numbers of segments of the glob that match the part of the path before `name`.
+    # Each number in `reached` is a number of leading segments of the glob that can match the path before `name`.
     reached = _skipping_folders({0}, segments)
     for name in path.split("/"):
         following = set()
@@ -53,7 +53,7 @@ def matches(path: str, pattern: str) -> bool:
 
 
 def _skipping_folders(reached: set[int], segments: tuple[re.Pattern[str] | None, ...]) -> set[int]:
-    """Return `reached` with the position after each `**` that it contains, since `**` also matches no folder at all."""
+    """Add to `reached` the position after each `**` at a reached position, since `**` may match zero folders, and return it."""
     for position, segment in enumerate(segments):
         if position in reached and segment is None:
             reached.add(position + 1)
@@ -62,7 +62,7 @@ def _skipping_folders(reached: set[int], segments: tuple[re.Pattern[str] | None,
 
 @lru_cache(maxsize=1 << 10)
 def _compiled(pattern: str) -> tuple[re.Pattern[str] | None, ...]:
-    """Return a regular expression for each segment, and None for `**`."""
+    """Return a regular expression for each segment of a glob, with None for each segment `**`."""
     segments = pattern.split("/")
     if segments[-1] == "**":
         # A final `**` matches everything below a folder, but not the folder itself.

@@ -27,7 +27,7 @@ _VERIFICATION_FAMILY: Final = CRASHED.code[:FAMILY_LENGTH]
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The choice of the rules whose findings count, and of their severities.
+    """The rules whose findings count, and the severities of these findings.
 
     An ignored rule does not count, even if it is selected.
 
@@ -40,9 +40,9 @@ class Policy:
     ignore: tuple[str, ...] = ()
     """Codes and families of the ignored rules."""
     severity: Mapping[str, Severity] | tuple[tuple[str, Severity], ...] = ()
-    """The severity of a rule by its whole code, where it is not the rule's own; stored as sorted pairs."""
+    """Severities that replace the severity of a rule, by the whole code of the rule; stored as sorted pairs."""
     per_path_ignores: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    """Pairs of a glob, and the codes and families that are ignored in the files that match it."""
+    """Pairs of a glob, and the codes and families that are ignored in files that match the glob."""
     fail_on: FailOn = "error"
     """The least severity that makes a verification fail."""
 
@@ -65,7 +65,7 @@ class Policy:
 
 
 def apply_policy(report: VerificationReport, policy: Policy) -> VerificationReport:
-    """Return a report with only the findings that count, with the severities of the policy.
+    """Return a report with only the findings that count, and with the severities that the policy sets.
 
     The number of all other findings is added to `ignored_count`. The coverage lists the rules that are ignored in every file.
     """
@@ -90,14 +90,14 @@ def apply_policy(report: VerificationReport, policy: Policy) -> VerificationRepo
 
 
 def fails(report: VerificationReport, policy: Policy) -> bool:
-    """Return whether a report to which the policy has been applied makes the verification fail."""
+    """Return whether the verification fails. The policy must already have been applied to the report."""
     if policy.fail_on == "never":
         return False
     return report.error_count > 0 or (policy.fail_on == "warning" and report.warning_count > 0)
 
 
 def _without(coverage: Coverage, ignored: Set[str]) -> Coverage:
-    """Return a coverage that also lists the ignored rules, except those that it already lists as not applied."""
+    """Return a coverage that also lists the ignored rules, unless `coverage` already lists them as not applied."""
     codes = sorted(ignored - coverage.rules_not_applied)
     if not codes or not coverage.checked:
         return coverage

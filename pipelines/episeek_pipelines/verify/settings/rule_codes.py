@@ -1,6 +1,6 @@
 """Functions that match the texts in options and configuration files with the codes of rules.
 
-A text is a whole code (`VID024`), a family (`VID`) or another start of codes (`VID02`). A whole code matches only its rule:
+A text is a whole code (`VID024`), a family (`VID`) or another beginning of codes (`VID02`). A whole code matches only its rule:
 `VID024` does not include `VID024W`. A text that matches no rule is an error.
 
 VER000 and VER001 report a check that failed and a file that could not be read. An incomplete verification proves nothing, so both
@@ -31,7 +31,7 @@ class ConfigurationError(EpiseekError, ValueError):
 
 
 def matching_codes(text: str) -> frozenset[str]:
-    """Return the codes that a text matches: that code itself, or all codes that start with the text; empty if none does."""
+    """Return the codes that a text matches: the code itself if it exists, or else all codes that start with the text."""
     if text in RULES:
         return frozenset({text})
     if len(text) < FAMILY_LENGTH:
@@ -40,24 +40,24 @@ def matching_codes(text: str) -> frozenset[str]:
 
 
 def validate_codes(texts: Iterable[str], where: str) -> None:
-    """Raise ConfigurationError if some texts match no rule. The error lists all of these texts.
+    """Raise ConfigurationError if a text matches no rule. The error lists all such texts.
 
     Args:
-        texts: Codes, families and starts of codes.
-        where: The option or key that has the texts, for messages.
+        texts: Codes, families and other beginnings of codes.
+        where: The option or key that contains the texts, for messages.
     """
     unknown = [text for text in texts if not matching_codes(text)]
     if unknown:
         found = ", ".join(f"{text!r}{suggested_code(text)}" for text in unknown)
-        raise ConfigurationError(where, found, "codes such as VID024, or the start of some such as VID")
+        raise ConfigurationError(where, found, "codes such as VID024, or beginnings of codes such as VID")
 
 
 def validate_ignored(texts: Collection[str], where: str) -> None:
     """Raise ConfigurationError if a text matches no rule, or matches VER000 or VER001, which always count.
 
     Args:
-        texts: Codes, families and starts of codes.
-        where: The option or key that has the texts, for messages.
+        texts: Codes, families and other beginnings of codes.
+        where: The option or key that contains the texts, for messages.
     """
     validate_codes(texts, where)
     for text in texts:
@@ -67,12 +67,12 @@ def validate_ignored(texts: Collection[str], where: str) -> None:
 
 
 def validate_severity(code: str, severity: object, where: str) -> None:
-    """Raise ConfigurationError if a code or a severity does not exist, or the rule with the code is always an error.
+    """Raise ConfigurationError if the code or the severity does not exist, or if the severity of this rule cannot be changed.
 
     Args:
         code: The whole code of a rule.
         severity: The severity that the rule is to have.
-        where: The option or key that has them, for messages.
+        where: The option or key with the code and the severity, for messages.
     """
     if code not in RULES:
         raise ConfigurationError(
@@ -89,7 +89,7 @@ def suggested_code(text: str, *, whole: bool = False) -> str:
 
     Args:
         text: The text that matches no rule.
-        whole: Whether to suggest only whole codes, and no families.
+        whole: Whether to suggest only whole codes. Otherwise families can be suggested, too.
     """
     upper = text.upper()
     matching = matching_codes(upper)
@@ -109,5 +109,5 @@ def did_you_mean(text: str, choices: Iterable[str]) -> str:
 
 
 def codes_of(texts: Iterable[str]) -> frozenset[str]:
-    """Return the codes of all rules that one or more of the texts match."""
+    """Return the codes of all rules that at least one of the texts matches."""
     return frozenset().union(*(matching_codes(text) for text in texts))

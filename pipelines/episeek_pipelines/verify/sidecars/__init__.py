@@ -1,1 +1,1 @@
-"""Rules on the sidecars, the four index tables in `meta/byte_index/`."""
+"""Check the sidecars, the four index tables in `meta/byte_index/`."""

@@ -14,7 +14,7 @@ from episeek.sidecars.mapped_table import Buffer, open_buffer
 from episeek_pipelines.dataset.root import Root
 
 _KEPT = 8
-"""Most tables that stay open: the four tables of two datasets."""
+"""Largest number of tables that stay open: the four tables of two datasets."""
 
 _lock = threading.Lock()
 _opened: OrderedDict[tuple[str, str, str], Buffer] = OrderedDict()
@@ -45,16 +45,16 @@ def sidecar_bytes(root: Root, path: str, version: str) -> Buffer:
 
 
 def forget_sidecars(root: Root) -> None:
-    """Stop keeping the tables of one dataset open. Each is closed as soon as no array refers to it."""
+    """Stop keeping the tables of one dataset open. Each table is closed as soon as no array uses its memory."""
     with _lock:
         for key in [key for key in _opened if key[0] == root.url]:
             del _opened[key]
 
 
 def release_pages() -> None:
-    """Release the mapped pages of all open tables from the memory of this process. The page cache of the system keeps them.
+    """Release the mapped pages of all open tables from the memory of this process. The page cache of the system keeps the pages.
 
-    A scheduler counts mapped pages as memory of its worker. Without this function, these would be the whole tables in the end.
+    A scheduler counts mapped pages as memory of its worker. Without this function, it would finally count the whole tables.
     """
     with _lock:
         for buffer in _opened.values():

@@ -1,7 +1,7 @@
 """Check the footers of the four sidecars (IDX034, IDX037, IDX032): versions, builds and columns.
 
-This also finds the byte offsets of each column's values. With them, a check of a video reads exactly the rows that it compares, as
-arrays on the memory-mapped bytes of the table.
+`examine_sidecars` also finds the byte offsets of the values of each column. With these offsets, a check of a video reads exactly
+the rows that it compares, as arrays on the memory-mapped bytes of the table.
 """
 
 import json
@@ -108,7 +108,7 @@ def stored_rows(tables: SidecarTables, table: str, column: str) -> int:
 
 
 def read_rows(root: Root, tables: SidecarTables, table: str, column: str, rows: Int64Array) -> npt.NDArray[Any]:
-    """Return the values that one column of a sidecar table has in some rows.
+    """Return the values of one column of a sidecar table in the given rows.
 
     Args:
         root: The dataset.
@@ -167,7 +167,7 @@ def _check_metadata(metadata: dict[str, str], info: DatasetInfo, where: Location
             findings.append(
                 finding(
                     INDEXED_SPANS,
-                    f"built for {key} {recorded[key]!r}",
+                    f"sidecars built for {key} {recorded[key]!r}",
                     f"{expected!r}, as in {layout.INFO_PATH}",
                     where,
                 )
@@ -176,7 +176,7 @@ def _check_metadata(metadata: dict[str, str], info: DatasetInfo, where: Location
 
 
 def _check_age(metadata: dict[str, str]) -> Iterator[Finding]:
-    """Yield IDX037 if the sidecars have a version that this release can read but would not write."""
+    """Yield IDX037 if the sidecars have an old version, which this release can read but does not write any more."""
     version = metadata.get(sidecars.FORMAT_VERSION_KEY)
     if version is not None and sidecars.is_readable_format(version):
         versions = sidecars.outdated(format_version=version, index_version=sidecars.index_version_of(metadata))

@@ -1,4 +1,4 @@
-"""Functions that open the sidecars of a dataset as readers do, once in each process for all checks of its videos."""
+"""Functions that open the sidecars of a dataset with `episeek.open`, once in each process for all checks of its videos."""
 
 from functools import lru_cache
 from typing import Any
@@ -13,8 +13,8 @@ def opened_index(root: Root, data_root: Root, versions: dict[str, str]) -> ByteI
 
     Args:
         root: The dataset.
-        data_root: The root that holds its videos.
-        versions: Identities of the tables' files in the listing. If one has changed, the sidecars are opened again.
+        data_root: The root that contains the videos of the dataset.
+        versions: Identities of the tables' files in the listing. If an identity has changed, the sidecars are opened again.
 
     Raises:
         EpiseekError: The sidecars cannot be opened.
@@ -23,7 +23,7 @@ def opened_index(root: Root, data_root: Root, versions: dict[str, str]) -> ByteI
 
 
 def forget_index() -> None:
-    """Stop keeping sidecars open. Their files are closed as soon as nothing refers to them."""
+    """Stop keeping sidecars open. Their files are closed as soon as no object uses them."""
     _opened.cache_clear()
 
 

@@ -1,4 +1,4 @@
-"""Check the rows of one sidecar table (IDX034, IDX032): values by the pandera models, order, and references to other tables."""
+"""Check the rows of one sidecar table (IDX034, IDX032): values with Pandera models, order, and references to other tables."""
 
 from collections.abc import Iterator
 from typing import cast
@@ -21,7 +21,7 @@ PARTITION_ROWS = 1 << 20
 
 
 def check_sidecar(context: VerificationContext, check: SidecarCheck) -> CheckResult:
-    """Return the result of checking one sidecar table, a partition of its rows at a time.
+    """Check one sidecar table, one partition of its rows at a time, and return the result.
 
     Errors in the content of the table become findings.
 
@@ -53,14 +53,14 @@ def check_sidecar(context: VerificationContext, check: SidecarCheck) -> CheckRes
                 findings.append(finding(SIDECAR_FORMAT, problem.found, problem.expected, where, more=problem.more))
             findings += order.partition(table, first_row)
             first_row += table.num_rows
-            # without this, the whole table would be in memory at the end
+            # Without this call, the whole table would finally be in memory.
             release_pages()
         findings += order.end(first_row)
     return CheckResult(tuple(findings), bytes_read, 1)
 
 
 class _Order:
-    """A check of the order of a table's rows, one partition at a time. This base class accepts any order."""
+    """Checks the order of the rows of a table, one partition at a time. This base class accepts any order."""
 
     path = ""
 
@@ -68,7 +68,7 @@ class _Order:
         self._context = context
 
     def partition(self, table: pa.Table, first_row: int) -> Iterator[Finding]:
-        """Yield the findings about the rows of one partition, the first of which has the number `first_row` in the table."""
+        """Yield the findings about the rows of one partition, which begins at row `first_row` of the table."""
         yield from ()
 
     def end(self, row_count: int) -> Iterator[Finding]:
@@ -136,14 +136,14 @@ class _EpisodesOrder(_Order):
             yield finding(
                 INDEXED_SPANS,
                 f"{row_count} rows",
-                f"{expected}: {info.total_episodes} episodes of {len(info.video_keys)} cameras",
+                f"{expected}: {info.total_episodes} episodes with {len(info.video_keys)} cameras each",
                 Location(file=self.path),
             )
         for name, total in self._next.items():
             if tables is not None and tables.row_count[f"{name}s"] != total:
                 found = f"{tables.row_count[f'{name}s']} rows"
                 where = Location(file=TABLES[f"{name}s"][0])
-                yield finding(INDEXED_SPANS, found, f"{total}, the sum of {name}_count", where)
+                yield finding(INDEXED_SPANS, found, f"{total}, the sum of column {name}_count", where)
 
 
 class _KeyframesOrder(_Order):

@@ -1,1 +1,1 @@
-"""Strips of frames that show a finding: their pictures, decoded once more and made small."""
+"""Make the small pictures of strips, which show a few frames of a video to illustrate a finding."""

@@ -1,6 +1,6 @@
-"""Make the pictures of strips, the few frames of a video that illustrate a finding.
+"""Decode and attach the pictures of strips, which show a few frames of a video to illustrate a finding.
 
-At the level `decode`, the first findings of each rule get pictures. Their frames are decoded once more.
+At the level `decode`, the first findings of each rule get pictures. The frames of their strips are decoded again for this.
 """
 
 from collections import Counter
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from av import VideoFrame
 
 _NEAR_FRAMES: Final = 32
-"""Two frames at most this many frames apart are decoded from one clip."""
+"""Largest distance, in frames, between neighbouring frames of a strip that are decoded from one clip."""
 
 
 def with_pictures(
@@ -35,7 +35,8 @@ def with_pictures(
 ) -> tuple[list[Finding], int]:
     """Return all findings, with pictures for the first findings of each rule, and the number of bytes read.
 
-    Findings are sorted first, so that their order makes no difference. A file that can no longer be read becomes a finding, too.
+    The findings are sorted first, so that their original order makes no difference. A file that can no longer be read is reported
+    by an additional finding.
 
     Args:
         context: The dataset.
@@ -66,7 +67,7 @@ def with_pictures(
 def _pictured(
     context: VerificationContext, file: VideoFile, video: ParsedVideo, source: ByteSource, strip: Strip
 ) -> Strip:
-    """Return a strip with its pictures, and with the reference pictures if the finding compares them."""
+    """Return a strip with its pictures, and also with its reference pictures if `strip.is_compared`."""
     runs = [list(strip.frames)] if strip.start is not None else _runs(strip.frames)
     places = {frame: _place(file, video, frame, is_marked=frame in strip.marked) for frame in strip.frames}
     clips = (_decoded(file, video, source, run[0] if strip.start is None else strip.start, run) for run in runs)
@@ -85,7 +86,7 @@ def _pictured(
 def _filled(
     places: Mapping[int, StripPicture], decoded: Iterable[tuple[int, "VideoFrame"]]
 ) -> tuple[StripPicture, ...]:
-    """Return a `StripPicture` for each frame, with the picture if the frame was decoded."""
+    """Return the entries of `places` in order, each with its picture if the frame was decoded."""
     filled = dict(places)
     for frame, picture in decoded:
         small = thumbnail(picture)
@@ -96,7 +97,7 @@ def _filled(
 
 
 def _runs(frames: Sequence[int]) -> list[list[int]]:
-    """Part sorted frame numbers wherever two neighbours are more than `_NEAR_FRAMES` apart."""
+    """Split sorted frame numbers into runs, wherever two neighbours are more than `_NEAR_FRAMES` apart."""
     runs = [[frame] for frame in frames[:1]]
     for before, frame in pairwise(frames):
         if frame - before > _NEAR_FRAMES:
@@ -126,7 +127,7 @@ def _decoded(
     except ReadError:
         raise
     except EpiseekError:
-        # No sync sample lets decoding start, so the strip has no pictures.
+        # There is no sync sample at which decoding can start, so the strip gets no pictures.
         return
     origin = int(clip.samples.pts.min())
     frame_of_tick = dict(zip((clip.frame_ticks - origin).tolist(), range(start, frames[-1] + 1), strict=True))

@@ -26,7 +26,7 @@ _QUANTIZERS: Final = (4, 8, 16, 31)
 """JPEG quantizer scales that are tried in this order until the picture is small enough; FFmpeg allows 1 to 31."""
 
 _EXACT_SCALING: Final = 0x20 | 0x40000 | 0x80000
-"""FFmpeg's SWS_AREA, SWS_ACCURATE_RND and SWS_BITEXACT."""
+"""FFmpeg's scaling flags SWS_AREA, SWS_ACCURATE_RND and SWS_BITEXACT."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def thumbnail(frame: "VideoFrame") -> Thumbnail:
             jpeg = _encoded(turned, quantizer)
             if len(jpeg) <= MOST_BYTES:
                 return Thumbnail(jpeg, turned.width, turned.height)
-        # A picture of noise is too large even with the coarsest quantizer. Halve its sides and try again.
+        # The picture, such as noise, is too large even with the coarsest quantizer. Halve its sides and try again.
         picture = picture[::2, ::2]
 
 

@@ -68,7 +68,7 @@ def test_a_local_dataset_has_its_rows_verified_and_the_report_says_why(broken: P
     assert {"INF021", "ROW021"} <= codes
     assert level_of(capsys, broken, *source, "--level", "meta")[:2] == ("meta", "as --level says")
     (broken / "episeek.toml").write_text('level = "layout"\n')
-    assert level_of(capsys, broken) == ("layout", "as the settings say", everything - {"ROW017"})
+    assert level_of(capsys, broken) == ("layout", "as the configuration file says", everything - {"ROW017"})
     assert level_of(capsys, broken, *source)[:2] == ("rows", "which a comparison with a source needs")
     assert level_of(capsys, broken, "--no-config")[0] == "rows"
 

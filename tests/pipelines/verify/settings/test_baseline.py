@@ -87,12 +87,13 @@ def test_accepted_findings_are_left_out_and_counted():
 def test_more_than_was_accepted_stays_and_says_so():
     baseline = parsed(report_of(found("ROW017", "a", more=2), found("VID024", "a")))
     applied, gone = apply_baseline(report_of(found("ROW017", "a", more=3), found("VID024", "a")), baseline)
-    assert [(f.message, f.more) for f in applied.findings] == [("x (4 occur here now, and the baseline accepts 3)", 3)]
+    message = "x (4 such findings occur here, but the baseline accepts only 3)"
+    assert [(f.message, f.more) for f in applied.findings] == [(message, 3)]
     assert (applied.accepted_count, gone) == (1, ())
     several = report_of(found("VID024", "a", "y"), found("VID024", "a", "y "))
     applied, _ = apply_baseline(several, baseline)
     assert [f.message for f in applied.findings] == [
-        f"{word} (2 occur here now, and the baseline accepts 1)" for word in ("y ", "y")
+        f"{word} (2 such findings occur here, but the baseline accepts only 1)" for word in ("y ", "y")
     ]
 
 
@@ -149,7 +150,7 @@ ENTRY = {"fingerprint": found("VID024", "a").fingerprint, "code": "VID024", "cou
         (text_of(level=[]), r"b.json, level: found \[\]"),
         (text_of(findings={}), "b.json, findings: found {}; expected an array"),
         (text_of(3), "b.json, finding 0: found 3; expected an object"),
-        (text_of(ENTRY, ENTRY), "b.json, finding 1: found VID024 at a a second time"),
+        (text_of(ENTRY, ENTRY), "b.json, finding 1: found a second entry for VID024 at a"),
         (text_of({**ENTRY, "code": 3}), "finding 0, code: found 3"),
         (text_of({**ENTRY, "count": 0}), "finding 0, count: found 0; expected a whole number, 1 or more"),
         (text_of({**ENTRY, "count": True}), "count: found true"),

@@ -124,7 +124,8 @@ def test_two_files_are_an_error_that_names_both(tmp_path: Path):
     with pytest.raises(ConfigurationError) as caught:
         configure(root)
     assert str(caught.value) == (
-        f"{tmp_path}: found episeek.toml, and [tool.episeek] in pyproject.toml; expected one of the two"
+        f"{tmp_path}: found episeek.toml, and [tool.episeek] in pyproject.toml; "
+        "expected a configuration in only one of the two files"
     )
     (tmp_path / "own.toml").write_text('level = "meta"')
     assert configure(root, config_path=str(tmp_path / "own.toml")).options.level == "meta"
@@ -343,7 +344,10 @@ def test_decoded_episodes_of_none_is_all(tmp_path: Path):
         ({"select": [""]}, "--select: found ''; expected codes"),
         ({"ignore": ["VID,,ROW"]}, "--ignore: found ''; expected codes"),
         ({"ignore": ["VER"]}, "--ignore: found 'VER'; .*an unread file proves nothing"),
-        ({"severity": ["VID024"]}, "--severity: found 'VID024'; expected CODE=SEVERITY, one of error, warning"),
+        (
+            {"severity": ["VID024"]},
+            "--severity: found 'VID024'; expected CODE=SEVERITY, with SEVERITY one of error, warning",
+        ),
         ({"severity": ["VID024=info"]}, '--severity: found "info"; expected one of error, warning'),
         ({"severity": ["vid24=error"]}, "--severity: found 'vid24' .did you mean VID024"),
         ({"severity": ["VER001=warning"]}, "--severity: .*an unread file proves nothing"),

@@ -137,7 +137,7 @@ def test_the_head_of_the_page_says_what_was_verified_and_with_what_result():
         "Date2026-11-29 15:30 UTC",
         f"Revision{'0a' * 20}",
         "Options--tolerance-seconds 0.01, --decode-episodes all",
-        "VID026W Frames are stored in another order than they are shown in 2 videos, which is harmless: ",
+        "VID026W Frames are stored in a different order than they are shown in 2 videos, which is harmless: ",
         "Compared with/the/source",
         "12.3 MB of 84 files",
         "tolerance of 0.0021 s",
