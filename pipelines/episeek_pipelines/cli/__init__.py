@@ -1,1 +1,1 @@
-"""The command line: it turns arguments into calls of the Python API, and results into lines. Nothing else prints."""
+"""The command line: it turns arguments into calls of the Python API, and results into lines. No other package prints."""

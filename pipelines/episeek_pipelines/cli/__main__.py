@@ -1,4 +1,4 @@
-"""Run the command `episeek` by `python -m episeek_pipelines.cli`."""
+"""Run the command `episeek` with `python -m episeek_pipelines.cli`."""
 
 import sys
 

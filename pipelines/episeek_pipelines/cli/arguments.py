@@ -22,12 +22,12 @@ class HelpFormatter(argparse.HelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that reports a usage error in one line, and that gets its arguments only when it is used.
+    """A parser that reports a usage error in one line, and whose arguments are added only when it is used.
 
     Args:
         add_arguments: The function that adds the arguments. It is called with the parser before the parser first parses or prints
             its help.
-        settings: Arguments of `argparse.ArgumentParser`.
+        settings: Keyword arguments of `argparse.ArgumentParser`.
     """
 
     def __init__(self, *, add_arguments: "Callable[[Parser], None] | None" = None, **settings: Any) -> None:
@@ -76,7 +76,7 @@ def with_examples(*examples: tuple[str, str], notes: str = "") -> str:
     """Return the text at the end of a command's help: examples, and paragraphs after them.
 
     Args:
-        examples: Pairs of a description and a command line that does what it describes.
+        examples: Pairs of the purpose of a command line and the command line itself.
         notes: Further paragraphs, separated by empty lines.
     """
     lines = [line for purpose, command in examples for line in (f"  # {purpose}", f"  {command}")]
@@ -94,9 +94,9 @@ def add_keyframes(command: argparse.ArgumentParser) -> None:
         "--keyframes",
         choices=KEYFRAME_CHOICES,
         default="auto",
-        help="coded samples that are read to find out where decoding can start and which parameter sets apply. all: every sample. "
-        "auto: every sample of local videos; of videos in a store a few keyframes, or every sample if these do not decide it "
-        "(default: %(default)s)",
+        help="which coded samples are read to find out where decoding can start and which parameter sets apply. all: every sample. "
+        "auto: every sample of a local video; a few keyframes of a video in a store, or every sample if these keyframes are not "
+        "enough (default: %(default)s)",
     )
 
 
@@ -152,7 +152,7 @@ def add_splitting(command: argparse.ArgumentParser) -> None:
         "--max-episodes-per-file",
         type=positive,
         metavar="N",
-        help="split data files that have more than N episodes (default: as many as keep the footers small)",
+        help="split data files that have more than N episodes (default: a number that keeps the Parquet footers small)",
     )
 
 
@@ -164,10 +164,10 @@ def add_videos(command: argparse.ArgumentParser) -> None:
         "--videos",
         choices=VIDEO_CHOICES,
         default="none",
-        help="also put the videos and other files of the dataset into DST. none: only data and metadata (default). copy: as "
-        "copies. link: as clones, which share disk space but not later changes, or as copies if the file system cannot clone "
-        "(ext4, for example). hardlink: as hard links; a tool that writes into the files of DST changes SRC as well. pack: merged "
-        "into a few MP4 files per camera, each with its header at the beginning, without re-encoding",
+        help="how to put the videos and other files of SRC into DST. none: not at all (default). copy: as copies. link: as clones, "
+        "which share disk space but not later changes, or as copies if the file system cannot clone (ext4, for example). hardlink: "
+        "as hard links; a tool that then writes into a file of DST changes SRC as well. pack: the videos merged into a few MP4 "
+        "files per camera, without re-encoding, each with its header at the beginning",
     )
     command.add_argument(
         "--video-file-size",
@@ -200,7 +200,7 @@ def add_force(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--force",
         action="store_true",
-        help="write everything again; a local DST that an earlier run has written is replaced when the new one is complete",
+        help="write everything again; a local DST that an earlier run has written is replaced when the new result is complete",
     )
 
 
@@ -211,7 +211,7 @@ def positive(text: str) -> int:
     """Return the whole number of 1 or more that a text contains.
 
     Raises:
-        argparse.ArgumentTypeError: The text is no such number.
+        argparse.ArgumentTypeError: The text is not a whole number of 1 or more.
     """
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"found {text!r}; expected a whole number, 1 or more")
@@ -222,7 +222,7 @@ def count(text: str) -> int:
     """Return the whole number of 0 or more that a text contains.
 
     Raises:
-        argparse.ArgumentTypeError: The text is no such number.
+        argparse.ArgumentTypeError: The text is not a whole number of 0 or more.
     """
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"found {text!r}; expected a whole number, 0 or more")
@@ -233,7 +233,7 @@ def episode_list(text: str) -> tuple[int, ...]:
     """Return the sorted episode numbers in a list such as `3,17,20-24`, without duplicates.
 
     Raises:
-        argparse.ArgumentTypeError: The text is no such list.
+        argparse.ArgumentTypeError: The text is not a list of episode numbers and ranges.
     """
     numbers: set[int] = set()
     for part in text.split(","):
@@ -257,7 +257,9 @@ def repair_codes(text: str) -> tuple[str, ...]:
     codes = tuple(dict.fromkeys(part.strip().upper() for part in text.split(",")))
     unknown = [code for code in codes if code not in REPAIRS]
     if unknown:
-        raise argparse.ArgumentTypeError(f"found {unknown[0]!r}; expected codes of repairs: {', '.join(REPAIRS)}")
+        raise argparse.ArgumentTypeError(
+            f"found the code {unknown[0]!r}; expected codes of repairs: {', '.join(REPAIRS)}"
+        )
     return codes
 
 
@@ -273,10 +275,10 @@ def scheduler(text: str) -> str:
 
 
 def frame_range(text: str) -> tuple[int, int | None]:
-    """Return the frames `[start, stop)` that `A:B`, `A:` or `A` (one frame) selects; a stop of None is the end of the episode.
+    """Return the frames `[start, stop)` that `A:B`, `A:`, `:B` or `A` (one frame) selects. A stop of None is the episode's end.
 
     Raises:
-        argparse.ArgumentTypeError: The text is no such range.
+        argparse.ArgumentTypeError: The text has none of these forms.
     """
     start, separator, stop = text.partition(":")
     try:

@@ -7,14 +7,14 @@ if TYPE_CHECKING:
     from episeek_pipelines.verify.formats.names import Paint, Role
 
 _CODES: Final = {"error": "1;31", "warning": "33", "passed": "32", "code": "1"}
-"""SGR parameters (ECMA-48, 8.3.117) of each role: bold red, yellow, green, bold."""
+"""The SGR parameters (ECMA-48, 8.3.117) of each role, for bold red, yellow, green and bold text."""
 
 
 def paint_for(stream: TextIO) -> "Paint":
-    """Return the function that colours words for a stream, or leaves them as they are if the stream gets no colours.
+    """Return a function that colours words, or a function that returns words unchanged if the stream gets no colours.
 
-    The environment variable NO_COLOR turns colours off, and FORCE_COLOR turns them on, with any value that is not empty
-    (https://no-color.org, https://force-color.org).
+    If the environment variable NO_COLOR is not empty, there are no colours. Otherwise, if FORCE_COLOR is not empty, there are
+    colours (https://no-color.org, https://force-color.org).
     """
     return _coloured if _has_colours(stream) else _plain
 

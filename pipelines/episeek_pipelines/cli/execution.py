@@ -1,4 +1,4 @@
-"""Make the execution of a command's graph of tasks (scheduler, workers and progress) from the command's arguments."""
+"""Turn the arguments of a command into an `Execution`: the scheduler, the workers and the progress of its graph of tasks."""
 
 import argparse
 from collections.abc import Callable
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def execution_of(options: argparse.Namespace) -> "Execution":
     """Return the execution that `--scheduler`, `--scheduler-file`, `--workers`, `--quiet` and `--log-json` ask for.
 
-    A command that does not have one of these options gets its default.
+    If the command does not have one of these options, the default of the option is used.
 
     Raises:
         ReadError: The scheduler file contains no address.
@@ -27,7 +27,7 @@ def execution_of(options: argparse.Namespace) -> "Execution":
 
 
 def progress_of(options: argparse.Namespace) -> "StartProgress | None":
-    """Return the function that starts to show a job's progress, or None for `--quiet` without `--log-json`."""
+    """Return the function that starts to show the progress of a job, or None for `--quiet` without `--log-json`."""
     from episeek_pipelines.cli.log import start_json_progress
     from episeek_pipelines.cli.progress import display_progress
 

@@ -1,4 +1,4 @@
-"""Delay an interrupt (Ctrl-C) that comes during an import until the import has ended.
+"""Delay an interrupt (Ctrl-C) that arrives during an import until the import has ended.
 
 An interrupt in the middle of an import can be lost: the C code of an extension module may drop the exception, or importlib may
 keep the lock that it has just taken. The program would then continue, and hang at its next import.
@@ -19,7 +19,7 @@ _IMPORT_MODULES: Final = frozenset({"importlib._bootstrap", "_frozen_importlib"}
 def interrupts_between_imports() -> Iterator[None]:
     """Raise KeyboardInterrupt for SIGINT as Python does, but delay it while an import is in progress.
 
-    This has no effect outside the main thread, or if the program has its own handler of SIGINT.
+    The context manager has no effect outside the main thread, or if the program has its own handler for SIGINT.
     """
     is_default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if threading.current_thread() is not threading.main_thread() or not is_default:

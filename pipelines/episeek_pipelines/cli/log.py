@@ -5,7 +5,8 @@ Each event is one JSON object on one line, with `time` (UTC, ISO 8601), `event` 
 - `notice`: `text`
 - `phases`: `phases`, a list of objects with `phase`, `unit`, `units` and `bytes` (0 if the number of bytes is unknown)
 - `progress`: `phase`, and its finished `units` and `bytes`; at most one event per second for each phase, and one at its end
-- `error`: `kind` (the class of the error), and either `where`, `found`, `expected` and `hint`, or `text`
+- `error`: `kind` (the class of the error), and either `where`, `found`, `expected` and `hint`, or `text`; for a failed file of a
+  job, `kind`, `where` and `text`
 - `end`: `command`, `exit_code`, `seconds`
 """
 
@@ -33,13 +34,13 @@ class Log:
         _write(f"episeek: {text}")
 
     def error(self, text: str, *, kind: str = "") -> None:
-        """Write an error that has a text only; the class of the error is ignored."""
+        """Write an error that consists of one text. The class of the error, `kind`, is not written."""
         from episeek_pipelines.cli.colour import paint_for
 
         self.notice(f"{paint_for(sys.stderr)('error:', 'error')} {text}")
 
     def failure(self, error: EpiseekError) -> None:
-        """Write the error of a job; an error about several failed files gets a line for each of the first ten."""
+        """Write the error of a job. If several files failed, write one line for each of the first ten."""
         failures = getattr(error, "failures", ())
         if not failures:
             self.error(str(error))
@@ -53,7 +54,7 @@ class Log:
             self.error(line)
 
     def end(self, command: str, exit_code: int) -> None:
-        """Write nothing at the end of the command, since the shell has the exit code."""
+        """Write nothing at the end of the command: people do not need a line about its exit code."""
 
 
 class JsonLog(Log):
@@ -71,14 +72,14 @@ class JsonLog(Log):
         write_event("error", kind=kind, text=text)
 
     def failure(self, error: EpiseekError) -> None:
-        """Write an event `error` for each failed file, and one with the parts of the job's error."""
+        """Write an event `error` for each failed file, and then an event `error` with the parts of the job's error."""
         for failure in getattr(error, "failures", ()):
             write_event("error", kind=failure.kind, where=failure.label, text=failure.message)
         parts = {name: getattr(error, name, "") for name in ("where", "found", "expected", "hint")}
         write_event("error", kind=type(error).__name__, **parts)
 
     def end(self, command: str, exit_code: int) -> None:
-        """Write the event `end`."""
+        """Write the event `end` with the exit code and the duration of the command."""
         seconds = round(time.monotonic() - self._started, 3)
         write_event("end", command=command, exit_code=exit_code, seconds=seconds)
 
@@ -89,7 +90,7 @@ def log_of(*, is_json: bool) -> Log:
 
 
 def start_json_progress(phases: "Sequence[Phase]") -> "Progress":
-    """Write the event `phases` of a job, and return the function that reports finished work as events `progress`."""
+    """Write the event `phases` of a job, and return the function that writes finished work as events `progress`."""
     known = [
         {"phase": phase.name, "unit": phase.unit, "units": phase.unit_count, "bytes": phase.byte_count}
         for phase in phases

@@ -32,7 +32,7 @@ RESUMABLE_COMMANDS = frozenset({"prepare", "repair", "upgrade", "rewrite", "inde
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that the arguments (by default those of the process) give, and return its exit code."""
+    """Run the command that the arguments give, by default the arguments of the process, and return its exit code."""
     _prepare_streams()
     options = make_parser().parse_args(arguments)
     log = log_of(is_json=getattr(options, "log_json", False))
@@ -58,7 +58,7 @@ def _exit_code(options: argparse.Namespace, log: Log) -> int:
         if hint is None:
             return _unexpected(error, log)
         log.error(
-            f"{options.command}: found no package {error.name}; expected an installed package; hint: {hint}",
+            f"{options.command}: found no package {error.name}; expected the package to be installed; hint: {hint}",
             kind="usage",
         )
     except KeyboardInterrupt:
@@ -109,7 +109,10 @@ def _prepare_streams() -> None:
 
 
 def _unexpected(error: Exception, log: Log) -> int:
-    """Report a defect of episeek itself in one line, and return the exit code 2; raise it again if EPISEEK_DEBUG is set."""
+    """Report a defect of episeek itself in one line, and return the exit code 2.
+
+    If the environment variable EPISEEK_DEBUG is set, raise the error again instead.
+    """
     if os.environ.get("EPISEEK_DEBUG"):
         raise error
     advice = "please report this defect, with the traceback that EPISEEK_DEBUG=1 shows"

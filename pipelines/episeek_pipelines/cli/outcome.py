@@ -12,8 +12,8 @@ class Outcome:
     is_failure: bool = False
     """Whether the exit code is 1."""
     notes: tuple[str, ...] = ()
-    """Lines for standard error."""
+    """Lines for standard error, without the prefix `episeek:`."""
     data: bytes = b""
-    """Bytes for standard output, instead of lines."""
+    """Bytes for standard output, for a command that writes a file there instead of lines."""
     is_undecided: bool = False
-    """Whether the exit code is 2 although the command ran: a defect in the files that it read leaves the answer undecided."""
+    """Whether the exit code is 2 although the command ran, because a defect in the files that it read left the answer undecided."""

@@ -1,4 +1,4 @@
-"""The parser of the command line: it imports the module of a command only when this command is parsed."""
+"""The parser of the command line. It imports the module of a command only when the command is used."""
 
 from importlib import import_module
 from typing import Any, Final
@@ -7,7 +7,7 @@ from episeek.version import __version__
 from episeek_pipelines.cli.arguments import Parser, with_examples
 
 DESCRIPTION = (
-    "Make LeRobot v3.0 datasets seekable: every frame, exact, in one range request, or an error that says why not."
+    "Make LeRobot v3.0 datasets seekable: one range request reads any frame exactly, or an error says why it cannot."
 )
 NOTES = (
     "SRC and DST are local paths or URLs (hf://, s3:// and all others that fsspec supports).\n\n"
@@ -16,8 +16,8 @@ NOTES = (
 )
 
 COMMANDS: Final = {
-    "prepare": "rewrite, index and verify a dataset: the main command",
-    "repair": "write a corrected dataset: whatever the evidence in the source proves to be wrong is repaired",
+    "prepare": "rewrite, index and verify a dataset (the main command)",
+    "repair": "write a corrected dataset, with every value repaired that the source itself proves to be wrong",
     "upgrade": "convert a v2.0 or v2.1 dataset to v3.0",
     "rewrite": "write data files with one row group per episode",
     "index": "write the sidecars (the index in meta/byte_index/), or check whether they are current",
@@ -25,7 +25,7 @@ COMMANDS: Final = {
     "diff": "show what differs between two datasets",
     "rules": "list the rules of verify, or explain some of them",
     "publish": "publish a prepared dataset on the Hub or in a store",
-    "batch": "prepare and publish many datasets: plan, run, status, report",
+    "batch": "prepare or publish many datasets: plan, run, status, report",
     "inspect": "show the contents of a dataset",
     "extract": "write frames of one episode as an MP4, without re-encoding",
     "bench": "measure how fast a training loop reads a prepared dataset",
@@ -33,8 +33,8 @@ COMMANDS: Final = {
 }
 """The commands, each with its purpose.
 
-The module of a command has the same name, and the functions `add_arguments` and `run`. `run` returns an `Outcome`. A module may
-also have the function `notices`, which returns lines to print before the command runs.
+The module of a command has the name of the command, and the functions `add_arguments` and `run`. `run` returns an `Outcome`. A
+module may also have the function `notices`, which returns lines to print before the command runs.
 """
 
 

@@ -16,7 +16,7 @@ _BAR_FORMAT: Final = "{desc}: {percentage:3.0f}%|{bar:20}| {elapsed}, {remaining
 
 
 class Tally:
-    """The amount of finished work in each phase of a job; its text is for the progress display."""
+    """The amount of finished work in each phase of a job. `str` returns the text of the progress display."""
 
     def __init__(self, phases: Sequence["Phase"]) -> None:
         self._phases = {phase.name: phase for phase in phases}
@@ -27,7 +27,7 @@ class Tally:
 
     @property
     def done(self) -> int:
-        """Return the number of finished units of all phases together."""
+        """Return the number of finished units of work in all phases together."""
         return sum(self._units.values())
 
     def add(self, phase: str, unit_count: int, byte_count: int) -> None:
@@ -50,7 +50,7 @@ class Tally:
 
 
 def display_progress(command: str, phases: Sequence["Phase"]) -> "Progress":
-    """Start to show the progress of a command, and return the function that is called with finished work."""
+    """Start to show the progress of a command, and return the function to call when work is finished."""
     tally = Tally(phases)
     return _bar(command, tally) if sys.stderr.isatty() else _Lines(command, tally)
 
@@ -71,7 +71,7 @@ def _bar(command: str, tally: Tally) -> "Progress":
 
 
 class _Lines:
-    """A receiver of finished work that writes a line every `LINE_INTERVAL_SECONDS`, and none for a shorter job."""
+    """A progress function that writes a line every `LINE_INTERVAL_SECONDS`, and no line for a shorter job."""
 
     def __init__(self, command: str, tally: Tally) -> None:
         self._command = command

@@ -16,14 +16,14 @@ _DATASET_FOLDERS = (layout.DATA_DIR, layout.META_DIR, layout.VIDEOS_DIR)
 
 
 def report_target(file: str, *, roots: Iterable[str | None]) -> str:
-    """Return the absolute path or the URL of a report that may be written.
+    """Return the absolute path or the URL of a report, after checking that the report may be written there.
 
     Args:
         file: The path or URL that the command line gives.
         roots: The paths or URLs of the datasets that the command reads.
 
     Raises:
-        DestinationError: The report would replace a file that is no report, or would be among the files of a dataset.
+        DestinationError: The path is a directory, is a file that is no report, or is among the files of a dataset.
     """
     if not is_local(file):
         return file
@@ -61,7 +61,7 @@ def append_row(target: str, values: Mapping[str, object]) -> None:
     """Append a row to a CSV file whose path or URL `report_target` returned; a new file gets a header first.
 
     Raises:
-        DestinationError: The file has other columns than the row.
+        DestinationError: The columns of the file are not the columns of the row.
     """
     from episeek_pipelines.api import Root
 

@@ -9,27 +9,27 @@ from typing import Final
 from episeek.errors import NotADatasetError
 
 _HUB_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-"""Pattern of the names of the Hub's repositories, `ORG/NAME`."""
+"""Pattern of the name of a repository on the Hub, `ORG/NAME`."""
 
 COMMANDS_WITH_VIDEOS: Final = frozenset({"verify", "extract", "index", "publish", "bench"})
 """Commands that read the videos of an overlay."""
 
 
 def require_sources(options: argparse.Namespace) -> None:
-    """Refuse the name of a dataset on the Hub that is given without `hf://datasets/`, a common mistake.
+    """Raise an error for the common mistake of giving a dataset on the Hub without `hf://datasets/`.
 
     Raises:
-        NotADatasetError: A given source is no existing local path, and looks like the name of a dataset on the Hub.
+        NotADatasetError: A source is not an existing local path, and looks like the name of a dataset on the Hub.
     """
     places = [getattr(options, name, None) for name in ("source", "data_root", "against", "first", "second")]
     for place in (*places, *getattr(options, "sources", ())):
         if place and _HUB_NAME.fullmatch(place) and not Path(place).exists():
-            hint = f"did you mean hf://datasets/{place}?"
+            hint = f"give hf://datasets/{place} for a dataset on the Hub"
             raise NotADatasetError(place, "no such directory", "the directory of a dataset, or a URL", hint)
 
 
 def use_recorded_source(options: argparse.Namespace) -> tuple[str, ...]:
-    """Set `--data-root`, if it is not given, to the source that a local overlay records, and return a notice about it.
+    """Set `--data-root`, unless it is given, to the source that a local overlay records, and return a notice about it.
 
     Raises:
         MissingFileError: The command needs the videos, and the recorded source no longer exists.
@@ -37,7 +37,7 @@ def use_recorded_source(options: argparse.Namespace) -> tuple[str, ...]:
     if options.command not in COMMANDS_WITH_VIDEOS or options.data_root is not None:
         return ()
     if not options.source:
-        # The command gives several datasets: this function is called for each of them.
+        # The command line gives several datasets. This function is called again for each of them.
         return ()
     from episeek.errors import MissingFileError
     from episeek.sidecars.recorded_source import recorded_source, use_of_recorded_source
@@ -50,7 +50,7 @@ def use_recorded_source(options: argparse.Namespace) -> tuple[str, ...]:
         videos = recorded_videos(Root(options.source))
     except MissingFileError:
         if options.command == "publish":
-            # Without the videos, published clips are decoded instead of compared.
+            # Without the videos of the source, published clips are decoded instead of being compared with the source.
             return ()
         raise
     if videos is None or (options.command == "publish" and not videos.is_local):
@@ -60,7 +60,7 @@ def use_recorded_source(options: argparse.Namespace) -> tuple[str, ...]:
 
 
 def dataset_places(sources: Sequence[str]) -> list[str]:
-    """Return the datasets at the given paths and URLs, without duplicates.
+    """Return the paths and URLs of the datasets at the given paths and URLs, without duplicates.
 
     A path or URL that is not a dataset itself stands for all datasets below it.
 

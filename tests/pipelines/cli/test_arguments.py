@@ -120,7 +120,7 @@ def test_a_name_of_the_hub_gets_a_hint(command: str, tmp_path, capsys):
     }
     error = refused(capsys, command, "lerobot/pusht", *more.get(command, ()))
     assert "lerobot/pusht: found no such directory" in error
-    assert error.endswith("; hint: did you mean hf://datasets/lerobot/pusht?\n")
+    assert error.endswith("; hint: give hf://datasets/lerobot/pusht for a dataset on the Hub\n")
 
 
 def test_json_and_another_format_are_refused(capsys):

@@ -321,7 +321,8 @@ def test_extract_wants_a_camera_when_there_are_two(tmp_path, capsys):
     )
     assert code == 2
     assert (
-        "--camera: found no key, and 2 cameras; expected one of observation.images.top, observation.images.wrist" in err
+        "--camera: found no key for a dataset with 2 cameras; expected one of observation.images.top, observation.images.wrist"
+        in err
     )
 
 

@@ -94,7 +94,7 @@ def test_a_dry_run_says_what_a_run_does_and_writes_nothing(tmp_path):
         "+page index: offsets and columns",
         "--- data/chunk-000/file-001.parquet",
         "+++ data/chunk-000/file-001.parquet",
-        "-row groups: 1 of 124 rows",
+        "-row groups: 1, with 124 rows together",
         "+row groups: 4, one per episode",
         "-page index: none",
         "+page index: offsets and columns",

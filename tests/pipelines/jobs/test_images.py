@@ -8,7 +8,7 @@ from episeek_pipelines.api import inspect
 from episeek_pipelines.cli.main import main
 from tests.pipelines.conftest import copy_dataset
 
-NOTHING_TO_INDEX = "no camera is recorded as video: nothing to index"
+NOTHING_TO_INDEX = "no camera is recorded as video, so there is nothing to index"
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_index_and_check(images: Path, capsys: pytest.CaptureFixture[str]):
 def test_inspect(images: Path, capsys: pytest.CaptureFixture[str]):
     assert lines(capsys, "inspect", images)[3:] == [
         "  images    observation.images.top: pictures in the data files",
-        "  cameras   none recorded as video: nothing to index",
+        "  cameras   none is recorded as video, so there is nothing to index",
     ]
     inspection = inspect(str(images))
     assert (inspection.cameras, inspection.image_keys) == ((), ("observation.images.top",))

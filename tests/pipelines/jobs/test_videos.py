@@ -51,7 +51,7 @@ def test_a_full_dataset_needs_no_source(videos, can_clone, ways, tmp_path, monke
     assert (os.stat(dataset / VIDEO).st_ino == os.stat(target / VIDEO).st_ino) == (videos == "hardlink")
     text = "\n".join(prepare_lines(result))
     assert ("changes the file in SRC" in text) == (videos == "hardlink")
-    assert (f"copied ({FILES} since" in text) == (videos == "link" and not can_clone)
+    assert (f"copied ({FILES} because" in text) == (videos == "link" and not can_clone)
     assert set(digests(target)) == {*digests(dataset), *SIDECARS}
     shutil.rmtree(dataset)
     opened = episeek.open(target)

@@ -1,1 +1,1 @@
-"""The commands of `episeek`, one module for each: its arguments, and the call of its job. Nothing here prints."""
+"""The commands of `episeek`. Each has a module with its arguments and the call of its job. These modules print nothing."""

@@ -36,8 +36,8 @@ MANIFEST_HELP = (
 )
 OUT_HELP = "the folder, or the prefix in a store, for the results, the plan and the ledger (the record of each dataset's state)"
 NOTES = (
-    "Paths in a manifest file are relative to the folder of that file. The column options contains the options of one dataset, "
-    "such as videos=copy keyframes=all max_episodes_per_file=100.\n\n"
+    "Paths in a manifest file are relative to the folder of that file. In a CSV or Parquet file, the column `options` contains the "
+    "options of one dataset, such as videos=copy keyframes=all max_episodes_per_file=100.\n\n"
     "Exit codes: 0 every dataset is done without errors (plan: no dataset will be refused; run: other processes may still work "
     "at some datasets); 1 a dataset was or will be refused, "
     "failed, has errors or is not done; 2 the batch could not be planned or run."
@@ -47,24 +47,26 @@ NOTES = (
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Add the actions of `batch` (plan, run, status and report), each with its arguments."""
     command.description = (
-        "Prepare many datasets, and with --publish publish them: plan the batch first, run it on any machines and as often as "
-        "needed, and look at the state of each dataset. Another run does only what is missing or has changed."
+        "Prepare many datasets or, with --publish, prepare and publish them. Plan the batch first, run it on one or several "
+        "machines, and list the state of each dataset at any time. A repeated run does only what is missing or has changed."
     )
     command.epilog = with_examples(
         ("show what a batch would do", "episeek batch plan data out"),
-        ("run the batch, also again after a stop or a change", "episeek batch run data out"),
+        ("run the batch; repeat this command after a stop or a change", "episeek batch run data out"),
         ("show the state of each dataset", "episeek batch status out"),
         notes=NOTES,
     )
     actions = command.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=Parser)
     plan = actions.add_parser(
-        "plan", help="list each dataset with its size and cost, or why it is refused, and write the plan"
+        "plan", help="list each dataset with its size and cost or the reason why it is refused, and write the plan"
     )
     _add_plan(plan)
-    _add_run(actions.add_parser("run", help="prepare every dataset whose result is missing or out of date"))
+    _add_run(actions.add_parser("run", help="prepare or publish every dataset whose result is missing or out of date"))
     _add_status(actions.add_parser("status", help="show the state of each dataset"))
     _add_report(
-        actions.add_parser("report", help="write an HTML page about all datasets, with links to the page of each")
+        actions.add_parser(
+            "report", help="write an HTML page about all datasets, with a link to the page of each dataset"
+        )
     )
 
 
@@ -79,7 +81,7 @@ def _add_plan(command: argparse.ArgumentParser) -> None:
     _add_what(command)
     command.add_argument("--dry-run", action="store_true", help="print the plan without writing it")
     command.add_argument(
-        "--no-measure", action="store_true", help="do not prepare a small dataset to estimate the time"
+        "--no-measure", action="store_true", help="estimate the time without preparing a small dataset first"
     )
     command.epilog = with_examples(
         ("plan all datasets below a folder", "episeek batch plan data out"),
@@ -98,7 +100,7 @@ def _add_run(command: argparse.ArgumentParser) -> None:
         "--max-failures",
         type=count,
         metavar="N",
-        help="begin no further dataset after more than N failures (default: no limit)",
+        help="begin no further dataset when more than N datasets have failed (default: no limit)",
     )
     stops.add_argument(
         "--fail-fast",

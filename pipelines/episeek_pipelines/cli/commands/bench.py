@@ -8,9 +8,9 @@ from episeek_pipelines.cli.arguments import add_data_root, add_output, count, po
 from episeek_pipelines.cli.outcome import Outcome
 
 DESCRIPTION = (
-    "Read batches of a prepared dataset through torch's DataLoader, like a training loop that does nothing else. The report "
+    "Read batches of a prepared dataset through torch's DataLoader, like a training loop without a model. The report "
     "contains samples and decoded frames per second, waiting times for batches, the shares of fetching and decoding, the memory of "
-    "all processes, requests, bytes, and how well the samples are mixed. Batches that the workers prepare before the first one "
+    "all processes, requests, bytes, and how well the samples are mixed. Batches that the workers prepare before the first batch "
     "arrives are not measured. SRC needs sidecars, which `episeek prepare` writes."
 )
 NOTES = (
@@ -78,7 +78,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=S,...",
         help="read the values of the feature KEY at these offsets in seconds from each frame. FIRST:STOP/FPS stands for the "
-        "offsets of the frames [FIRST, STOP) at FPS frames per second. May be given for several features",
+        "offsets of the frames [FIRST, STOP) at FPS frames per second. May be repeated for other features",
     )
     command.add_argument("--return-uint8", action="store_true", help="return pictures as uint8 instead of float32")
     command.add_argument(
@@ -93,10 +93,14 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="keep fetched bytes in this directory, which all workers and ranks of this machine share",
     )
-    command.add_argument("--cache-bytes", type=positive, metavar="N", help="largest size of that directory in bytes")
+    command.add_argument(
+        "--cache-bytes", type=positive, metavar="N", help="with --cache-dir: largest size of the directory in bytes"
+    )
     add_output(command)
     command.add_argument(
-        "--csv", metavar="FILE", help="append the result as a row to FILE; a new file gets a header first"
+        "--csv",
+        metavar="FILE",
+        help="append the result as a row to the CSV file FILE; a new file gets a header row first",
     )
     command.add_argument(
         "--slurm",
@@ -160,7 +164,7 @@ def run(options: argparse.Namespace) -> Outcome:
 
 
 def command_of(options: argparse.Namespace) -> list[str]:
-    """Return the words of the command line that runs this benchmark, without `--slurm` and its options."""
+    """Return the words of the command line that runs this benchmark, without `--slurm`, `--nodes` and `--ranks-per-node`."""
     words = ["episeek", "bench", options.source]
     for name in ("data_root", "workers", "batch_size", "order", "seed", "batches", "max_in_flight"):
         words += _option(name, getattr(options, name))
@@ -206,7 +210,7 @@ def node_counts(text: str) -> tuple[int, ...]:
     """Return the numbers of nodes in a list such as `1,2,4`.
 
     Raises:
-        argparse.ArgumentTypeError: The text is no such list.
+        argparse.ArgumentTypeError: The text is not a list of whole numbers of 1 or more.
     """
     return tuple(positive(part) for part in text.split(","))
 

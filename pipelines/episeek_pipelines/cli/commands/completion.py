@@ -13,24 +13,24 @@ SHELLS: Final = ("bash", "zsh", "fish")
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An option of a command, with the parts that a completion script needs."""
+    """The parts of an option that a completion script needs."""
 
     names: tuple[str, ...]
     help: str
     takes_value: bool
     choices: tuple[str, ...]
-    """Values that the shell offers; empty if it offers the names of files."""
+    """Values that the shell offers. If there are none, it offers the names of files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command with its options, as a completion script needs them."""
+    """The parts of a command that a completion script needs."""
 
     name: str
     help: str
     options: tuple[Option, ...]
     words: tuple[str, ...]
-    """Values of the positional arguments that the shell offers; empty if it offers the names of files."""
+    """Values that the shell offers for positional arguments. If there are none, it offers the names of files."""
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:

@@ -1,6 +1,6 @@
 """`episeek diff`: show the differences between two datasets.
 
-The exit codes are those of diff: 0 the datasets are equal, 1 they differ, 2 this could not be decided.
+The exit codes are the same as those of the program `diff`: 0 the datasets are equal, 1 they differ, 2 the comparison failed.
 """
 
 import argparse
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 DESCRIPTION = (
     "Compare two datasets: metadata, tasks, statistics, and the episodes that were added, removed, renumbered or changed. Rows are "
     "compared by column, and videos by coded samples. Nothing is decoded. Differences of the layout (row groups, packed files, "
-    "sidecars and versions) do not count, so a dataset equals the result of `episeek prepare`."
+    "sidecars and versions) do not count, so a dataset and the result of `episeek prepare` are equal."
 )
 NOTES = (
-    "A and B are paths or URLs of datasets of v3.0 or v2.x; a revision on the Hub is hf://datasets/ORG/NAME@REVISION. Files whose "
-    "digests in their stores are the same are not read.\n\n"
+    "A and B are paths or URLs of datasets of v3.0 or v2.x; a revision on the Hub is hf://datasets/ORG/NAME@REVISION. Two files "
+    "are not read if their stores report the same digest for both.\n\n"
     "Exit codes: 0 the datasets are equal; 1 they differ; 2 a dataset cannot be read, or a defect in it leaves the answer "
     "undecided."
 )
@@ -42,16 +42,16 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         ("write the differences as an HTML page", "episeek diff data/pusht edited/pusht --output changes.html"),
         notes=NOTES,
     )
-    command.add_argument("first", metavar="A", help="the first dataset, or an overlay of one")
+    command.add_argument("first", metavar="A", help="the first dataset, or a prepared overlay of it")
     command.add_argument("second", metavar="B", help="the second dataset; differences are shown as changes from A to B")
     command.add_argument(
         "--level",
         choices=DIFF_LEVELS,
         default="videos",
         help="what is compared. meta: metadata and listings; layout: also Parquet footers and video headers, with the sizes of all "
-        "samples; rows: also rows; videos (default): also the bytes of those samples that nothing else proves to be the same",
+        "samples; rows: also rows; videos (default): also the bytes of samples, unless digests prove that the samples are equal",
     )
-    command.add_argument("--layout", action="store_true", help="count differences of the layout as differences")
+    command.add_argument("--layout", action="store_true", help="also count differences of the layout")
     command.add_argument(
         "--data-root",
         metavar="DIR",
@@ -64,7 +64,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="[FORMAT:]FILE",
-        help="also write the comparison to FILE, in FORMAT or in the format of the suffix: .txt .json .html; may be repeated",
+        help="also write the comparison to FILE, in FORMAT or in the format of FILE's suffix: .txt .json .html; may be repeated",
     )
     command.add_argument(
         "--max-lines",

@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> Outcome:
     camera = choose_camera(index.cameras, options.camera)
     start, stop = options.frames
     clip = index.clip(options.episode, camera, start, stop)
-    # The sidecars have been read by now, so the difference of the counters is what the clip needs.
+    # The sidecars have been read by now, so the counters increase only by the requests and bytes that the clip needs.
     before = index.source.transfers()
     data = clip.read()
     after = index.source.transfers()
@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> Outcome:
     if options.quiet and not options.json:
         return Outcome(notes=notes)
     first, last = clip.byte_range
-    # The clip takes one request. A file whose store gives it no identity takes another one for its header.
+    # The clip takes one request. If the store gives the file no identity, its header takes another request.
     header_request_count = request_count - 1
     if options.json:
         document = {
@@ -129,7 +129,7 @@ def choose_camera(cameras: Sequence[str], wanted: str | None) -> str:
     if wanted is None:
         if len(cameras) == 1:
             return cameras[0]
-        raise CameraNotFoundError("--camera", f"no key, and {len(cameras)} cameras", f"one of {listed}")
+        raise CameraNotFoundError("--camera", f"no key for a dataset with {len(cameras)} cameras", f"one of {listed}")
     if wanted in cameras:
         return wanted
     by_parts = [camera for camera in cameras if wanted and camera.endswith(f".{wanted}")]
@@ -138,13 +138,13 @@ def choose_camera(cameras: Sequence[str], wanted: str | None) -> str:
         return matching[0]
     if matching:
         raise CameraNotFoundError(
-            "--camera", f"{wanted!r}, the end of {len(matching)} keys", f"one of {', '.join(matching)}"
+            "--camera", f"{wanted!r}, with which {len(matching)} keys end", f"one of {', '.join(matching)}"
         )
     raise CameraNotFoundError("--camera", f"no camera {wanted!r}", f"one of {listed}")
 
 
 def _writable(file: str, *, roots: Sequence[str | None], is_forced: bool) -> str:
-    """Return the path or URL to write.
+    """Return the path or URL to write, with symbolic links resolved, after checking that it may be written.
 
     Raises:
         DestinationError: The file is in the dataset, or it exists and `is_forced` is False.
@@ -159,7 +159,7 @@ def _writable(file: str, *, roots: Sequence[str | None], is_forced: bool) -> str
         if any(path.is_relative_to(Path(local_path(root)).resolve()) for root in inside):
             raise DestinationError(file, "a path in the dataset itself", "a file outside the dataset")
         if path.exists() and not path.is_file():
-            raise DestinationError(file, "something that is not a regular file", "a file to write")
+            raise DestinationError(file, "something that is not a regular file", "the path of a file to write")
         file = str(path)
     root, name = _split(file)
     if not is_forced and root.exists(name):

@@ -10,10 +10,10 @@ from episeek_pipelines.cli.lines.jobs import result_outcome
 from episeek_pipelines.cli.outcome import Outcome
 
 DESCRIPTION = (
-    "Read the header of every MP4 and write the sidecars below meta/byte_index/. If sidecars exist already and the store gives "
-    "files an identity (LFS or Xet hash, ETag), only files that have changed are read. The result is the same."
+    "Read the header of every MP4 and write the sidecars (the index) below meta/byte_index/. If sidecars exist and the store gives "
+    "files an identity (LFS or Xet hash, ETag), only files that have changed are read, with the same result."
 )
-NOTES = "Exit codes: 0 done (--check: no row is stale), 1 --check found stale rows, 2 the command could not be done."
+NOTES = "Exit codes: 0 done (--check: the sidecars are current); 1 --check found stale sidecars; 2 the command could not be done."
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -34,7 +34,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "source",
         metavar="SRC",
-        help="the dataset: a path or a URL; hf:// needs --output, because every file that is written there would be a commit",
+        help="the dataset: a path or a URL; a hf:// URL needs --output, because each file written to the Hub would be a commit",
     )
     command.add_argument("--output", metavar="DIR", help="write DIR/meta/byte_index/ instead of SRC/meta/byte_index/")
     add_keyframes(command)

@@ -37,9 +37,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_splitting(command)
     command.description = (
         "Rewrite the data files to one row group per episode, index every MP4 from its header, and verify the result. DST "
-        "appears when all of this is done. It is an overlay: it contains data/ and meta/, and the videos stay in SRC, unless "
-        "--videos adds them. SRC is never written to. If an earlier run with the same SRC and options has finished DST, nothing is "
-        "done."
+        "appears only when it is complete. Without --videos, DST is an overlay: it contains data/ and meta/, and the videos stay "
+        "in SRC. SRC is never changed. If DST already is the result for the same SRC and options, nothing is done."
     )
     command.epilog = with_examples(
         ("prepare a dataset of the Hub as an overlay", "episeek prepare hf://datasets/lerobot/pusht out/pusht"),
@@ -62,17 +61,19 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "destination",
         metavar="DST",
         nargs="?",
-        help="a new or empty directory, or the result of an earlier run; may be omitted with --publish, and then no result is kept",
+        help="a new or empty directory, or the result of an earlier run; with --publish, DST may be omitted, and no result is kept",
     )
     add_videos(command)
     add_skipped_episodes(command)
-    command.add_argument("--max-findings", type=positive, default=20, metavar="N", help="findings shown (default: 20)")
+    command.add_argument(
+        "--max-findings", type=positive, default=20, metavar="N", help="number of findings that are shown (default: 20)"
+    )
     add_keyframes(command)
     add_force(command)
     command.add_argument(
         "--repair",
         action="store_true",
-        help="repair what the evidence in SRC proves to be wrong, as `episeek repair` does",
+        help="repair the values that the evidence in SRC proves to be wrong, as `episeek repair` does",
     )
     command.add_argument(
         "--dry-run",
@@ -84,8 +85,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     publication.add_argument(
         "--publish",
         action="store_true",
-        help="publish the result onto SRC, which has to be hf://datasets/ORG/NAME[@BRANCH], unless the result has errors; videos "
-        "are not downloaded",
+        help="if the result has no errors, publish it onto SRC, which has to be hf://datasets/ORG/NAME[@BRANCH]; videos are not "
+        "downloaded",
     )
     publish.add_commit_arguments(publication)
 
@@ -128,8 +129,12 @@ def notices(options: argparse.Namespace) -> tuple[str, ...]:
 def _require_repairable(options: argparse.Namespace) -> None:
     """Raise ArgumentTypeError for options that cannot be combined with `--repair`."""
     for name, value, hint in (
-        ("--publish", options.publish, "repair into a DST, and publish the DST"),
-        ("--skip-episodes", options.skip_episodes, "it is for v2.x datasets; run `episeek upgrade` first"),
+        ("--publish", options.publish, "repair into a DST, and publish this DST"),
+        (
+            "--skip-episodes",
+            options.skip_episodes,
+            "it needs a v2.x dataset, and --repair a v3.0 dataset: run `episeek upgrade --skip-episodes` first",
+        ),
         ("--dry-run", options.dry_run, "use `episeek repair SRC DST --dry-run`"),
     ):
         if value:

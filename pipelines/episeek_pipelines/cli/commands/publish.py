@@ -1,7 +1,7 @@
 """`episeek publish`: its arguments, the call of the API, and its output. Nothing here prints.
 
 Exit codes: 0 done, or there was nothing to do; 1 the overlay has errors, so nothing was sent, or the published files differ
-from those sent; 2 it could not be done.
+from the files that were sent; 2 the command could not be done.
 """
 
 import argparse
@@ -73,7 +73,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--branch",
         default="main",
         metavar="B",
-        help="branch to commit to, which has to exist; no tag is moved for another branch than main (default: main)",
+        help="existing branch to commit to; a tag is moved only for the branch main (default: main)",
     )
     add_commit_arguments(where)
     where.add_argument(
@@ -89,7 +89,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--base",
         metavar="REVISION",
-        help="revision of the repository that DST was prepared from; files that others have changed since then are not replaced. "
+        help="revision of the repository that DST was prepared from; files that others changed after it are not replaced. "
         "`--base main` replaces all present files (default: the commit that DST/.episeek records, and the commit that this machine "
         "last published)",
     )
@@ -141,7 +141,10 @@ def notices(options: argparse.Namespace) -> tuple[str, ...]:
 
 
 def silence_hub_progress(options: argparse.Namespace) -> None:
-    """Turn off the progress bars of the Hub's client for `--quiet` or without a terminal; call this before it is imported."""
+    """Turn off the progress bars of the Hub's client if `--quiet` is given or standard error is no terminal.
+
+    Call this function before the client is imported, because the client reads the setting only then.
+    """
     if options.quiet or not sys.stderr.isatty():
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 
@@ -155,7 +158,9 @@ def run(options: argparse.Namespace) -> Outcome:
     if api.is_store(options.target):
         return publish_store.publish(options, execution, given=_given(options))
     if options.overwrite:
-        raise argparse.ArgumentTypeError("--overwrite: found with a repository; expected a store, or --base REVISION")
+        raise argparse.ArgumentTypeError(
+            "--overwrite: found with a repository; expected a store, or --base REVISION instead"
+        )
     chosen = _chosen(options)
     try:
         result = api.publish(
@@ -170,7 +175,7 @@ def run(options: argparse.Namespace) -> Outcome:
 
 
 def _given(options: argparse.Namespace) -> tuple[str, ...]:
-    """Return the names of the given options that apply only to repositories; `--no-tag` is allowed for a store as well."""
+    """Return the names of the given options that are refused for a store. `--no-tag` is not refused, and not returned."""
     given = {"--base": options.base is not None, "--branch": options.branch != "main", "--private": options.private}
     names = [name for name, is_given in given.items() if is_given]
     return (*names, *(name for name in given_commit_arguments(options) if name != "--no-tag"))
@@ -222,13 +227,13 @@ def lines(result: "PublishResult", options: "PublishOptions") -> Iterator[str]:
         yield f"done     nothing was sent (--dry-run) in {result.seconds:.1f} s"
         return
     if result.pull_request is not None:
-        yield f"send     {result.pull_request}: a draft, at commit {result.commit}"
+        yield f"send     draft pull request {result.pull_request}, at commit {result.commit}"
     elif result.is_new:
-        # There was one more attempt after each commit of somebody else.
+        # Each commit by somebody else made another attempt necessary.
         again = f", after {counted(result.attempts - 1, 'commit')} by others" if result.attempts > 1 else ""
         yield f"send     commit {result.commit}{again}"
     else:
-        yield f"send     nothing: commit {result.commit} contains all files already"
+        yield f"send     nothing: commit {result.commit} already contains all files"
     if result.arrival is not None:
         yield f"arrival  {result.arrival.summary}"
     yield f"tag      {_tag_line(result, options)}"
@@ -237,8 +242,8 @@ def lines(result: "PublishResult", options: "PublishOptions") -> Iterator[str]:
 
 def _base_commit_words(result: "PublishResult") -> str:
     if result.base_commit:
-        return f"replaced files are unchanged since commit {result.base_commit}"
-    return "replaced files are those that DST was prepared from" if result.parent else "a new repository"
+        return f"the replaced files are unchanged since commit {result.base_commit}"
+    return "the replaced files are the files that DST was prepared from" if result.parent else "a new repository"
 
 
 def _tag_line(result: "PublishResult", options: "PublishOptions") -> str:
@@ -247,7 +252,7 @@ def _tag_line(result: "PublishResult", options: "PublishOptions") -> str:
     if options.create_pr:
         return f"{options.tag} not moved; after the merge, run this command again without --create-pr to move it"
     if options.branch != "main":
-        return f"{options.tag} not moved: main has not changed"
+        return f"{options.tag} not moved, because main has not changed"
     return f"{options.tag} {'moved to' if result.tag_moved else 'is at'} {result.commit}"
 
 

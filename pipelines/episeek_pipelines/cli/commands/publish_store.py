@@ -30,7 +30,7 @@ def publish(options: argparse.Namespace, execution: "Execution", *, given: tuple
         given: Names of options on the command line that apply only to repositories of the Hub.
 
     Raises:
-        argparse.ArgumentTypeError: `given` is not empty.
+        argparse.ArgumentTypeError: `given` is not empty, so an option was given that a store does not support.
     """
     from episeek_pipelines import api
 
@@ -70,11 +70,11 @@ def _lines(result: "StorePublication", options: "StoreOptions") -> Iterator[str]
         yield f"done     nothing was sent (--dry-run) in {result.seconds:.1f} s"
         return
     if result.is_new or result.sent_count:
-        staged = f", {result.staged_count:,} sent by a previous run" if result.staged_count else ""
+        staged = f", {result.staged_count:,} of them sent by an earlier run" if result.staged_count else ""
         yield f"send     {counted(result.sent_count, 'file')}, {human_bytes(result.sent_bytes)}{staged}"
-        yield f"switch   {'continued and done' if result.is_resumed else 'done'}"
+        yield f"switch   {'done, after an earlier run had begun it' if result.is_resumed else 'done'}"
     else:
-        yield "send     nothing: the store contains all files already"
+        yield "send     nothing: the store already contains all files"
     if result.arrival is not None:
         yield f"arrival  {result.arrival.summary}"
     yield f"done     {result.url} in {result.seconds:.1f} s"

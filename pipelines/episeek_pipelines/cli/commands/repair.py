@@ -22,10 +22,10 @@ from episeek_pipelines.cli.execution import execution_of
 from episeek_pipelines.cli.outcome import Outcome
 
 DESCRIPTION = (
-    "Write a corrected dataset: every value is repaired that the evidence in SRC (the numbers of rows, the headers of the videos "
-    "and the metadata together) proves to be wrong. Each repair is listed with its proof. A value that the evidence leaves open "
-    "stays as it is, and all possible readings are shown. The result is the same as that of `episeek prepare`, with sidecars, and "
-    "is verified. SRC is never written to, and videos are never changed."
+    "Write a corrected dataset. A value is repaired if the evidence in SRC (the numbers of rows, the headers of the videos and the "
+    "metadata together) proves that it is wrong, and what is right. Each repair is listed with its proof. If the evidence allows "
+    "several readings, the value is kept, and a refusal lists all readings. DST is verified and has sidecars, like a result of "
+    "`episeek prepare`. SRC is never changed, and neither are videos."
 )
 
 
@@ -62,14 +62,14 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--skip-lost-episodes",
         action="store_true",
-        help="leave out the episodes whose rows are lost, as those of a recording that was killed, and number the others anew; "
-        "without it they are refused by name",
+        help="leave out episodes whose rows are lost, for example because the recording was killed, and renumber the others; "
+        "without this option, such episodes are listed as refused",
     )
     command.add_argument(
         "--picture-statistics",
         action="store_true",
-        help="recompute the statistics of pictures from sampled ones, which are decoded: at most 100 of an episode of up to 500 "
-        "frames, more of a longer one; without it they are kept as they are",
+        help="recompute the statistics of pictures from decoded pictures: all pictures of an episode of up to 100 frames, and 100 "
+        "to 10,000 sampled pictures of a longer episode; without this option, the recorded statistics are kept",
     )
     command.add_argument(
         "--dry-run", action="store_true", help="print what would be repaired or refused, and write nothing"

@@ -1,7 +1,7 @@
 """`episeek verify`: check a dataset, write reports, accept findings into a baseline, and fix what is safe to fix.
 
-Exit codes: 0 no finding counts as a failure; 1 a finding does (an error, unless `--fail-on` sets another severity); 2 the command
-could not be done. These codes are a contract, because scripts and CI rely on them.
+Exit codes: 0 no finding counts as a failure; 1 at least one finding counts as a failure (an error, unless `--fail-on` sets another
+severity); 2 the command could not be done. The codes must not change, because scripts and CI rely on them.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def notices(options: argparse.Namespace) -> tuple[str, ...]:
     One dataset becomes `options.source`. Several datasets become `options.datasets`: one set of options for each.
 
     Raises:
-        argparse.ArgumentTypeError: There are several datasets, and an option is for one dataset only.
+        argparse.ArgumentTypeError: There are several datasets, and an option applies only to a single dataset.
         NotADatasetError: A given path does not exist.
     """
     if not all(options.sources):
@@ -83,7 +83,7 @@ def notices(options: argparse.Namespace) -> tuple[str, ...]:
 
 
 def check_arguments(options: argparse.Namespace) -> None:
-    """Raise an error if options cannot be combined, or if the source is a file or cannot be fixed."""
+    """Raise an error if options cannot be combined, if the source is a file, or if `--fix` is given for a dataset in a store."""
     from episeek.errors import DestinationError, NotADatasetError
     from episeek.stores.kinds import is_local, local_path
 
@@ -92,7 +92,7 @@ def check_arguments(options: argparse.Namespace) -> None:
     if options.json and options.format not in (None, "json"):
         raise argparse.ArgumentTypeError(f"--json: found with --format {options.format}; expected one of them")
     if options.against is not None and is_local(options.against):
-        # Findings contain paths of this dataset's files, and reports may be read in other directories.
+        # Findings contain paths of the files of this dataset, and a report may be read in another directory.
         options.against = os.path.abspath(local_path(options.against))
     if is_local(options.source):
         if Path(local_path(options.source)).is_file():
@@ -105,7 +105,7 @@ def check_arguments(options: argparse.Namespace) -> None:
 def _fixed(
     report: "VerificationReport", options: argparse.Namespace, configuration: "Configuration"
 ) -> tuple["VerificationReport", list[str]]:
-    """Fix the findings of a report that are safe to fix, and return the report of the fixed dataset with lines about each fix."""
+    """Fix the findings that are safe to fix, and return a report of the fixed dataset and the lines that show each fix."""
     from episeek_pipelines import api
     from episeek_pipelines.cli.lines.fix import result_lines
     from episeek_pipelines.verify.settings.policy import apply_policy
@@ -113,7 +113,7 @@ def _fixed(
     considered = apply_policy(report, configuration.policy)
     result = api.fix(options.source, considered, dry_run=options.dry_run, execution=execution_of(options))
     if not result.plan.actions:
-        return report, ["--fix: no finding can be fixed in place; see the remedies of the findings"]
+        return report, ["--fix: no finding can be fixed in place: read the remedies of the findings"]
     return verified(options, configuration) if result.done else report, list(result_lines(result))
 
 
@@ -128,7 +128,7 @@ def _write_baseline(target: str, report: "VerificationReport", notes: list[str])
     never = [finding for finding in report.findings if finding.code in ALWAYS_COUNTED]
     if never:
         notes.append(
-            f"not accepted, because a check that did not run proves nothing: {never[0].location}: {never[0].message}"
+            f"{never[0].location}: {never[0].message}: not accepted, because a check that did not run proves nothing"
         )
     line = f"{target}: {counted(accepted, 'finding')} accepted"
     return Outcome((line,), bool(never), tuple(notes))

@@ -1,4 +1,4 @@
-"""The arguments of `episeek verify`. Their choices come from the modules that use them."""
+"""The arguments of `episeek verify`. The choices of an option come from the module that uses the option."""
 
 import argparse
 
@@ -7,15 +7,15 @@ from episeek_pipelines.verify.formats.names import FORMATS
 from episeek_pipelines.verify.rules import FAIL_ON, LEVELS
 
 DESCRIPTION = (
-    "Check a dataset. The default for a local dataset is the level rows, which reads metadata, rows and the headers of videos. The "
-    "default for a dataset in a store is the level layout, which reads no rows, only some kilobytes of each file. The level meta "
-    "reads less, and the level decode also decodes pictures."
+    "Check a dataset. The default for a local dataset is --level rows, which reads metadata, rows and the headers of videos. The "
+    "default for a dataset in a store is --level layout, which reads no rows, only some kilobytes of each file. --level meta reads "
+    "less, and --level decode also decodes pictures."
 )
 NOTES = (
-    "Settings are read from episeek.toml at the root of the dataset, or from [tool.episeek] of its pyproject.toml. Their keys are "
-    "the names of the long options, and per-path-ignores. `episeek rules` explains the codes.\n\n"
-    "Exit codes: 0 no finding counts as a failure; 1 a finding does (an error, unless --fail-on sets another severity); 2 the "
-    "command could not be done."
+    "Settings are read from episeek.toml at the root of the dataset, or from the table [tool.episeek] of pyproject.toml there. The "
+    "keys are the names of the long options, and per-path-ignores. `episeek rules` explains the codes of rules.\n\n"
+    "Exit codes: 0 no finding counts as a failure; 1 at least one finding counts as a failure (an error, unless --fail-on sets "
+    "another severity); 2 the command could not be done."
 )
 
 
@@ -31,8 +31,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
             "also check all pictures of a local dataset",
             "episeek verify data/pusht --level decode --decode-episodes all",
         ),
-        ("check all datasets of a folder, with one report", "episeek verify data --output report.html"),
-        ("write a report page", "episeek verify data/pusht --output report.html"),
+        ("check all datasets of a folder, and write one HTML report", "episeek verify data --output report.html"),
+        ("check one dataset, and write an HTML report", "episeek verify data/pusht --output report.html"),
         (
             "prove that a prepared dataset has the values of its source",
             "episeek verify out/pusht --data-root data/pusht --against data/pusht",
@@ -73,13 +73,13 @@ def _add_checks(group: argparse._ArgumentGroup) -> None:
         "--prepared",
         action=argparse.BooleanOptionalAction,
         help="require (or do not require) one row group per episode and a page index (default: both are required with --against "
-        "and for a dataset that episeek wrote; only the row groups for another dataset with sidecars)",
+        "and for a dataset that episeek wrote; for any other dataset with sidecars, only the row groups)",
     )
     group.add_argument(
         "--tolerance-seconds",
         type=float,
         metavar="S",
-        help="largest difference of timestamps that is accepted, in seconds (default: 1e-4, as in LeRobot)",
+        help="largest accepted difference between timestamps, in seconds (default: 1e-4, as in LeRobot)",
     )
     group.add_argument("--world-size", type=positive, metavar="N", help="number of ranks that training will use")
     group.add_argument("--num-workers", type=count, metavar="M", help="number of data loading workers of each rank")
@@ -88,28 +88,29 @@ def _add_checks(group: argparse._ArgumentGroup) -> None:
         type=_episodes,
         default=...,
         metavar="N",
-        help="number of episodes of each camera that the level decode decodes, or all (default: 8)",
+        help="with --level decode: number of episodes of each camera to decode, or all (default: 8)",
     )
     group.add_argument(
         "--decode-windows",
         type=count,
         metavar="N",
-        help="number of windows of each video that are decoded from a later keyframe and compared with decoding from the start of "
-        "the file; for videos in a store only at the level decode (default: 4 at the level decode, 0 at others)",
+        help="number of windows (a few frames each) of each video that are decoded from a later keyframe and compared with the "
+        "same frames decoded from the start of the file; videos in a store have windows only with --level decode (default: 4 with "
+        "--level decode, 0 otherwise)",
     )
     group.add_argument(
         "--seed",
         type=count,
         default=0,
         metavar="N",
-        help="seed of the choice of these episodes and windows (default: 0)",
+        help="seed for choosing the decoded episodes and windows (default: 0)",
     )
     group.add_argument(
         "--burned-in-bits",
         type=positive,
         metavar="N",
-        help="check the frame numbers that the pictures show: N cells of 6x6 pixels from the top left, the least significant bit "
-        "first",
+        help="check the frame number that each decoded picture shows as N black or white cells of 6x6 pixels, from the top left "
+        "corner, with the least significant bit first",
     )
 
 
@@ -156,7 +157,7 @@ def _add_reports(group: argparse._ArgumentGroup) -> None:
         action="append",
         default=[],
         metavar="[FORMAT:]FILE",
-        help="also write a report to FILE, in FORMAT or in the format of the suffix: .txt .json .xml (JUnit) .sarif .md .html; "
+        help="also write a report to FILE, in FORMAT or in the format of FILE's suffix: .txt .json .xml (JUnit) .sarif .md .html; "
         "may be repeated",
     )
     group.add_argument(
@@ -168,10 +169,10 @@ def _add_fixes(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--fix",
         action="store_true",
-        help="fix what is safe to fix in SRC: row groups, page indexes and stale sidecars; no value changes, and nothing "
+        help="fix in SRC what is safe to fix: row groups, page indexes and stale sidecars; no value changes, and nothing "
         "is deleted",
     )
-    group.add_argument("--dry-run", action="store_true", help="with --fix: show the changes and make none")
+    group.add_argument("--dry-run", action="store_true", help="with --fix: show the changes without making them")
 
 
 def _episodes(text: str) -> int | None:

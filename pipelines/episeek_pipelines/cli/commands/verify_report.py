@@ -1,6 +1,6 @@
 """Make the report of one dataset for `episeek verify`: read its settings, verify it, and apply its baseline.
 
-A baseline is a file of findings that are accepted, so that only other findings count.
+A baseline is a file that lists accepted findings, so that only other findings count.
 """
 
 import argparse
@@ -77,7 +77,7 @@ def read_baseline(path: str | None) -> "Baseline | None":
     try:
         data = Root(folder or ("/" if path.startswith("/") else ".")).read_bytes(name)
     except MissingFileError:
-        hint = "run `episeek verify --write-baseline FILE` to write one"
+        hint = "run `episeek verify --write-baseline FILE` to write a baseline"
         raise MissingFileError(path, "no such file", "a baseline", hint) from None
     return parse_baseline(data.decode("utf-8", "replace"), path)
 
@@ -85,9 +85,9 @@ def read_baseline(path: str | None) -> "Baseline | None":
 def accepted(
     report: "VerificationReport", baseline: "Baseline", configuration: "Configuration"
 ) -> tuple["VerificationReport", list[str]]:
-    """Return the report without the findings that the baseline accepts, and notes.
+    """Return the report without the findings that the baseline accepts, and a list of notes about the baseline.
 
-    There is one note if the baseline lists findings that no longer occur.
+    The list has one note if the baseline lists findings that no longer occur. Otherwise it is empty.
     """
     from episeek_pipelines.verify.settings.baseline import apply_baseline
 
@@ -102,7 +102,7 @@ def report_targets(options: argparse.Namespace, *, roots: Iterable[str | None]) 
     """Return the format and the path or URL of each report that `--output` asks for.
 
     Raises:
-        argparse.ArgumentTypeError: Two reports have the same path, or the format of one is unknown.
+        argparse.ArgumentTypeError: Two reports have the same path, or the format of a report is unknown.
         DestinationError: A report would replace a file that is no report, or would be among the files of a dataset.
     """
     from episeek_pipelines.cli.report_files import report_target

@@ -1,4 +1,4 @@
-"""`episeek verify` of several datasets: verify each, and make one report in each format and one exit code for all."""
+"""`episeek verify` of several datasets: verify each, and make one report in each format and one exit code for all of them."""
 
 import argparse
 import copy
@@ -30,7 +30,7 @@ def prepare_several(options: argparse.Namespace, places: Sequence[str]) -> tuple
     """Set `options.datasets` to the options of each dataset, and return the lines to print before the verification.
 
     Raises:
-        argparse.ArgumentTypeError: An option is for one dataset only.
+        argparse.ArgumentTypeError: An option is given that applies only to a single dataset.
         MissingFileError: The source that an overlay (a prepared dataset without its videos) records no longer exists.
     """
     from episeek_pipelines.cli.sources import use_recorded_source

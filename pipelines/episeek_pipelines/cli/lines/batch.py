@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def plan_lines(planned: "PlannedBatch") -> Iterator[str]:
-    """Yield the lines of a plan: a table of the datasets, the datasets that will be refused with the reasons, and the totals."""
+    """Yield the lines of a plan: a table of the datasets, the reasons why other datasets will be refused, and the totals."""
     plan = planned.plan
     if plan.runnable:
         header = ["dataset", "version", "episodes", "frames", "cameras", "files", "read", "write", "requests", "time"]
@@ -84,12 +84,12 @@ def _seconds(dataset: "PlannedDataset", planned: "PlannedBatch") -> float:
 
 
 def _time_line(planned: "PlannedBatch") -> str:
-    total = f"about {duration(planned.core_seconds)} of one core for all"
+    total = f"about {duration(planned.core_seconds)} of one core for all datasets"
     measured = planned.measurement
     if measured is None:
-        return f"{total}; not measured on this machine"
-    took = f"{measured.seconds:.2f} s, compared with {measured.cost_seconds:.2f} s in the plan"
-    return f"{total}; measured by preparing {measured.destination} into a temporary folder: {took}"
+        return f"{total}, without a measurement on this machine"
+    took = f"took {measured.seconds:.2f} s here, and {measured.cost_seconds:.2f} s were estimated"
+    return f"{total}, according to a measurement: preparing {measured.destination} into a temporary folder {took}"
 
 
 def duration(seconds: float) -> str:
@@ -104,14 +104,14 @@ def duration(seconds: float) -> str:
 
 _KINDS = {
     "unchanged": "nothing to do",
-    "elsewhere": "at work elsewhere",
+    "elsewhere": "in progress in another process",
     "left": "not begun",
     "unrecorded": "not recorded",
 }
 
 
 def run_lines(result: "BatchResult", *, is_quiet: bool) -> Iterator[str]:
-    """Yield the lines of a run: one for each dataset that was refused, failed or has errors, and the totals unless quiet."""
+    """Yield the lines of a run: one for each dataset that was refused, failed or has errors, and the totals unless `is_quiet`."""
     for outcome in result.outcomes:
         if outcome.row is not None:
             yield from _trouble_lines(outcome.destination, outcome.row)
@@ -154,7 +154,7 @@ def _trouble_lines(destination: str, row: "LedgerRow") -> Iterator[str]:
 
 
 def status_lines(status: "BatchStatus") -> Iterator[str]:
-    """Yield the lines of a batch's state: a table of the datasets, their problems, and the numbers of datasets in each state."""
+    """Yield the lines of a batch's state: a table of the datasets, their problems, and the number of datasets in each state."""
     header = ["dataset", "state", "episodes", "frames", "errors", "warnings", "read", "written", "seconds", "host"]
     yield from table_lines(header, [_status_row(dataset) for dataset in status.datasets], right="llrrrrrrrl")
     for dataset in status.datasets:

@@ -21,25 +21,30 @@ def report_lines(report: "BenchReport") -> Iterator[str]:
         f"({report.samples:,} samples in {report.seconds:.2f} s{_cpu(report)})"
     )
     yield (
-        f"waits: {report.open_seconds:.2f} s to open, {report.first_batch_seconds:.2f} s for the first batch; per batch "
-        f"{_ms(report.batch_p50_seconds)} (p50), {_ms(report.batch_p95_seconds)} (p95), {_ms(report.batch_p99_seconds)} (p99)"
+        f"waits: {report.open_seconds:.2f} s to open the dataset, {report.first_batch_seconds:.2f} s for the first batch; "
+        f"per batch {_ms(report.batch_p50_seconds)} (p50), {_ms(report.batch_p95_seconds)} (p95), "
+        f"{_ms(report.batch_p99_seconds)} (p99)"
     )
     other = max(1 - report.fetch_share - report.decode_share, 0)
     yield (
         f"time per process: {report.fetch_share:.0%} fetching, {report.decode_share:.0%} decoding, {other:.0%} other"
     )
     yield f"per sample: {report.requests_per_sample:.2f} requests, {report.bytes_per_sample / 1e3:,.1f} kB"
-    correlation = "" if report.order_correlation is None else f", rank correlation {report.order_correlation:+.3f}"
-    yield f"mixing: {report.distinct_episodes:.2f} episodes for each sample of a batch{correlation} with the dataset's order"
+    correlation = (
+        ""
+        if report.order_correlation is None
+        else f"; rank correlation {report.order_correlation:+.3f} with the dataset's order"
+    )
+    yield f"mixing: {report.distinct_episodes:.2f} different episodes for each sample of a batch{correlation}"
     if report.peak_rss_bytes is not None:
-        yield f"memory: at most {report.peak_rss_bytes / 1e6:,.0f} MB for all processes of a rank together"
+        yield f"memory: at most {report.peak_rss_bytes / 1e6:,.0f} MB for all processes of one rank together"
     if len(report.ranks) > 1:
         slowest = min(report.ranks, key=lambda rank: rank.samples_per_second)
         yield f"slowest rank: {slowest.rank} on {slowest.host}, {slowest.samples_per_second:,.1f} samples/s"
 
 
 def csv_values(report: "BenchReport") -> dict[str, object]:
-    """Return the values of a report by column: all of its fields except `ranks`, and None for a field without a value."""
+    """Return the values of a report by column. Each field is a column, except `ranks`; a field without a value is None."""
     values = asdict(report)
     del values["ranks"]
     deltas = values["delta_timestamps"]

@@ -6,7 +6,7 @@ from episeek_pipelines.api import Action, FixResult, PageIndexCounts, RebuildSid
 
 
 def result_lines(result: FixResult) -> Iterator[str]:
-    """Yield the changes of `--fix` like a unified diff, each with its result; a dry run yields only the changes."""
+    """Yield the lines that show the changes of `--fix` like a unified diff, each with its result unless it was a dry run."""
     done = {done.action.path: done.result for done in result.done}
     reasons = {unfixed.path: unfixed.reason for unfixed in result.unfixed if unfixed.path is not None}
     for action in result.plan.actions:
@@ -29,11 +29,11 @@ def _diff_of(action: Action) -> Iterator[str]:
         return
     before = action.before
     if not before.is_one_per_episode:
-        yield f"-row groups: {before.row_group_count:,} of {before.row_count:,} rows"
+        yield f"-row groups: {before.row_group_count:,}, with {before.row_count:,} rows together"
         yield f"+row groups: {before.episode_count:,}, one per episode"
     if before.episode_count > action.max_episodes_per_file:
         yield (
-            f"+footer: more than the {action.max_episodes_per_file:,} episodes that `episeek prepare` puts into a file"
+            f"+footer: of more than the {action.max_episodes_per_file:,} episodes that `episeek prepare` puts into one file"
         )
     if not before.page_index.is_whole:
         yield f"-page index: {_page_index(before.page_index)}"

@@ -22,7 +22,7 @@ def result_outcome(result: "PrepareResult", options: argparse.Namespace) -> Outc
 
 
 def verified_outcome(result: "PrepareResult", options: argparse.Namespace) -> Outcome:
-    """Return the outcome of a job that verifies its result, `prepare` or `upgrade`; it is a failure if errors were found."""
+    """Return the outcome of a job that verifies its result: `prepare` or `upgrade`. Errors make the outcome a failure."""
     from episeek_pipelines.cli.lines import summary
 
     is_failure = result.verification is not None and result.verification.error_count > 0
@@ -37,7 +37,7 @@ def verified_outcome(result: "PrepareResult", options: argparse.Namespace) -> Ou
 
 
 def findings_lines(report: "VerificationReport | None", options: argparse.Namespace) -> tuple[str, ...]:
-    """Return the findings of a job's verification as lines, after an empty line; return nothing if there was no verification."""
+    """Return an empty line and the findings of a job's verification as lines; return no lines if there was no verification."""
     from episeek_pipelines.api import format_findings, format_remarks
     from episeek_pipelines.cli.colour import paint_for
 

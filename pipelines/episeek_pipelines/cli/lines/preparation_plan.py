@@ -8,8 +8,8 @@ from episeek_pipelines.words import counted, human_bytes
 
 _STATES: Final = {
     "new": "{} would be written",
-    "unfinished": "{} would be written, from the finished work of a run that was stopped",
-    "current": "{} contains the result already: nothing would be done",
+    "unfinished": "{} would be written, with the files that a stopped run has finished",
+    "current": "{} already contains the result: nothing would be done",
     "replaced": "{} would be replaced",
 }
 
@@ -19,7 +19,7 @@ def plan_lines(plan: PreparationPlan) -> Iterator[str]:
     yield f"{plan.source}  (LeRobot {plan.version})"
     cameras = counted(plan.cameras, "camera") if plan.cameras else "no camera that is recorded as video"
     frames = f"{counted(plan.episodes, 'episode')}, {counted(plan.frames, 'frame')}"
-    yield f"  holds    {frames}, {cameras}, {counted(plan.files, 'file')}"
+    yield f"  contains {frames}, {cameras}, {counted(plan.files, 'file')}"
     if plan.state != "current":
         requests = f" in about {plan.requests:,} requests" if plan.requests else ""
         yield f"  read     about {human_bytes(plan.read_bytes)}{requests}"
@@ -32,6 +32,6 @@ def plan_lines(plan: PreparationPlan) -> Iterator[str]:
             yield f"  videos   {counted(plan.copied_files, 'file')}, put into DST unchanged"
         for left in plan.left_out:
             size = f"{counted(left.files, 'file')}, {human_bytes(left.size_bytes)}"
-            yield f"  ignored  {left.folder}/ would stay in SRC ({size}): no part of a LeRobot dataset"
+            yield f"  ignored  {left.folder}/ would stay in SRC ({size}): it is no part of a LeRobot dataset"
         yield f"  write    about {human_bytes(plan.write_bytes)}"
     yield f"  result   {_STATES[plan.state].format(plan.destination)}"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     )
 
 MAX_PATHS = 40
-"""Largest number of paths that a dry run shows; its JSON contains all of them."""
+"""Largest number of paths that a dry run prints as lines. With `--json`, it prints all paths."""
 
 
 def verify_line(verification: "VerificationReport | None", *, is_required: bool, where: str) -> str:
@@ -26,8 +26,9 @@ def verify_line(verification: "VerificationReport | None", *, is_required: bool,
 
     Args:
         verification: The report of the verification; None if the overlay was not verified.
-        is_required: Whether the overlay had to pass a verification, unless it contains only sidecars.
-        where: The kind of target, "repository" or "store".
+        is_required: False if `--no-verify` was given. Even without `--no-verify`, an overlay that contains only sidecars is not
+            verified.
+        where: The kind of target: "repository" or "store".
     """
     from episeek_pipelines.api import format_counts
 
@@ -37,17 +38,17 @@ def verify_line(verification: "VerificationReport | None", *, is_required: bool,
 
 
 def base_words(result: "PublishResult | StorePublication") -> str:
-    """Return the number of videos in the target that are the same as when they were indexed, in words."""
+    """Return a phrase with the number of videos in the target that have not changed since they were indexed."""
     from episeek_pipelines.words import counted
 
     headers = (
         f" ({counted(result.target_check.headers_read, 'header')} compared)" if result.target_check.headers_read else ""
     )
-    return f"{counted(len(result.target_check.units), 'video file')} as indexed{headers}"
+    return f"{counted(len(result.target_check.units), 'video file')} unchanged since indexing{headers}"
 
 
 def change_words(changes: "Changes") -> str:
-    """Return the numbers of files that are added, replaced, deleted and unchanged, in words."""
+    """Return a phrase with the numbers of files that are added or replaced, deleted, and unchanged."""
     from episeek_pipelines.words import counted, human_bytes
 
     return (
@@ -57,7 +58,7 @@ def change_words(changes: "Changes") -> str:
 
 
 def path_lines(changes: "Changes", replaced: frozenset[str]) -> Iterator[str]:
-    """Yield a line for each of the first `MAX_PATHS` files that a dry run would add, replace or delete."""
+    """Yield a line for each of the first `MAX_PATHS` files to add, replace or delete, and a line with the number of the others."""
     from episeek_pipelines.words import human_bytes
 
     lines = [
@@ -67,11 +68,14 @@ def path_lines(changes: "Changes", replaced: frozenset[str]) -> Iterator[str]:
     lines += [f"delete   {path}" for path in changes.deletions]
     yield from lines[:MAX_PATHS]
     if len(lines) > MAX_PATHS:
-        yield f"         and {len(lines) - MAX_PATHS:,} more"
+        yield f"         and {len(lines) - MAX_PATHS:,} more files"
 
 
 def episode_lines(comparison: "Comparison | None") -> Iterator[str]:
-    """Yield the lines that show which episodes a publication would change, from the metadata; none if there is no comparison."""
+    """Yield the lines that show which episodes a publication would change, according to the metadata.
+
+    Yield no lines if there is no comparison.
+    """
     from episeek_pipelines.api import diff_summary
 
     if comparison is not None:
@@ -95,7 +99,7 @@ def _comparison_document(comparison: "Comparison | None") -> dict[str, Any] | No
 
 
 def shared_document(result: "PublishResult | StorePublication") -> dict[str, Any]:
-    """Return the part of the JSON document that publications onto repositories and into stores have in common."""
+    """Return the keys and values that the JSON documents of publications onto repositories and into stores have in common."""
     changes, verification, arrival = result.changes, result.verification, result.arrival
     return {
         "url": result.url,
@@ -119,7 +123,7 @@ def shared_document(result: "PublishResult | StorePublication") -> dict[str, Any
 
 
 def refused_outcome(refusal: "RefusedPublicationError", *, as_json: bool) -> Outcome:
-    """Return the outcome of a refused publication: the error on standard error, and with `--json` its parts as JSON."""
+    """Return the outcome of a refused publication: the error as text and, if `as_json`, its parts as a JSON document."""
     lines = (json.dumps(_refused_document(refusal), indent=2),) if as_json else ()
     return Outcome(lines, True, (f"error: {refusal}",))
 

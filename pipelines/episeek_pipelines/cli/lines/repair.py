@@ -24,15 +24,15 @@ def made_lines(made: "MadeRepairs", *, is_dry_run: bool) -> Iterator[str]:
     for each in made.repairs[:_MOST_LINES]:
         yield from _repair_lines(each)
     if len(made.repairs) > _MOST_LINES:
-        yield f"         and {len(made.repairs) - _MOST_LINES:,} more: --json lists all"
+        yield f"         and {len(made.repairs) - _MOST_LINES:,} more repairs: --json lists all of them"
     for refusal in made.refusals[:_MOST_LINES]:
         yield from _refusal_lines(refusal)
     if len(made.refusals) > _MOST_LINES:
-        yield f"         and {len(made.refusals) - _MOST_LINES:,} more: --json lists all"
+        yield f"         and {len(made.refusals) - _MOST_LINES:,} more refusals: --json lists all of them"
 
 
 def findings_line(result: "RepairResult") -> Iterator[str]:
-    """Yield the lines that count the findings before the repair and after it, by rule code."""
+    """Yield the lines that show how many findings of each rule there were before the repair and are left after it."""
     yield f"before   {_counts(result.before)}"
     if result.after is not None:
         yield f"after    {_counts(result.after)}"

@@ -57,9 +57,10 @@ def rule_lines() -> Iterator[str]:
 
 
 def family_lines(text: str) -> list[str]:
-    """Return two lines for each rule whose code begins with `text`, which has at least three letters, upper or lower case.
+    """Return two lines for each rule whose code begins with `text`, in upper or lower case.
 
-    The list is empty if there is no such rule, or if `text` is the whole code of a rule, which has a page instead.
+    The list is empty if no rule matches, if `text` has fewer than three letters, or if `text` is the whole code of a rule.
+    `rule_page` shows a single rule.
     """
     return [line for rule in _family(text) for line in _lines(rule)]
 
@@ -97,7 +98,7 @@ def rule_page(code: str) -> str:
 
 
 def rules_json(texts: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Return rules as a JSON document, in the order of `rule_lines`; `broke_in` is empty if no case is known.
+    """Return rules as a JSON document, in the order of `rule_lines`.
 
     Args:
         texts: Codes of rules and names of families, in upper or lower case. Without any, all rules are returned.
@@ -157,7 +158,7 @@ def _rules_of(family: str) -> list[Rule]:
 
 
 def _rules_of_same_number(rule: Rule) -> list[Rule]:
-    """Return the other variant of a rule, if there is one: VID024W is the harmless variant of VID024."""
+    """Return the other variant of a rule, or nothing if the rule has no variant. VID024W is the harmless variant of VID024."""
     number = rule.code.rstrip("W")
     return [RULES[code] for code in (number, f"{number}W") if code in RULES and code != rule.code]
 
@@ -171,7 +172,7 @@ def _how_to_ignore(rule: Rule) -> str:
 
 
 def _markdown(text: str) -> str:
-    """Return text for a cell of a Markdown table, with markup escaped; in code, only vertical bars are escaped."""
+    """Return text for a cell of a Markdown table, with its markup escaped. In code spans, only vertical bars are escaped."""
     parts = re.split(r"(`[^`]*`)", text)
     parts[::2] = [re.sub(r"([\\*_<>\[\]])", r"\\\1", part) for part in parts[::2]]
     return "".join(parts).replace("|", r"\|")

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 def prepare_lines(result: "PrepareResult") -> Iterator[str]:
     """Yield the lines that report what a run of `episeek prepare` or of one of its steps has done, one line for each part."""
     if result.is_current:
-        yield "current  DST contains the result for this SRC and these options already: nothing was done"
+        yield "current  DST already contains the result for this SRC and these options: nothing was done"
     if result.is_resumed:
-        yield "resume   continued from the finished work of a run that was stopped"
+        yield "resume   the finished work of an earlier, stopped run was used"
     yield from _version_lines(result)
     if result.rewrite is not None:
         yield f"rewrite  {_rewrite_line(result.rewrite)}"
@@ -32,10 +32,10 @@ def prepare_lines(result: "PrepareResult") -> Iterator[str]:
         yield from _warning_lines(result.index.warnings)
     if result.source_changes:
         changed = counted(len(result.source_changes), "file")
-        yield f"source   {changed} of the source changed since this overlay was prepared, {result.source_changes[0]} first:"
-        yield "         the overlay has the old episodes; prepare the source again to get the new ones"
+        yield f"source   {changed} of the source changed after this overlay was prepared; the first is {result.source_changes[0]}"
+        yield "         The overlay contains the old episodes: prepare the source again to get the new episodes."
     if result.lacks_pin:
-        yield "card     because of README.md, readers would load the sidecars as data (HUB035): `episeek rules HUB035` explains it"
+        yield "card     README.md lets readers load the sidecars as data: run `episeek rules HUB035` for the remedy"
     if result.verification is not None:
         from episeek_pipelines.api import format_counts
 
@@ -47,13 +47,13 @@ def prepare_lines(result: "PrepareResult") -> Iterator[str]:
 def _version_lines(result: "PrepareResult") -> Iterator[str]:
     """Yield the lines about a conversion from version 2.x, about skipped episodes, and about files that belong to no episode."""
     if result.source_version:
-        rest = "quantiles are computed from the rows, those of pictures are left out"
+        rest = "quantiles are computed from the rows; quantiles of pictures are left out"
         yield f"upgrade  LeRobot {result.source_version} -> v3.0; {rest}"
     if result.skipped_episodes:
         numbers = ", ".join(str(number) for number in result.skipped_episodes[:_MOST_NUMBERS])
         others = len(result.skipped_episodes) - _MOST_NUMBERS
         more = f" and {others:,} more" if others > 0 else ""
-        yield f"skipped  {counted(len(result.skipped_episodes), 'episode')} of SRC: {numbers}{more}; the others are numbered anew"
+        yield f"skipped  {counted(len(result.skipped_episodes), 'episode')} of SRC: {numbers}{more}; the others got new numbers"
     for path in result.strays[:_MOST_WARNINGS]:
         yield f"ignored  {path} stays in SRC: it belongs to no episode"
     if len(result.strays) > _MOST_WARNINGS:
@@ -69,47 +69,47 @@ def _warning_lines(warnings: tuple[str, ...]) -> Iterator[str]:
     for warning in warnings[:_MOST_WARNINGS]:
         yield f"warning  {warning}"
     if len(warnings) > _MOST_WARNINGS:
-        yield f"warning  and {len(warnings) - _MOST_WARNINGS:,} more: run `episeek verify` to list all of them"
+        yield f"warning  and {len(warnings) - _MOST_WARNINGS:,} more warnings: run `episeek verify` to list all of them"
 
 
 def done_line(result: "PrepareResult") -> str:
-    """Return the last line of a job, with the place of the result and the duration of the run."""
+    """Return the last line of a job, with the path or URL of the result and the duration of the run."""
     return f"done     The result is in {result.destination}; this took {result.seconds:.1f} s."
 
 
 def _copy_lines(copies: "CopySummary", *, is_packed: bool) -> Iterator[str]:
     ways = {"cloned": copies.cloned, "copied": copies.copied, "hard-linked": copies.hard_linked}
     if copies.copied_instead:
-        ways[f"copied ({copies.copied_instead:,} since they cannot be shared)"] = ways.pop("copied")
+        ways[f"copied ({copies.copied_instead:,} because they could not be cloned or linked)"] = ways.pop("copied")
     done = ", ".join(f"{count:,} {way}" for way, count in ways.items() if count) or "none"
     if is_packed:
-        yield f"others   {counted(copies.files, 'file')} of the source that are no videos: {done}"
+        yield f"others   {counted(copies.files, 'file')} of the source other than videos: {done}"
     else:
-        yield f"videos   {counted(copies.files, 'file')}, videos and other files of the source: {done}"
+        yield f"videos   {counted(copies.files, 'file')} (the videos and other files of the source): {done}"
     if copies.hard_linked:
         yield "         A tool that writes into a hard-linked file in DST changes the file in SRC as well."
     if copies.is_card_pinned:
         yield "card     README.md in DST now limits data_files to data/*/*.parquet, so readers do not load the sidecars as data"
     for left in copies.left_out:
         size = f"{counted(left.files, 'file')}, {human_bytes(left.size_bytes)}"
-        yield f"ignored  {left.folder}/ stays in SRC ({size}): no part of a LeRobot dataset"
+        yield f"ignored  {left.folder}/ stays in SRC ({size}): it is no part of a LeRobot dataset"
 
 
 def _rewrite_line(summary: "RewriteSummary") -> str:
     sizes = f"{human_bytes(summary.source_bytes)} -> {human_bytes(summary.written_bytes)}"
-    reused = f", {summary.reused_files} finished before" if summary.reused_files else ""
+    reused = f", {summary.reused_files} finished by an earlier run" if summary.reused_files else ""
     row_groups = f"{counted(summary.row_groups, 'row group')}, one per episode"
     return f"{counted(summary.source_files, 'data file')} -> {counted(summary.files, 'file')}, {row_groups}, {sizes}{reused}"
 
 
 def _pack_line(summary: "PackSummary") -> str:
-    reused = f", {summary.reused_files} finished before" if summary.reused_files else ""
-    samples = f"{counted(summary.samples, 'sample')} copied as they are"
+    reused = f", {summary.reused_files} finished by an earlier run" if summary.reused_files else ""
+    samples = f"{counted(summary.samples, 'sample')} copied unchanged"
     files = f"{counted(summary.source_files, 'video file')} -> {counted(summary.files, 'file')}"
     return f"{files} of {human_bytes(summary.file_bytes)}, {samples}{reused}"
 
 
-_NOTHING_TO_INDEX: Final = "no camera is recorded as video: nothing to index"
+_NOTHING_TO_INDEX: Final = "no camera is recorded as video, so there is nothing to index"
 
 
 def _index_line(summary: "IndexSummary") -> str:
@@ -118,7 +118,7 @@ def _index_line(summary: "IndexSummary") -> str:
     read = f"{human_bytes(summary.bytes_read)} of {human_bytes(summary.file_bytes)} read"
     if summary.request_count:
         read += f" in {counted(summary.request_count, 'request')}"
-    reused = f", {summary.reused_files} finished before" if summary.reused_files else ""
+    reused = f", {summary.reused_files} finished by an earlier run" if summary.reused_files else ""
     sidecars = f"sidecars {human_bytes(summary.sidecar_bytes)}"
     unchanged = f", {summary.unchanged_files:,} unchanged" if summary.unchanged_files else ""
     files = f"{counted(summary.files, 'video file')}{unchanged}"
@@ -127,10 +127,8 @@ def _index_line(summary: "IndexSummary") -> str:
 
 def _keyframes_line(summary: "IndexSummary") -> str:
     seen, count = summary.sync_samples_inspected, summary.sync_samples
-    others = f"the other {count - seen:,} are taken from the headers"
-    return (
-        f"{seen:,} of {counted(count, 'keyframe')} were read, {others} (--keyframes all reads more of files in stores)"
-    )
+    others = f"the other {count - seen:,} are keyframes according to the headers"
+    return f"{seen:,} of {counted(count, 'keyframe')} were read; {others} (--keyframes all reads all of them)"
 
 
 def stale_lines(check: "IndexCheck") -> Iterator[str]:
@@ -140,7 +138,7 @@ def stale_lines(check: "IndexCheck") -> Iterator[str]:
 
 
 def check_line(check: "IndexCheck") -> str:
-    """Return the last line of `episeek index --check`: the numbers of compared and of stale videos, and what was read."""
+    """Return the last line of `episeek index --check`: how many videos were compared, how many are stale, and what was read."""
     if not check.file_count and not check.stale:
         return f"check    {check.target}: {_NOTHING_TO_INDEX}"
     files = len({stale.path for stale in check.stale})
@@ -155,12 +153,12 @@ def check_line(check: "IndexCheck") -> str:
 
 
 def inspection_lines(inspection: Inspection) -> Iterator[str]:
-    """Yield the lines of `episeek inspect`: some about the dataset, and a table of its cameras if it has sidecars."""
+    """Yield the lines of `episeek inspect`: lines about the dataset and, if it has sidecars, a table of its cameras."""
     yield f"{inspection.root}  (LeRobot {inspection.codebase_version})"
     seconds = inspection.frames / inspection.fps
     yield (
         f"  episodes  {inspection.episodes:,}: {inspection.frames:,} frames, {seconds:,.1f} s at {inspection.fps:g} fps; "
-        f"{inspection.shortest_episode} to {inspection.longest_episode} frames, median {inspection.median_episode:g}"
+        f"{inspection.shortest_episode} to {inspection.longest_episode} frames per episode, median {inspection.median_episode:g}"
     )
     data = inspection.data
     per_episode = (
@@ -172,7 +170,7 @@ def inspection_lines(inspection: Inspection) -> Iterator[str]:
     if inspection.image_keys:
         yield f"  images    {', '.join(inspection.image_keys)}: pictures in the data files"
     if not inspection.cameras:
-        yield "  cameras   none recorded as video: nothing to index"
+        yield "  cameras   none is recorded as video, so there is nothing to index"
     elif inspection.build_id is None:
         yield f"  cameras   {', '.join(inspection.cameras)}"
         yield "  sidecars  none: run `episeek index` or `episeek prepare`"
@@ -182,7 +180,7 @@ def inspection_lines(inspection: Inspection) -> Iterator[str]:
     indexed = (inspection.indexed_episodes, inspection.indexed_frames)
     if indexed != (inspection.episodes, inspection.frames):
         counts = f"{inspection.indexed_episodes:,} episodes, {inspection.indexed_frames:,} frames"
-        yield f"            stale: they contain {counts}; run `episeek index` or `episeek prepare` again"
+        yield f"            stale: the sidecars contain {counts}; run `episeek index` or `episeek prepare` again"
     if inspection.camera_facts:
         yield ""
         yield from table_lines(

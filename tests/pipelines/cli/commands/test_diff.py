@@ -80,4 +80,4 @@ def test_a_name_of_the_hub_gets_a_hint(side, capsys):
     sides = [str(DATA / "images"), str(DATA / "images")]
     sides[side] = "lerobot/pusht"
     assert main(["diff", *sides]) == 2
-    assert "did you mean hf://datasets/lerobot/pusht?" in capsys.readouterr().err
+    assert "hint: give hf://datasets/lerobot/pusht for a dataset on the Hub" in capsys.readouterr().err

@@ -53,7 +53,7 @@ def test_what_the_command_says(hub, capsys):
     assert out[-2] == f"tag      v3.1 moved to {hub.head}"
     code, out, _ = run(capsys, overlay, NAME, *root, "--no-tag", "--no-verify")
     assert out[-2] == "tag      none moved (--no-tag)"
-    assert out[3] == f"send     nothing: commit {hub.head} contains all files already"
+    assert out[3] == f"send     nothing: commit {hub.head} already contains all files"
 
 
 def test_the_exit_codes(hub, capsys, tmp_path):

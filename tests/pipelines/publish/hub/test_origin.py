@@ -170,10 +170,10 @@ def test_what_the_command_says(hub, overlay, capsys):
         return capsys.readouterr().out.splitlines()
 
     base = commit_known(overlay)
-    assert f"replaced files are unchanged since commit {base}" in lines(overlay, NAME)[1]
+    assert f"the replaced files are unchanged since commit {base}" in lines(overlay, NAME)[1]
     local = (prepared(SMALL).url, NAME, "--data-root", str(DATA / SMALL))
-    assert "replaced files are those that DST was prepared from" in lines(*local)[1]
-    assert f"replaced files are unchanged since commit {hub.head}" in lines(*local, "--base", "main")[1]
+    assert "the replaced files are the files that DST was prepared from" in lines(*local)[1]
+    assert f"the replaced files are unchanged since commit {hub.head}" in lines(*local, "--base", "main")[1]
     assert json.loads("\n".join(lines(overlay, NAME, "--json")))["base"] == base
     hub.hub.commit(NAME, {layout.STATS_PATH: b"{}"})
     assert main.main(["publish", overlay, NAME, "--no-verify"]) == 2

@@ -52,7 +52,7 @@ def test_the_lines_and_json_of_the_command(there, capsys):
     assert (code, out) == (0, [])
     code, out, _ = run(capsys, overlay, url, *ROOT, "--no-verify", "--sidecars-only")
     assert out[0] == "verify   skipped (--no-verify)"
-    assert out[3] == "send     nothing: the store contains all files already"
+    assert out[3] == "send     nothing: the store already contains all files"
 
 
 def test_a_dry_run_says_which_episodes_change(there, tmp_path, capsys):
