@@ -56,8 +56,8 @@ class ClipCache:
 
     Args:
         index: An open index.
-        max_bytes: Limit of the bytes in the cache. A larger clip is fetched and not kept. In addition, up to `max_in_flight`
-            responses are in memory, each of at most 32 MiB or one clip.
+        max_bytes: Limit of the bytes in the cache. A clip with more bytes is fetched but not kept. In addition to the cache, up to
+            `max_in_flight` responses are in memory, each of at most 32 MiB or one clip.
         max_in_flight: Largest number of requests that prefetching has in progress at the same time. `get` fetches a missing
             clip in the calling thread.
         max_gap_bytes: Ranges of one `prefetch` with at most this many bytes between them share a request.

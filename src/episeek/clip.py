@@ -1,9 +1,8 @@
 """Clips: some frames of one episode and camera, as a complete MP4 made from one range of bytes.
 
-The lead-in consists of the frames before `start` that decoding needs. The MP4 has two forms. In the *hidden* form an edit list
-hides
-the lead-in; it is for players, PyAV and files on disk. In the *shown* form every sample is presented; it is for TorchCodec, which
-ignores edit lists when it counts frames. If the range contains only the wanted frames, both forms are the same bytes.
+The lead-in consists of the frames before `start` that decoding needs. The MP4 has two forms. The *hidden* form is for players, PyAV
+and files on disk: an edit list hides the lead-in. The *shown* form is for TorchCodec, which ignores edit lists when it counts
+frames: every sample is presented. If the range contains only the wanted frames, both forms are the same bytes.
 """
 
 import json

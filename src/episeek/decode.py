@@ -111,7 +111,7 @@ def decode_with_torchcodec(
     count = len(expected_seconds)
     try:
         decoder = decoder_class(mp4, custom_frame_mappings=frame_mappings, dimension_order="NCHW", device=device)
-        # only recent releases have this attribute
+        # only recent releases of TorchCodec have this attribute
         pixel_format = getattr(decoder.metadata, "pixel_format", None)
         if may_be_depth and (pixel_format is None or _DEPTH_FORMAT.fullmatch(pixel_format)):
             raise BackendUnavailableError(

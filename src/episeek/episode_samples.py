@@ -39,7 +39,7 @@ class EpisodeSamples:
     sync_positions: Int64Array
     """Positions of the sync samples, ascending, shape [keyframe_count]."""
     frames: Int64Array
-    """Position of the sample of each frame of the episode, by presentation time, shape [frame_count]."""
+    """For each frame of the episode, in presentation order, the position of its sample; shape [frame_count]."""
 
     @property
     def frame_count(self) -> int:
@@ -47,7 +47,7 @@ class EpisodeSamples:
         return len(self.frames)
 
     def window(self, start: int, stop: int) -> SampleWindow:
-        """Return the samples that frames `[start, stop)` of the episode need.
+        """Return the samples that are needed to decode frames `[start, stop)` of the episode.
 
         Raises:
             EpisodeFramesError: No sync sample precedes these frames, so decoding cannot start.

@@ -54,7 +54,7 @@ def install_hint(extra: Extra) -> str:
 
 
 def without_password(text: str) -> str:
-    """Return a text with user names and passwords in its URLs replaced: `https://user:password@host/`."""
+    """Return a text with the user names and passwords in its URLs replaced by `***`."""
     return _USER_INFO.sub("://***@", text)
 
 
@@ -255,7 +255,7 @@ class FileNotIndexedError(EpiseekError, IndexError):
 
 
 class EpisodeFramesError(EpiseekError, ValueError):
-    """The frames of an episode cannot be determined: two share a presentation time, or seconds contradict lengths."""
+    """The frames of an episode cannot be determined: two have the same time, or declared seconds and lengths disagree."""
 
 
 class BackendUnavailableError(EpiseekError, ImportError):
@@ -263,7 +263,7 @@ class BackendUnavailableError(EpiseekError, ImportError):
 
 
 class DecodeError(EpiseekError, RuntimeError):
-    """A decoder failed, or returned other frames than the requested ones."""
+    """A decoder failed, or did not return the requested frames."""
 
 
 class TimestampToleranceError(EpiseekError, ValueError):

@@ -27,9 +27,8 @@ def open_index(
     Args:
         url: The root of the dataset: a local path; `hf://datasets/ORG/NAME[@REVISION]`, pinned to its current commit;
             `hf://buckets/ORG/NAME`; a URL of http, https, s3, gs or az; any other URL that fsspec knows.
-        data_root: The root of the videos, if it is not `url`, as for an overlay made by `episeek prepare`. None if the videos are
-            in
-            `url`. For a local overlay without videos, None means the source that the overlay records; its root is logged.
+        data_root: The root of the videos, if it is not `url`, as for an overlay made by `episeek prepare`. None for videos in
+            `url`. For a local overlay without videos, None means the source that the overlay records, whose root is then logged.
         storage_options: Credentials and endpoints by fsspec's names; for `hf://`, `token` and `endpoint`.
         verify: How to check that the videos have not changed since they were indexed: "identity", "moov", "size" or "bytes". See
             `episeek.sidecars.video_source.IndexedVideoSource`.

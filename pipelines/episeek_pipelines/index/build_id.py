@@ -1,7 +1,7 @@
 """The id of a build: a digest of everything in its four tables, which differs between builds.
 
-The release that writes the tables is not part of it: the same dataset gets the same id from every release with the same
-format version and index version.
+The id does not depend on the release that writes the tables. All releases with the same format version and index version give a
+dataset the same id.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ def build_id_of(description: str, digests: Iterable[str]) -> str:
 
     Args:
         description: The dataset's description, as `episeek_pipelines.index.merge.dataset_description` makes it.
-        digests: The `fragment_digest` of each file, by file path.
+        digests: The `fragment_digest` of each file, in the order of the file paths.
     """
     build = hashlib.sha256(f"{sidecars.FORMAT_VERSION}\n{sidecars.INDEX_VERSION}\n{description}\n".encode())
     for digest in digests:
@@ -32,7 +32,7 @@ def build_id_of(description: str, digests: Iterable[str]) -> str:
 
 
 def fragment_digest(properties: FileProperties, arrays: Arrays) -> str:
-    """Return the SHA-256, hex, of all rows of one file: its row of `files` without file_id, and its arrays."""
+    """Return the SHA-256, in hex, of all rows of one file: its row of `files` without file_id, and its arrays."""
     values = ", ".join(f"{field.name}={getattr(properties, field.name)!r}" for field in fields(FileProperties))
     digest = hashlib.sha256(f"{_ROW_NAME}({values})".encode())
     for name in sorted(arrays):

@@ -1,4 +1,4 @@
-"""Compute the rows that one video file has in the sidecars from its header.
+"""Read the header of a video file, and compute the rows of the sidecars that describe the file.
 
 One `IndexUnit` per file contains its path, its identity in the store's listing, and the episodes declared in it. The rows of
 a file become a fragment, a small `.npz`, with a `FragmentSummary` of a few hundred bytes. `write_sidecars` merges the

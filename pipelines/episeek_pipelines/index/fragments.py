@@ -38,7 +38,7 @@ class FragmentSummary:
     properties: FileProperties
     camera_index: int
     digest: str
-    """SHA-256, hex, of everything in the fragment."""
+    """The SHA-256 of everything in the fragment, in hex."""
     episode_bounds: tuple[int, int]
     """The first and the last episode in the fragment, both inclusive."""
     wide_columns: tuple[str, ...]

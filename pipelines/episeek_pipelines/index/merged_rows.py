@@ -113,7 +113,7 @@ class _FragmentReader:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Block:
-    """Consecutive episodes of all cameras; arrays of shape [episodes * cameras], by episode and then camera."""
+    """Consecutive episodes of all cameras, as arrays of shape [episodes * cameras] that are sorted by episode, then by camera."""
 
     file_of: npt.NDArray[np.int32]
     """The number of each row's fragment, which is also the file_id of the row."""

@@ -1,7 +1,7 @@
 """Find the stale parts of the sidecars without writing anything.
 
-The store's listing and meta/episodes are compared with the footers and the table `files`. If the store gives no identity
-that can be compared, as the local file system does not, headers are read, many at once, and their digests are compared.
+The store's listing and meta/episodes are compared with the footers and the table `files`. Local file systems and some stores give
+no identity that can be compared. In this case the headers of the files are read, many at once, and their digests are compared.
 """
 
 import os

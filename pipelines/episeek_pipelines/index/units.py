@@ -26,7 +26,7 @@ class IndexUnit:
     identity: FileIdentity | None = None
     """The identity of the file in the store's listing; None if the listing gives no size."""
     keyframes: KeyframeChoice = "auto"
-    """Which sync samples to read and check: all of them, or all of a local file and a few of a file in a store."""
+    """Which sync samples to read and check: "all" of them, or "auto" for all of a local file and a few of a file in a store."""
     is_whole: bool = False
     """Whether the file must contain exactly the frames of one episode, as in datasets of version 2.x."""
     unchanged: FileProperties | None = None

@@ -1,4 +1,4 @@
-"""Check the workers of a cluster before a job starts on them: they must have the same episeek, and see the paths of the job.
+"""Check the workers of a cluster before a job runs: they must have this release of episeek, and see the job's files.
 
 The functions `answer_...` run on every worker and return plain values, so that workers with another release can answer, too. The
 functions `require_...` raise for the first worker with a wrong answer. Nothing here depends on Dask.

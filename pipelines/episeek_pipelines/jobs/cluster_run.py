@@ -30,13 +30,13 @@ class Future(Protocol):
     status: str
 
     def exception(self) -> BaseException | None:
-        """Return the error of a task that failed."""
+        """Wait until the task has finished, and return its error, or None if it succeeded."""
 
     def add_done_callback(self, call: Callable[["Future"], None], /) -> None:
         """Call a function in another thread when the task has finished, with or without an error."""
 
     def result(self, timeout: float) -> Any:
-        """Return the result of the task."""
+        """Wait until the task has finished, and return its result."""
 
 
 class Client(Protocol):

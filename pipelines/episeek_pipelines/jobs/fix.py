@@ -72,7 +72,7 @@ class FixResult:
 def fix(
     root: str, report: VerificationReport, *, dry_run: bool = False, execution: Execution = DEFAULT_EXECUTION
 ) -> FixResult:
-    """Fix the findings of a verification, as far as that is safe. Verify again afterwards.
+    """Fix the findings of a verification, as far as that is safe. The caller should verify the dataset again afterwards.
 
     Args:
         root: A local dataset with its videos.

@@ -35,12 +35,12 @@ from episeek_pipelines.words import counted
 from episeek_schemas import layout
 
 DATA_CODES: Final = frozenset(rule.code for rule in (ROW_GROUPS, ROW_GROUPS_OF_INDEXED, PAGE_INDEX))
-"""Codes of the findings that rewriting a data file fixes."""
+"""Codes of the findings that are fixed by rewriting a data file."""
 
 SIDECAR_CODES: Final = frozenset(
     rule.code for rule in (INDEXED_FILES, INDEXED_SPANS, INDEXED_SAMPLES, SIDECAR_FORMAT, STALE)
 )
-"""Codes of the findings that rebuilding the sidecars fixes."""
+"""Codes of the findings that are fixed by rebuilding the sidecars."""
 
 FIX_AND_VERIFY_AGAIN: Final = "fix this and verify again"
 """The remedy of findings that have no other remedy."""
@@ -48,7 +48,7 @@ FIX_AND_VERIFY_AGAIN: Final = "fix this and verify again"
 
 @dataclass(frozen=True, slots=True)
 class RewriteDataFile:
-    """One data file to rewrite in place."""
+    """The action of rewriting one data file in place."""
 
     path: str
     codes: tuple[str, ...]
@@ -70,7 +70,7 @@ class RewriteDataFile:
 
 @dataclass(frozen=True, slots=True)
 class RebuildSidecars:
-    """The sidecars to rebuild, all of them."""
+    """The action of rebuilding all sidecars."""
 
     codes: tuple[str, ...]
     build_id: str
@@ -112,7 +112,7 @@ class FixPlan:
 
 
 def plan_fix(report: VerificationReport, root: Root) -> FixPlan:
-    """Plan the actions that fix a report's findings. Writes nothing.
+    """Plan the actions that fix a report's findings. Nothing is written.
 
     Raises:
         DestinationError: `root` is in a store or an overlay.
@@ -215,7 +215,7 @@ def remedy_of(error: EpiseekError) -> str:
 
 
 def sorted_unfixed(unfixed: list[Unfixed]) -> tuple[Unfixed, ...]:
-    """Return the values by rule, then by path."""
+    """Return the values sorted by rule, then by path."""
     return tuple(sorted(unfixed, key=lambda item: (item.code, item.path or "")))
 
 

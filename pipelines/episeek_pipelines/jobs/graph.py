@@ -20,7 +20,7 @@ MAX_NODES_PER_MAP: Final = 2000
 """Greatest number of nodes of one `map`. A scheduler needs about a millisecond for each node."""
 
 ROUNDS_PER_NODE: Final = 4
-"""Smallest number of items for each thread of a node. With fewer items, threads that wait for the last items would idle longer."""
+"""Smallest number of items for each thread of a node. With fewer items, threads would be idle longer while the last items run."""
 
 
 class Graph:
@@ -38,7 +38,7 @@ class Graph:
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """Return the phases of all nodes with their totals, in the order in which they were added."""
+        """Return the phases of all nodes, each with its totals, in the order in which the phases were added."""
         members: dict[str, list[Node]] = {}
         for node in self.nodes:
             if node.phase:

@@ -31,22 +31,22 @@ def index(
 ) -> PrepareResult:
     """Write the sidecars of a dataset, in place or below another root. Existing sidecars are replaced all at once.
 
-    In a store whose listing gives identities, only files whose rows in the existing sidecars are not up to date are read.
+    If the store's listing gives identities, a file is read only if its rows in the existing sidecars are not up to date.
 
     Args:
         source: Root of a LeRobot dataset of version 3.0, 2.1 or 2.0.
-        output: Root below which `meta/byte_index/` is written; None is `source`.
+        output: Root below which `meta/byte_index/` is written; None for `source`.
         data_root: The dataset with the videos if `source` is an overlay. None for `source`, or for the source that a local overlay
             records.
-        keyframes: Which samples are read to find where decoding can start, and parameter sets. "auto" reads the first bytes of all
-            samples of a local video, and of a few keyframes of a video in a store, or of all if these do not decide. "all" reads
-            all.
+        keyframes: Which samples are read to find parameter sets and the samples at which decoding can start. "auto" reads the first
+            bytes of all samples of a local video. For a video in a store, "auto" reads a few keyframes, and all samples if these
+            are not sufficient. "all" always reads all samples.
         execution: Scheduler, workers, progress.
 
     Raises:
         EpiseekError: The source or the output cannot be used; nothing was written.
-        WorkFailedError: Some files could not be indexed; nothing was replaced, the finished work is kept, and the same call
-            resumes.
+        WorkFailedError: Some files could not be indexed, and nothing was replaced. The finished work is kept, and the same call
+            continues it.
     """
     started = time.perf_counter()
     require_no_history(Root(source if output is None else output), "with --output DIR")

@@ -42,7 +42,7 @@ STATISTICS_DIR: Final = "statistics"
 
 @dataclass(frozen=True, slots=True)
 class RewriteReceipt:
-    """The result of one data file."""
+    """The result of rewriting one data file, as a node returns it."""
 
     result: RewriteResult
     """The result without the episodes of each output. Only the receipt contains these, so that schedulers transfer little."""

@@ -62,7 +62,7 @@ class Constant:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """One call of a graph, and how many items it processes."""
+    """One function call in a graph, and the number of items that it processes."""
 
     key: str
     item_count: int

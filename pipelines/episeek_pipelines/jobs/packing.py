@@ -65,7 +65,7 @@ def pack_videos(
         dataset: The source.
         declared: The video files of the source.
         staging: The staging to which the packed files are written.
-        limit_bytes: Size below which files are filled, in bytes.
+        limit_bytes: Size in bytes that a packed file has to stay below, unless it has only one piece.
         keyframes: As for `prepare`.
         execution: Scheduler, workers, progress.
 

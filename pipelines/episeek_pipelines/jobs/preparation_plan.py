@@ -52,8 +52,9 @@ class PreparationPlan:
     cameras: int
     """Number of cameras that are stored as video."""
     files: int
-    """Number of data files of the source."""
+    """Number of files of any kind in the source."""
     data_files: int
+    """Number of data files of the source."""
     written_data_files: int
     video_files: int
     """Number of video files of the source."""

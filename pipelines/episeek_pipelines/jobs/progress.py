@@ -26,7 +26,7 @@ class Phase:
 
 
 class Progress(Protocol):
-    """Receives finished work."""
+    """A function that receives the amounts of finished work."""
 
     def __call__(self, phase: str, unit_count: int, byte_count: int, /) -> None:
         """Add finished units and bytes to a phase."""

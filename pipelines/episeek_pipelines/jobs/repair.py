@@ -22,7 +22,7 @@ from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoi
 
 @dataclass(frozen=True, slots=True)
 class RepairResult:
-    """A repaired dataset."""
+    """The result of a repair."""
 
     before: VerificationReport
     """The verification of the source, at the same level as the verification of the result."""
@@ -49,9 +49,9 @@ def repair(
     force: bool = False,
     execution: Execution = DEFAULT_EXECUTION,
 ) -> RepairResult:
-    """Write a copy of a dataset without the defects for which the source itself proves the right value.
+    """Write a prepared copy of a dataset, and repair the defects for which the source itself proves the right values.
 
-    The copy is prepared as by `prepare`, and `.episeek/repairs.json` lists the repairs. The source is never written to.
+    The copy is written as by `prepare`, and `.episeek/repairs.json` in the copy lists the repairs. The source is never changed.
 
     Args:
         source: Root of a LeRobot dataset of version 3.0: a path or an fsspec URL.

@@ -84,7 +84,7 @@ class IndexSummary:
     sync_samples_inspected: int = 0
     """Number of keyframes whose bytes were read to check whether decoding can start there."""
     warnings: tuple[str, ...] = ()
-    """Warnings about episodes whose declaration contradicts their file. They are indexed at the frames that the file shows."""
+    """Warnings about episodes whose declaration contradicts their file. These episodes are indexed as the file shows."""
     retry_count: int = 0
 
     @classmethod
@@ -237,6 +237,6 @@ class WorkFailedError(EpiseekError, RuntimeError):
             hint: Advice on how to continue, and which work was kept.
         """
         unique = tuple(dict.fromkeys(failures))
-        more = f" (and {len(unique) - 1} more)" if len(unique) > 1 else ""
+        more = "; the first error" if len(unique) > 1 else ""
         found = f"{len(unique)} of {item_count} items failed{more}: {unique[0].message}"
         return cls(where, found, "every item to succeed", hint, unique)

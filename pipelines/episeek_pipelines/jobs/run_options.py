@@ -1,4 +1,4 @@
-"""The options that decide what a job writes, as they are recorded: a run is resumed or skipped only if they are the same."""
+"""Make the document that records the options of a job. A run is resumed or skipped only if its document is the same as before."""
 
 import os
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoi
 from episeek_schemas import sidecars
 
 REPAIR_KEY: Final = "repair"
-"""Key of the recorded options under which the version of the repairs and the choice among them are recorded."""
+"""Key in the recorded options. Its value gives the version of the repair step, and the repairs that were chosen."""
 
 
 def recorded_options(command: str, source: str, **options: Any) -> dict[str, Any]:
     """Return the document that records a command, its source and its options."""
     root = Root(source)
-    # the record is read from other working directories
+    # a later run may read the record from another working directory
     url = os.path.abspath(root.url) if root.is_local else root.url
     return {"command": command, "source": url, "rewrite_version": REWRITE_VERSION, **options}
 
@@ -51,7 +51,10 @@ def writing_options(
     video_file_size_mb: float | None,
     skip_episodes: Sequence[int],
 ) -> dict[str, Any]:
-    """Return the options that decide which data files and videos `prepare` and `upgrade` write. Unused options have no key."""
+    """Return the options that decide which data files and videos `prepare` and `upgrade` write.
+
+    Options without effect are absent.
+    """
     packing = {"pack_version": PACK_VERSION, "video_file_size_mb": video_file_size_mb} if videos == "pack" else {}
     skipping = {SKIPPED_KEY: sorted({*skip_episodes})} if skip_episodes else {}
     return {"cap": max_episodes_per_file, "videos": videos, **packing, **skipping}

@@ -35,5 +35,5 @@ def values_of(values: Sequence[Any], kind: type[T]) -> list[T]:
 
 
 def added_up(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
-    """Return the seconds of each stage of two graphs together, in the order of the first graph."""
+    """Return the seconds of each stage, added up over two graphs: first the stages of the first graph, then all others."""
     return {stage: first.get(stage, 0.0) + second.get(stage, 0.0) for stage in {**first, **second}}

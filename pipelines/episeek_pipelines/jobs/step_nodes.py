@@ -100,7 +100,7 @@ def add_copy_nodes(
         The nodes, and the folders of the source that are not part of the dataset and are left out.
 
     Raises:
-        DestinationError: The destination has no room for copies.
+        DestinationError: The destination has too little free space for the copies.
     """
     if videos == "none":
         return [], ()

@@ -29,7 +29,7 @@ class Cut:
 
 
 def closed_places(table: SampleTable) -> BoolArray:
-    """Return, for each number of samples from 0 to all, whether a file can be cut after that many; shape [sample_count + 1].
+    """Return whether a file can be cut before each of its samples, and after the last one; shape [sample_count + 1].
 
     The file can be cut if all samples before the cut are shown before all samples after it.
     """
@@ -110,7 +110,7 @@ def require_showable(table: SampleTable, cuts: Sequence[Cut], *, where: str) -> 
         pts = table.pts[cut.start : cut.stop]
         leading = np.flatnonzero(~table.is_presented[cut.start : cut.stop] & (pts < pts[0]))
         if len(leading):
-            found = f"a hidden sample {cut.start + leading[0]} that is presented before the sync sample that it follows"
+            found = f"hidden sample {cut.start + leading[0]}, whose presentation time is before that of its sync sample"
             raise SampleTableError(where, found, "samples that can be decoded in another file", "re-encode the video")
         same = np.flatnonzero(np.diff(np.sort(pts)) == 0)
         if len(same):

@@ -42,7 +42,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class PackedFile:
-    """A packed file that the plan contains."""
+    """The plan of one packed file: its path, its clock and its parts."""
 
     path: str
     camera_key: str
@@ -105,10 +105,10 @@ class _OpenFile:
 
 
 def size_limit(dataset: Dataset, size_mb: float | None) -> int:
-    """Return the size in bytes below which packed files are filled.
+    """Return the size limit of packed files in bytes.
 
     Args:
-        dataset: The dataset, whose meta/info.json may give one.
+        dataset: The dataset, whose meta/info.json gives the default limit.
         size_mb: The limit in LeRobot's megabytes; None for the limit in meta/info.json.
 
     Raises:
@@ -126,7 +126,7 @@ def plan_packing(dataset: Dataset, videos: Iterable[SourceVideo], *, limit_bytes
     Args:
         dataset: The source.
         videos: All video files that contain episodes.
-        limit_bytes: Size below which files are filled.
+        limit_bytes: Size in bytes that a packed file has to stay below, unless it has only one piece.
 
     Raises:
         MetadataError: An episode is in no file, or in two.

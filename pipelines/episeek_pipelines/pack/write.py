@@ -33,7 +33,7 @@ _BATCH_BYTES: Final = 1 << 24
 """Number of bytes of media that are in memory at once."""
 
 _BATCH_RANGES: Final = 1 << 12
-"""Greatest number of byte ranges in a batch. Ranges are small if the source has samples of other tracks between its own."""
+"""Greatest number of byte ranges in a batch. Ranges are small if samples of other tracks lie between those of the video."""
 
 _IN_FLIGHT: Final = 4
 

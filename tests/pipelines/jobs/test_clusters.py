@@ -209,7 +209,7 @@ def test_a_worker_that_sees_other_paths_is_refused_before_work(fragile, tmp_path
     try:
         graph = Graph()
         nodes = graph.map(max, [1], Root("here"), label=label)
-        with pytest.raises(DestinationError, match=r"worker tcp.* no such file for here/"):
+        with pytest.raises(DestinationError, match=r"worker tcp.* no such file at here/"):
             graph.compute(nodes, scheduler=fragile)
     finally:
         os.chdir(before)

@@ -31,7 +31,7 @@ class Meeting(Protocol):
         """The rank of this process."""
 
     def wait(self, name: str) -> None:
-        """Wait until all ranks have called this with the same name."""
+        """Wait until all ranks have called this method with the same name."""
 
     def gather(self, text: str) -> list[str] | None:
         """Send this rank's text. Return the texts of all ranks on rank 0, and None on the other ranks."""
@@ -71,10 +71,10 @@ class StoreMeeting:
     store: TextStore
 
     def wait(self, name: str) -> None:
-        """Wait until all ranks have called this with the same name.
+        """Wait until all ranks have called this method with the same name.
 
         Raises:
-            RanksError: A rank does not call it in time.
+            RanksError: A rank does not call the method in time.
         """
         self._set(f"episeek-bench/{name}/{self.rank}", "here")
         for rank in range(self.world_size):

@@ -20,7 +20,7 @@ class BenchOptions:
     workers: int = 4
     """Number of worker processes of each rank; 0 reads in the training process."""
     batches: int = 100
-    """Number of batches that are measured on each rank, after those that fill the workers' queues."""
+    """Number of batches that are measured on each rank, after the batches that fill the workers' queues."""
     delta_timestamps: Mapping[str, Sequence[float]] | None = None
     return_uint8: bool = False
     max_in_flight: int = 16

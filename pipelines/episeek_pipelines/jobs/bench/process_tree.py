@@ -24,7 +24,7 @@ def tree(pid: int) -> list[int]:
 
 
 def resident_bytes(pid: int) -> int:
-    """Return the resident set of a process and its descendants in bytes. A page that several processes share counts for each."""
+    """Return the resident set of a process and its descendants in bytes. A shared page counts once for each of its processes."""
     return sum(_resident_bytes(process) for process in tree(pid))
 
 

@@ -83,7 +83,7 @@ def measure(root: str, options: BenchOptions, meeting: Meeting) -> RankMeasureme
         CountedDataset(dataset),
         batch_sampler=_Epochs(sampler),
         num_workers=options.workers,
-        collate_fn=collate_counted,  # type: ignore[arg-type]  # it gets what __getitems__ returns, whatever that is
+        collate_fn=collate_counted,  # type: ignore[arg-type]  # it receives any result of __getitems__
     )
     costs, episodes, frames = BatchCost(), [], []
 

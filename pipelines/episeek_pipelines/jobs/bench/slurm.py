@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 _SCRIPT = """\
 #!/bin/bash
-# Submits a benchmark of reading on {listed} nodes. A job starts when the one before it has ended, so that no two share the
+# Submits a benchmark of reading on {listed} nodes. A job starts when the one before it has ended, so that no two jobs share the
 # network. Arguments are passed on to sbatch:
 #   bash THIS-SCRIPT --partition=NAME --account=NAME --time=01:00:00
 set -euo pipefail
@@ -27,7 +27,7 @@ srun --cpus-per-task="$SLURM_CPUS_PER_TASK" --kill-on-bad-exit=1 \\
   {command}
 END_OF_JOB
   )
-  # a cluster's name may come after the number
+  # sbatch may append the name of the cluster to the number of the job
   job=${{job%%;*}}
   echo "$nodes nodes: job $job"
   after=(--dependency="afterany:$job")

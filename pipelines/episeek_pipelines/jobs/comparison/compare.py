@@ -1,7 +1,7 @@
 """Run the comparison of two datasets as a job.
 
-It runs up to four graphs, and skips those without work: they compare the bytes of files, read the rows and headers of files whose
-bytes differ, search data files that the metadata does not point to, and count the differences of episodes that differ.
+It runs up to four graphs. They compare the bytes of files, read the rows and headers of files whose bytes differ, search data files
+that the metadata does not point to, and count the differences of episodes that differ. A graph without work is skipped.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -214,7 +214,7 @@ class _Work:
                         yield VideoFile(name, camera, path, declared, _size(side.video_files, path, side.videos))
 
     def _elsewhere(self, contents: SideContents, covered: Covered) -> Iterable[DataFile]:
-        """Yield the data files of a side that were not read, if the rows of an episode have not been found in the others."""
+        """Yield the unread data files of a side, unless the rows of all its episodes were found in the files that were read."""
         side = contents.side
         if side.row_of.keys() - covered.rows - contents.rows.keys():
             folder = next(iter(side.data_paths), "").partition("/")[0]

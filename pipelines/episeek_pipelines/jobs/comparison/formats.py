@@ -33,7 +33,7 @@ def render_diff(
     Args:
         comparison: The result of `diff`.
         format: One of `DIFF_FORMATS`.
-        counts_layout: Whether a difference of layout alone makes the datasets different.
+        counts_layout: Whether datasets that differ only in their layout count as different.
         max_lines: Number of lines of each section that the text shows. The other formats have all lines.
     """
     if format == "json":
@@ -47,9 +47,7 @@ def render_diff(
 
 
 def diff_summary(comparison: Comparison) -> list[str]:
-    """Return a comparison in a few lines: the numbers of episodes, and the sections other than the layout in which something
-    differs.
-    """
+    """Return a comparison in a few lines: the numbers of episodes, and the sections with differences, except for the layout."""
     lines = [episode_words(comparison)]
     for section in sections_of(comparison):
         if section.is_difference:

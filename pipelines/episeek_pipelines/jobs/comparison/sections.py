@@ -75,7 +75,7 @@ def verdict_of(comparison: Comparison, *, counts_layout: bool = False) -> tuple[
             f"no difference was found, and {counted(len(comparison.undecided), 'part')} could not be compared",
         )
     if not is_whole:
-        return "Equal", f"as far as level {comparison.level} compares{layout}"
+        return "Equal", f"at level {comparison.level}, which does not compare everything{layout}"
     return "Equal", f"all {counted(comparison.equal_count, 'episode')}, their rows, coded samples and metadata{layout}"
 
 
@@ -88,7 +88,7 @@ def reading_words(comparison: Comparison) -> str:
         f"{counted(reading.headers, 'video header')}" if reading.headers else "",
         f"{counted(reading.samples, 'pair')} of coded samples" if reading.samples else "",
     ]
-    read = ", ".join(part for part in parts if part) or "metadata and listings alone"
+    read = ", ".join(part for part in parts if part) or "only metadata and listings"
     return f"level {comparison.level}: {read}; {human_bytes(reading.byte_count)} of data and videos read"
 
 
@@ -124,7 +124,7 @@ def change_words(change: EpisodeChange) -> str:
     if change.tasks is not None:
         parts.append(f"tasks {_value(list(change.tasks[0]))} -> {_value(list(change.tasks[1]))}")
     if change.is_start_changed:
-        parts.append("another dataset_from_index")
+        parts.append("different dataset_from_index")
     for column in change.columns:
         parts.append(f"{visible(column.column)} {_rows_words(column)}")
     parts += [f"{visible(video.camera)}: {_video_words(video)}" for video in change.videos]
@@ -144,8 +144,8 @@ def _rows_words(column: ColumnChange) -> str:
     if column.only_in:
         return f"only in {column.only_in}"
     if column.row_count is None:
-        return "of another type"
-    return f"differs in {counted(column.row_count, 'row')}, the first is {column.first_row}"
+        return "has another type"
+    return f"differs in {counted(column.row_count, 'row')}, the first is row {column.first_row}"
 
 
 def _video_words(video: VideoChange) -> str:
@@ -158,11 +158,11 @@ def _video_words(video: VideoChange) -> str:
         least = "at least " if video.is_least else ""
         verb = "differs" if video.different_samples == 1 and not least else "differ"
         words = f"{least}{video.different_samples} of {counted(video.sample_count or 0, 'sample')} {verb}"
-        parts.append(f"{words}, the first is {video.first_sample}")
+        parts.append(f"{words}, the first is sample {video.first_sample}")
     if video.is_order_changed:
-        parts.append("another order of frames")
+        parts.append("frames in a different order")
     if video.is_time_changed:
-        parts.append("other times")
+        parts.append("different presentation times")
     if video.entry is not None:
         parts.append(f"sample entry {visible(video.entry[0])} -> {visible(video.entry[1])}")
     return ", ".join(parts)
@@ -197,9 +197,9 @@ def _statistic_lines(changes: Sequence[StatisticChange]) -> Iterator[Line]:
         # the statistic "count" is a number of rows, so its difference cannot be compared with the others
         measured = [change for change in members if change.statistic != "count"] or members
         known = [change.largest_difference for change in measured if change.largest_difference is not None]
-        largest = f", by {max(known):.6g} at most" if known else ""
+        largest = f", by at most {max(known):.6g}" if known else ""
         episodes = max(change.episode_count or 0 for change in members)
-        where = f", in meta/episodes of {counted(episodes, 'episode')}" if is_episodes else ", of the whole dataset"
+        where = f" in meta/episodes for {counted(episodes, 'episode')}" if is_episodes else " for the whole dataset"
         yield Line(visible(feature), f"{visible(names)} {verb}{where}{largest}")
 
 

@@ -50,7 +50,7 @@ class RowsOf:
 def compare_files(
     item: tuple[str, FilePair], roots: Mapping[str, tuple[Root, Root]], remote: dict[str, FileIdentity]
 ) -> bool:
-    """Return whether two files have the same bytes, by reading local ones."""
+    """Return whether two files have the same bytes. Only local files are read; files in a store are compared by their identity."""
     kind, pair = item
     return same_by_reading(pair, *roots[kind], remote)
 
