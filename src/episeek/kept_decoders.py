@@ -103,7 +103,7 @@ def _to_rgb() -> Callable[[Any], Any]:
     import av
     from av.video.reformatter import VideoReformatter
 
-    # PyAV starts threads for each picture from release 17 on, and has no such option before
+    # from release 17 on, PyAV starts threads for each picture unless this option forbids it; older releases lack the option
     options: dict[str, Any] = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
     return partial(VideoReformatter().reformat, format="rgb24", **options)
 

@@ -185,7 +185,7 @@ class _Block:
                     if whole is None:
                         whole = merged[table][name] = np.empty(int(count.sum()), values.dtype)
                     elif whole.dtype.itemsize < values.dtype.itemsize:
-                        # the wide type of a column holds all values of the narrow one
+                        # the wide type of a column can represent all values of the narrow type
                         whole = merged[table][name] = whole.astype(values.dtype)
                     whole[target] = values[source]
         return merged

@@ -38,7 +38,7 @@ def with_unchanged(
         The units in the same order, and the existing rows, or None in place of the rows if no file is unchanged.
     """
     if not any(unit.identity is not None and unit.identity.store_id for unit in units):
-        # local files: nothing proves that they are the same
+        # nothing proves that a local file is unchanged
         return units, None
     try:
         build = read_existing_build(target)

@@ -35,7 +35,7 @@ class RewriteSummary:
     written_bytes: int
     max_episodes_per_file: int
     reason: str
-    """The reason for the chosen `max_episodes_per_file`."""
+    """The reason why this `max_episodes_per_file` was chosen."""
     reused_files: int
     """Number of files that an earlier run, which was stopped, had finished."""
     corrected_episodes: int = 0
@@ -109,10 +109,10 @@ class IndexSummary:
 
 @dataclass(frozen=True, slots=True)
 class CopySummary:
-    """How the files that are neither data nor metadata got to the destination, and which folders were left out."""
+    """Counts of the files that were copied, cloned or linked to the destination, and the folders that were left out."""
 
     cloned: int
-    """Number of clones: files that share disk blocks with the source until the file or its clone is written to."""
+    """Number of clones of files of the source. A clone shares the file's disk blocks until one of the two is written to."""
     copied: int
     copied_instead: int
     """Number of files that were copied because they could not be cloned or hard-linked."""

@@ -1,4 +1,4 @@
-"""Write and read the records of a run in `.episeek/`: its source, and its options, versions and the cost of each stage."""
+"""Write and read the records of a run in `.episeek/`: one of its source, and one of its options, versions and seconds."""
 
 import json
 import platform
@@ -33,13 +33,15 @@ def record_run(
     execution: Execution,
     stage_seconds: Mapping[str, float],
 ) -> None:
-    """Write two records into a staging: that of the source, for publications and readers of an overlay, and that of the run.
+    """Write the record of the source and the record of the run into a staging.
+
+    Publications and readers of an overlay need the record of the source.
 
     Args:
         result: The result of the run.
         source: The root of the source.
         read: The digests of the source's folders (`source_digests`), taken before anything was read.
-        staging: The staging that holds the written dataset.
+        staging: The staging that contains the written dataset.
         options: The command, its source and all options that decide the result.
         execution: The scheduler and workers that ran the graph.
         stage_seconds: Seconds of each stage, summed over threads and processes.
@@ -50,7 +52,7 @@ def record_run(
     """
     _require_unchanged(source, read)
     if staging.is_resumed:
-        # a run that was killed may have written records
+        # the staging may contain records of a run that was killed
         staging.root.remove(layout.SOURCE_RECORD_DIR)
     write_record(staging.root, replace(record_source(source, options), version=result.source_version))
     document = _run_document(result, read, staging.root, options, execution, stage_seconds)
@@ -63,8 +65,11 @@ def _require_unchanged(source: Root, read: Mapping[str, str]) -> None:
         changed = " and ".join(
             f"{folder}/" if folder else "other files" for folder in now if now[folder] != read[folder]
         )
-        found, hint = f"{changed} changed while it was read", "run the same command again when nothing writes there"
-        raise ChangedFileError(str(source), found, "a source that stays as it is", hint)
+        found, hint = (
+            f"changes in {changed} during the run",
+            "run the same command again when the source is not written to",
+        )
+        raise ChangedFileError(str(source), found, "a source that does not change during the run", hint)
 
 
 def _run_document(

@@ -179,7 +179,7 @@ def test_a_source_that_changes_while_it_is_read_ends_the_run(folder, monkeypatch
         return plan_rewrite(*arguments, **options)
 
     monkeypatch.setattr("episeek_pipelines.jobs.prepare.plan_rewrite", changing)
-    with pytest.raises(ChangedFileError, match="found meta/ changed while it was read"):
+    with pytest.raises(ChangedFileError, match="found changes in meta/ during the run"):
         prepare(str(folder / "source"), str(folder / "new"))
     assert not (folder / "new").exists()
 

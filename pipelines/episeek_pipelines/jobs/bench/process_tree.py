@@ -31,7 +31,7 @@ def resident_bytes(pid: int) -> int:
 def cpu_seconds(pid: int) -> float:
     """Return the CPU time, user and system, of a process and its living descendants."""
     ticks = [_stat_fields(process) for process in tree(pid)]
-    # utime and stime are fields 14 and 15, and the first of these fields is field 3
+    # utime and stime are fields 14 and 15 of the file, and `_stat_fields` begins with field 3
     return sum(int(fields[11]) + int(fields[12]) for fields in ticks if fields) / os.sysconf("SC_CLK_TCK")
 
 
