@@ -57,7 +57,7 @@ ROW_COLUMNS: Final = (EPISODE_INDEX, FRAME_INDEX, INDEX, TIMESTAMP, TASK_INDEX)
 LANGUAGE_PERSISTENT: Final = "language_persistent"
 LANGUAGE_EVENTS: Final = "language_events"
 LANGUAGE_COLUMNS: Final = (LANGUAGE_PERSISTENT, LANGUAGE_EVENTS)
-"""Columns of data files with language. LeRobot recognises them by their names, not by the dtype."""
+"""Columns of data files that contain language annotations. LeRobot recognises them by name, not by dtype."""
 
 DATA_FEATURES_KEY: Final = "huggingface"
 """Key in the schema metadata of a data file. Its value is JSON from which `datasets` reads the features of the columns."""

@@ -32,7 +32,7 @@ class WrittenFile:
     row_groups: int
     episodes: tuple[tuple[int, int], ...] = ()
     """One pair (episode_index, number of rows) for each episode, in the order of the rows of the file. Empty after the pairs have
-    been saved in the receipt of the file.
+    been saved in the file's receipt, the record of its finished rewrite.
     """
 
 

@@ -351,7 +351,7 @@ def _require_places(source: Root, plan: RewritePlan, placement: Placement) -> in
 
 
 def _first_rows(plan: RewritePlan) -> dict[str, int]:
-    """Return the number of the first row of each file of `meta/episodes`, by path. Rows are counted over all files."""
+    """Return the row number at which each file of `meta/episodes` begins, by path. Row numbers are counted over all files."""
     ends = np.cumsum([0, *(rows for _, rows in plan.episode_shards)])
     return {path: int(first) for (path, _), first in zip(plan.episode_shards, ends[:-1], strict=True)}
 

@@ -112,7 +112,7 @@ class Publisher:
         return Attempt(parent, files, target_check, changes(card, replaced), sidecars_root)
 
     def with_base_commit(self, attempt: Attempt) -> Attempt:
-        """Check that the attempt replaces no files of others, and return it with `base_commit` filled in.
+        """Check that the attempt replaces no file that others have changed, and return the attempt with `base_commit` filled in.
 
         Raises:
             ConflictError: The attempt would replace files that others have changed, or may have changed.

@@ -20,8 +20,8 @@ def changed_by_others(
 ) -> tuple[str, ...]:
     """Return the sorted paths of files that a publication would replace or delete although others have changed them.
 
-    Two kinds of files are never returned: the card, because a publication only extends it, and the sidecars, because they are
-    compared with the videos.
+    Two kinds of files are never returned: the card, because a publication only extends it, and the sidecars, because `check_target`
+    compares them with the videos.
 
     Args:
         now: The repository's files at the commit that the changes are planned for.

@@ -188,7 +188,7 @@ def number_of(ref: str, where: str) -> int:
     """
     number = ref.removeprefix(REF_PREFIX)
     if not (ref.startswith(REF_PREFIX) and number.isascii() and number.isdigit()):
-        raise RefusedError(where, f"{ref!r}", "refs/pr/N of a pull request")
+        raise RefusedError(where, f"{ref!r}", "the ref of a pull request, refs/pr/N")
     return int(number)
 
 

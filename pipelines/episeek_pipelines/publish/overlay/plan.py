@@ -179,9 +179,9 @@ def _require_path(path: str) -> None:
 
 
 def _require_room(before: frozenset[str], added: list[str], deletions: Iterable[str]) -> None:
-    """Raise UnpublishableError if the repository would have too many files, or a folder with new files too many entries.
+    """Raise UnpublishableError if the repository would have too many files, or if a folder of new files would be too large.
 
-    Names of new files that conflict with other names raise the error as well.
+    The error is also raised if names of new files conflict with other names.
     """
     after = (before - frozenset(deletions)).union(added)
     if len(after) > MAX_REPOSITORY_FILES:

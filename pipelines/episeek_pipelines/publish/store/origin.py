@@ -31,8 +31,8 @@ def paths_of_unknown_origin(
 ) -> tuple[str, ...]:
     """Return the sorted paths of files that would be replaced or deleted although somebody else may have changed them.
 
-    Two kinds of files are never returned: the card, because a publication only extends it, and the sidecars, because they are
-    compared with the videos.
+    Two kinds of files are never returned: the card, because a publication only extends it, and the sidecars, because `check_target`
+    compares them with the videos.
 
     Args:
         listing: The files of the store.
