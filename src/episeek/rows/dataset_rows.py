@@ -39,14 +39,14 @@ class DatasetRows:
         return self._source.root
 
     def through(self, wrap: Callable[[ByteSource], ByteSource]) -> "DatasetRows":
-        """Return the rows of the same dataset, read through the source that `wrap` makes from this one's source."""
+        """Return the rows of the same dataset, read through the source that `wrap` makes from the current source."""
         return DatasetRows(wrap(self._source))
 
     @property
     def source(self) -> ByteSource:
         """The byte source of the dataset's root.
 
-        If ranges are stored on this machine, it is the source that reads from the store.
+        If the dataset is read through a wrapping source, such as a cache, this is the source that it wraps.
         """
         return self._source.source if isinstance(self._source, WrappedSource) else self._source
 
@@ -57,7 +57,7 @@ class DatasetRows:
 
     @cached_property
     def places(self) -> EpisodePlaces:
-        """Where the rows of each episode are."""
+        """The location of each episode's rows in the data files."""
         return read_places(self._source, self.info.info)
 
     @cached_property
@@ -67,7 +67,7 @@ class DatasetRows:
 
     @cached_property
     def stats(self) -> Mapping[str, Mapping[str, npt.NDArray[Any]]]:
-        """The statistics of each feature by their names; empty if the dataset has none."""
+        """The statistics by feature and name; empty if the dataset has no statistics."""
         return read_stats(self._source)
 
     def read(
@@ -84,20 +84,18 @@ class DatasetRows:
         Raises:
             EpisodeNotFoundError: The dataset has no such episode.
             FrameRangeError: The rows reach past the end of the episode.
-            MetadataError: The data file does not hold the episode where `meta/episodes` says.
-            MissingFileError, ParquetError, ReadError: The data file is missing, damaged, or not delivered.
+            MetadataError: The data file does not contain the episode in the rows that `meta/episodes` gives.
+            MissingFileError, ParquetError, ReadError: The data file is missing, is damaged, or cannot be read.
         """
         places = self.places
         if not 0 <= episode_index < len(places.length):
             raise EpisodeNotFoundError(
-                self._source.root, f"no episode {episode_index}", f"0 to {len(places.length) - 1}"
+                self._source.root, f"no episode {episode_index}", f"an episode from 0 to {len(places.length) - 1}"
             )
         length = int(places.length[episode_index])
         end = length if stop is None else stop
         if not 0 <= start <= end <= length:
-            raise FrameRangeError(
-                f"episode {episode_index}", f"rows [{start}, {end})", f"a window within its {length} rows"
-            )
+            raise FrameRangeError(f"episode {episode_index}", f"rows [{start}, {end})", f"rows within [0, {length})")
         file = self._file(int(places.chunk_index[episode_index]), int(places.file_index[episode_index]))
         first = int(places.first_row[episode_index])
         if first + length > file.row_count:
@@ -109,7 +107,7 @@ class DatasetRows:
                 "run `episeek verify`",
             )
         wanted = None if columns is None else list(dict.fromkeys([*columns, lerobot.EPISODE_INDEX]))
-        # the whole episode is one range, and part of it is no shorter one
+        # a part of an episode takes the same ranges as the whole episode, since column chunks are fetched whole
         table = file.read(first + start, first + end, wanted)
         found_episodes = pc.unique(table[lerobot.EPISODE_INDEX]).to_pylist() if table.num_rows else [episode_index]
         if found_episodes != [episode_index]:
@@ -126,7 +124,7 @@ class DatasetRows:
         files = self._files.get()
         file = files.get(path)
         if file is None:
-            # two threads may read a footer twice
+            # two threads may both read the footer, which is harmless
             file = files.setdefault(path, ParquetRanges(self._source, path))
         return file
 

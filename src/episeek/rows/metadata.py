@@ -26,7 +26,7 @@ _PLACE_COLUMNS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InfoDocument:
-    """`meta/info.json`."""
+    """The contents of `meta/info.json`: the checked values, and the whole document."""
 
     info: DatasetInfo
     document: Mapping[str, Any]
@@ -74,8 +74,10 @@ def read_info(source: ByteSource) -> InfoDocument:
     """
     document = read_document(source, layout.INFO_PATH)
     if lerobot_v2.is_v2(document):
-        found = f"codebase_version {document['codebase_version']!r}, whose rows are in other files"
-        hint = "make version 3.0 of the dataset with `episeek prepare` or `episeek upgrade`; its clips are read as they are"
+        found = f"codebase_version {document['codebase_version']!r}, whose rows are stored in other files"
+        hint = (
+            "convert the dataset with `episeek prepare` or `episeek upgrade` to read rows; clips can be read without it"
+        )
         raise UnsupportedVersionError(f"{source.root}/{layout.INFO_PATH}", found, "version 3.x", hint)
     try:
         return InfoDocument(lerobot.parse_info(document), document)
@@ -97,7 +99,7 @@ def has_info(source: ByteSource) -> bool:
 def read_places(source: ByteSource, info: DatasetInfo) -> EpisodePlaces:
     """Return the locations of all episodes' rows, from `meta/episodes`.
 
-    Not every store can list files, so the files are read in the order of their numbers until all episodes were found.
+    Not every store can list files, so the files are read in the order of their numbers until all episodes are found.
 
     Raises:
         MetadataError: Episodes are missing or out of order, or values are missing.
@@ -123,7 +125,7 @@ def read_places(source: ByteSource, info: DatasetInfo) -> EpisodePlaces:
     displaced = np.flatnonzero(columns[lerobot.EPISODE_INDEX] != np.arange(rows))
     if len(displaced):
         found = f"episode {columns[lerobot.EPISODE_INDEX][displaced[0]]} in row {displaced[0]}"
-        raise MetadataError(where, found, "episodes in order, from 0", "run `episeek verify`")
+        raise MetadataError(where, found, "episodes in order from 0", "run `episeek verify`")
     length = columns[lerobot.LENGTH]
     chunk_index, file_index = columns[lerobot.DATA_CHUNK_INDEX], columns[lerobot.DATA_FILE_INDEX]
     return EpisodePlaces(length, chunk_index, file_index, _first_rows(length, chunk_index, file_index))
@@ -134,22 +136,22 @@ def read_tasks(source: ByteSource) -> dict[int, str]:
 
     Raises:
         MissingFileError: `meta/tasks.parquet` does not exist.
-        MetadataError: The file has no texts, or no indices.
+        MetadataError: The file has no column of texts, or no column `task_index`.
         ParquetError: The file cannot be read.
     """
     file = ParquetRanges(source, layout.TASKS_PATH)
     text = next((name for name in lerobot.TASK_TEXT_COLUMNS if name in file.column_names), None)
     if text is None or lerobot.TASK_INDEX not in file.column_names:
-        raise MetadataError(file.where, f"columns {file.column_names}", "the texts of tasks, and task_index")
+        raise MetadataError(file.where, f"columns {file.column_names}", "a column of task texts, and task_index")
     table = file.read(0, file.row_count, [text, lerobot.TASK_INDEX])
     return dict(zip(table[lerobot.TASK_INDEX].to_pylist(), table[text].to_pylist(), strict=True))
 
 
 def read_stats(source: ByteSource) -> dict[str, dict[str, npt.NDArray[Any]]]:
-    """Return the statistics of each feature by their names, as arrays; empty without `meta/stats.json`.
+    """Return the statistics as arrays, by feature and name; empty if `meta/stats.json` does not exist.
 
     Raises:
-        MetadataError: The file does not hold statistics of features.
+        MetadataError: The file does not contain statistics of features.
     """
     try:
         document = read_document(source, layout.STATS_PATH)
@@ -164,13 +166,13 @@ def read_stats(source: ByteSource) -> dict[str, dict[str, npt.NDArray[Any]]]:
 
 
 def _first_rows(length: Int64Array, chunk_index: Int64Array, file_index: Int64Array) -> Int64Array:
-    """Return the first row of each episode in its data file, in which episodes follow one another in order."""
+    """Return the number of each episode's first row in its data file, which contains its episodes in order and without gaps."""
     by_file = np.lexsort((np.arange(len(length)), file_index, chunk_index))
     sorted_length = length[by_file]
     before = np.cumsum(sorted_length) - sorted_length
     is_first = np.ones(len(length), np.bool_)
     is_first[1:] = (np.diff(chunk_index[by_file]) != 0) | (np.diff(file_index[by_file]) != 0)
-    # of the sums before each episode, those of the files before
+    # the number of rows before the first episode of the same file
     origin = np.maximum.accumulate(np.where(is_first, before, 0))
     first = np.empty_like(length)
     first[by_file] = before - origin
@@ -182,6 +184,8 @@ def _whole_numbers(parts: list[pa.Table], name: str, where: str) -> Int64Array:
     for part in parts:
         column = part[name]
         if column.null_count or not pa.types.is_integer(column.type):
-            raise MetadataError(where, f"column {name!r} of {column.type}, {column.null_count} nulls", "whole numbers")
+            raise MetadataError(
+                where, f"column {name!r} of {column.type}, {column.null_count} nulls", "integers, no nulls"
+            )
         arrays.append(column.cast(pa.int64()).to_numpy())
     return np.concatenate(arrays)

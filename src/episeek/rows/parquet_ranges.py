@@ -14,10 +14,10 @@ from episeek.stores.byte_source import ByteSource
 from episeek.stores.requests.range_plan import WantedRange, fetch_planned, plan_requests
 
 _TAIL_BYTES = 1 << 16
-"""Number of bytes that are read at the end of a file. Most footers fit, and then cost one request."""
+"""Number of bytes that are read at the end of a file. Most footers are not larger, and take one request."""
 
 _FOOTER_END = 8
-"""The last bytes of a file: the length of the footer as a little-endian uint32, and the magic number."""
+"""Number of bytes after the footer: its length as a little-endian uint32, and the magic number."""
 
 _READABLE = "a whole Parquet file"
 
@@ -26,9 +26,9 @@ class ParquetRanges:
     """One Parquet file of a source, with its footer. Safe to use from several threads.
 
     Raises:
-        MissingFileError: There is no such file.
-        ParquetError: The file has no footer that can be read.
-        ReadError: The store does not deliver it.
+        MissingFileError: The file does not exist.
+        ParquetError: The file has no readable footer.
+        ReadError: The store does not deliver the file.
     """
 
     def __init__(self, source: ByteSource, path: str) -> None:
@@ -49,7 +49,9 @@ class ParquetRanges:
         return int(self.metadata.num_rows)
 
     def read(self, start: int, stop: int, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return rows `[start, stop)`. The row groups that hold them are read; ranges that are close together share a request.
+        """Return rows `[start, stop)`. The row groups that contain these rows are fetched whole.
+
+        Column chunks that are close together share a request.
 
         Args:
             start: First row, from 0.
@@ -57,8 +59,8 @@ class ParquetRanges:
             columns: Names of columns; None for all.
 
         Raises:
-            ParquetError: The file has fewer rows or lacks a column, or cannot be read.
-            ReadError: The store does not deliver it.
+            ParquetError: The file has fewer rows, lacks a column, or is damaged.
+            ReadError: The store does not deliver the file.
         """
         if not 0 <= start <= stop <= self.row_count:
             raise ParquetError(self.where, f"{self.row_count} rows", f"rows [{start}, {stop})")
@@ -85,11 +87,11 @@ class ParquetRanges:
             raise ParquetError(self.where, "no footer at its end", _READABLE)
         length = int.from_bytes(tail[-_FOOTER_END:-4], "little") + _FOOTER_END
         if length > self._size:
-            raise ParquetError(self.where, f"a footer of {length} bytes in a file of {self._size}", _READABLE)
+            raise ParquetError(self.where, f"a footer of {length} bytes in a file of {self._size} bytes", _READABLE)
         if length > len(tail):
             tail = self._source.get_ranges(self.path, [(self._size - length, tail_start)])[0] + tail
         try:
-            # the footer alone, after the magic number with which a file begins
+            # pyarrow reads the footer alone if the magic number with which a file begins precedes it
             return pq.read_metadata(pa.BufferReader(b"PAR1" + tail[-length:]))
         except (pa.ArrowException, OSError) as error:
             raise ParquetError(self.where, first_line(error), _READABLE) from error
@@ -110,7 +112,7 @@ class ParquetRanges:
         requests = plan_requests(wanted)
         for request in requests:
             if request.start < 0 or request.stop > self._size:
-                found = f"column chunks at bytes {request.start} to {request.stop} of {self._size}"
+                found = f"column chunks at bytes {request.start} to {request.stop} in a file of {self._size} bytes"
                 raise ParquetError(self.where, found, _READABLE)
         bodies = fetch_planned(
             self._source,
@@ -149,24 +151,24 @@ class _Segments(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        """Return the position."""
+        """Return the current position."""
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move the position and return it."""
+        """Move the current position and return it."""
         origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         self._position = origin + offset
         return self._position
 
     def read(self, size: int = -1) -> bytes:
-        """Return bytes from the position on."""
+        """Return up to `size` bytes from the current position, or all bytes to the end if `size` is negative."""
         stop = self._size if size < 0 else min(self._position + size, self._size)
         number = bisect_right(self._starts, self._position) - 1
         if number < 0:
-            raise OSError(f"bytes {self._position} to {stop} were not planned")
+            raise OSError(f"bytes {self._position} to {stop} were not fetched")
         start, part = self._parts[number]
         if stop - start > len(part):
-            raise OSError(f"bytes {self._position} to {stop} were not planned")
+            raise OSError(f"bytes {self._position} to {stop} were not fetched")
         data = bytes(part[self._position - start : stop - start])
         self._position = stop
         return data

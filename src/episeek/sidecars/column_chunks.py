@@ -2,8 +2,8 @@
 
 The mapped columns of the sidecars are REQUIRED, PLAIN and uncompressed, with one data page in each column chunk. The values of
 a column chunk are therefore one little-endian array that ends where the chunk ends (Parquet format: ColumnMetaData, PageHeader,
-PLAIN encoding); those of a BOOLEAN column are bits, eight in a byte, from the lowest one on. The footer says where they lie; the
-page header, which lies before them, says that they are one page.
+PLAIN encoding). The values of a BOOLEAN column are bits, eight in a byte, the lowest bit first. The footer gives the offset of the
+values, and the page header, which precedes the values, shows that they are a single page.
 """
 
 from collections.abc import Mapping
@@ -38,8 +38,8 @@ class ChunkPlace:
 class TableLayout:
     """The mapped columns of a table and the offsets of their values, from the footer alone.
 
-    Row groups are examined when they are needed, so that opening a table with thousands of them costs little. Other tools write all
-    row groups in the same way, so `problem` describes the first one.
+    Row groups are examined when they are needed, so that a table with thousands of them is opened quickly. A tool writes all row
+    groups of a table in the same way, so `problem` describes the first row group only.
 
     Args:
         footer: The footer of the table.
@@ -77,9 +77,11 @@ class TableLayout:
 
 
 def unmappable(where: str, name: str, group: int, problem: str) -> SidecarLayoutError:
-    """Return the error for a column chunk that cannot be mapped, in a table whose first row group can be."""
+    """Return the error for a column chunk that cannot be mapped, although the first row group of the table can be mapped."""
     found = f"column {name!r}, which {problem} in row group {group}"
-    return SidecarLayoutError(where, found, "plain values in one data page", "run `episeek index` to write it again")
+    return SidecarLayoutError(
+        where, found, "plain values in one data page", "run `episeek index` to write the table again"
+    )
 
 
 def table_layout(
@@ -102,7 +104,7 @@ def table_layout(
     if found != schema.names:
         raise SidecarLayoutError(where, f"columns {found}", f"columns {schema.names}")
     found_types = dict(zip(found, footer.schema.to_arrow_schema().types, strict=True))
-    # the physical type alone does not tell floats from integers, nor signed from unsigned ones
+    # `chunk_place` compares only widths, which do not distinguish floats, signed integers and unsigned integers
     for field in fields:
         if found_types[field.name] != field.type:
             found_type = f"column {field.name!r} of type {found_types[field.name]}"
@@ -129,7 +131,7 @@ def chunk_place(
         return None, "is not REQUIRED"
     if chunk.compression != "UNCOMPRESSED":
         return None, f"is compressed with {chunk.compression}"
-    # RLE is that of levels, and of booleans without PLAIN
+    # together with PLAIN, RLE is the encoding of the levels
     if chunk.has_dictionary_page or not {"PLAIN"} <= set(chunk.encodings) <= {"PLAIN", "RLE"}:
         return None, f"is encoded with {', '.join(chunk.encodings)}"
     start, value_count = chunk.data_page_offset, chunk.num_values
@@ -143,19 +145,19 @@ def chunk_place(
 
 
 def values_bytes(row_count: int, dtype: np.dtype[Any]) -> int:
-    """Return the size of the values of some rows in a file, in bytes."""
+    """Return the size, in bytes, of the values of `row_count` rows in a file."""
     return -(-row_count // 8) if dtype == np.bool_ else row_count * dtype.itemsize
 
 
 def page_problem(place: ChunkPlace, header: bytes) -> str:
-    """Return why the values of a column chunk are not one array, judged by its page header; empty if they are."""
+    """Return why the values of a column chunk are not one array, judged by its page header; empty if they are one array."""
     page_type, page_bytes = _page_header(header)
     is_whole = page_type in (_DATA_PAGE, _DATA_PAGE_V2) and page_bytes == place.stop - place.values_start
     return "" if is_whole else SEVERAL_PAGES
 
 
 def values_offset(buffer: Any, chunk: Any, column: Any, row_count: int, dtype: np.dtype[Any]) -> tuple[int, str]:
-    """Return the position of the values of a column chunk in a file that is in memory or mapped, or why they cannot be mapped.
+    """Return the offset of the values of a column chunk in a file that is in memory or mapped, or why they cannot be mapped.
 
     Returns:
         The offset in bytes and an empty text, or 0 and a clause for a message, such as "is compressed with ZSTD".
@@ -179,12 +181,12 @@ def stored_values(buffer: Any, offset: int, row_count: int, dtype: np.dtype[Any]
 def _page_header(data: bytes) -> tuple[int, int]:
     """Return the type and the compressed size of a page, in bytes; (-1, -1) if `data` is not a page header.
 
-    They are among the first three fields of PageHeader, all of them i32, in Thrift's compact protocol.
+    Both numbers are among the first three fields of PageHeader, which are i32 in Thrift's compact protocol.
     """
     position, values = 0, []
     for _ in range(3):
         if position >= len(data) or data[position] != 0x15:
-            # the byte of a field whose id is the next one and whose type is i32 is 0x15
+            # 0x15 announces a field of type i32 whose id follows the previous id
             return -1, -1
         position += 1
         value = shift = 0

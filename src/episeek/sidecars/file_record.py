@@ -46,7 +46,7 @@ class FileRecord(FileProperties):
     file_id: int
 
     def problem(self) -> str:
-        """Return a noun phrase for what is impossible in the row; empty if nothing is.
+        """Return a noun phrase for the first impossible value of the row; empty if all values are possible.
 
         A damaged row must not lead to a wrong picture or path.
         """

@@ -1,9 +1,8 @@
 """Open the four sidecar tables together, and check their format version, their build and their columns.
 
-Tables on this machine are mapped. Of a table in a store, the end is fetched first, which is all of a small table. Of larger tables,
-`files` and `episodes` are fetched whole, and rows of `keyframes` and `samples` when they are needed
-(`episeek.sidecars.row_blocks`).
-Fetched bytes are stored on this machine and mapped (`episeek.sidecars.local_copies`).
+Tables on this machine are mapped. The end of a table in a store is fetched first, which is the whole table if it is small. If they
+are larger, the tables `files` and `episodes` are fetched whole, and rows of `keyframes` and `samples` are fetched when they are
+needed (`episeek.sidecars.row_blocks`). Fetched bytes are stored on this machine and mapped (`episeek.sidecars.local_copies`).
 """
 
 import json
@@ -41,8 +40,8 @@ from episeek.stores.transports.local import LocalSource
 from episeek_schemas import sidecars
 
 _WHOLE = ("files", "episodes")
-"""Tables that are fetched whole: all rows of `files` are decoded, and every lookup needs a row of `episodes`, which has one for
-hundreds of rows of `samples`.
+"""Tables that are fetched whole: all rows of `files` are decoded, and every lookup needs a row of `episodes`, a table with one row
+for hundreds of rows of `samples`.
 """
 
 _DATASET_ENTRY = "properties of the dataset as JSON"
@@ -116,7 +115,7 @@ def open_sidecars(source: StoreSource) -> SidecarFiles:
         raise SidecarLayoutError(
             where["episodes"],
             f"{tables['episodes'].row_count} rows",
-            f"{expected_rows}: {dataset.episode_count} episodes of {len(dataset.video_keys)} cameras",
+            f"{expected_rows} rows, for {dataset.episode_count} episodes of {len(dataset.video_keys)} cameras",
         )
     return SidecarFiles(where, build_id, dataset, files, tables)
 
@@ -128,7 +127,7 @@ def _opened(source: StoreSource, name: str) -> Buffer | RemoteFile:
     try:
         return open_remote_file(source, path, whole=name in _WHOLE)
     except MissingSidecarError:
-        # another process has just replaced the local copy with that of a new version
+        # another process has just replaced the local copy with a copy of a new version
         return source.get_ranges(path, [(0, source.identity(path).size)])[0]
     except MissingFileError:
         where, hint = f"{source.root}/{path}", "run `episeek prepare` or `episeek index`"
@@ -156,7 +155,7 @@ def check_build(metadata: Mapping[str, Mapping[str, str]], where: Mapping[str, s
         where: Path or URL of each table, for messages.
 
     Raises:
-        MixedBuildError: The tables have no id of a build, or different ones.
+        MixedBuildError: A table has no build id, or the build ids differ.
     """
     builds = {name: footer.get(sidecars.BUILD_ID_KEY, "") for name, footer in metadata.items()}
     for name, build in builds.items():
@@ -164,7 +163,7 @@ def check_build(metadata: Mapping[str, Mapping[str, str]], where: Mapping[str, s
             raise MixedBuildError(
                 where[name],
                 f"build {build or 'without an id'}",
-                f"build {builds['files']} as in {where['files']}",
+                f"build {builds['files']}, as in {where['files']}",
                 "run `episeek index` again",
             )
     return builds["files"]
@@ -186,7 +185,7 @@ def _read_dataset(metadata: dict[str, str], where: str) -> IndexedDataset:
 def with_current_columns(files: pa.Table) -> pa.Table:
     """Return a `files` table of any readable format version with the columns of the current version.
 
-    Columns that an older version does not have are filled with empty texts, or with 0.
+    Columns that an older version does not have are filled with empty bytes, or with 0.
     """
     for position, field in enumerate(sidecars.FILES):
         if field.name not in files.column_names:

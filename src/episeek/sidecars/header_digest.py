@@ -10,12 +10,12 @@ from episeek.stores.byte_source import ByteSource
 def header_digest(source: ByteSource, record: FileRecord) -> str:
     """Return the SHA-256, hex, of a file's moov box and its moof boxes.
 
-    The moov box of a progressive file is read where it was when the file was indexed: one request. A file that has changed
-    has other bytes there.
+    The moov box of a progressive MP4 is read with one request, from its recorded offset. A file that has changed has other bytes
+    there.
 
     Args:
         source: The source of the file.
-        record: Its row in `files`, with the size that the file has now.
+        record: The row of the file in `files`. Its `file_size` must be the current size of the file.
 
     Raises:
         MissingFileError, ReadError: The file cannot be read.

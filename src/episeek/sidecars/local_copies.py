@@ -1,9 +1,9 @@
 """Local copies of the sidecar tables of a store, so that they can be mapped, also by several processes at once.
 
 Whole files of a Hub repository are kept in the Hub's own cache. Everything else is kept below `$EPISEEK_CACHE`, or else
-`$XDG_CACHE_HOME/episeek`, or else `~/.cache/episeek`, by URL and store identity: whole files, and of large files the parts that
-were needed so far, each in a file of its own that appears complete or not at all. A new version replaces the previous one. The
-directory may be removed at any time. If a store gives no identity, nothing is kept.
+`$XDG_CACHE_HOME/episeek`, or else `~/.cache/episeek`, by URL and store identity. Small files are kept whole. For large files, each
+part that was needed is kept in a separate file, which appears complete or not at all. A new version replaces the previous version.
+The directory may be removed at any time. If a store gives no identity, nothing is kept.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from episeek.stores.transports.hub.source import HubSource
 
 _PART_BYTES = 1 << 26
-"""Number of bytes of one request."""
+"""Greatest number of bytes of one request."""
 
 
 def cache_directory() -> Path:
@@ -36,21 +36,21 @@ def cache_directory() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class KeptVersion:
-    """The folder of one version of a file, which holds the whole file or parts of it."""
+    """The folder of one version of a file, which contains the whole file or parts of it."""
 
     folder: Path
     """The folder of all versions of the file."""
     version: str
 
     def path(self, name: str) -> Path:
-        """Return the path of the whole file or of a part, which may be missing."""
+        """Return the path of the whole file or of a part of it, by its name. The path need not exist."""
         return self.folder / self.version / name
 
     def keep(self, name: str, pieces: Iterable[bytes]) -> Path | None:
         """Write a file that appears whole or not at all, remove other versions, and return its path.
 
         Returns:
-            None where this machine cannot write it: the home is read-only, or the disk is full.
+            The path, or None if this machine cannot write the file, for example because the disk is full.
         """
         target = self.path(name)
         try:
@@ -83,7 +83,7 @@ def kept_versions(source: ByteSource, path: str) -> Path | None:
 
 
 def kept_version(source: ByteSource, path: str, identity: FileIdentity) -> KeptVersion | None:
-    """Return the folder of a version of a file, or None if it cannot be kept, for lack of a store identity or a home directory."""
+    """Return the folder of a version of a file, or None without a store identity or a home directory."""
     folder = kept_versions(source, path)
     if folder is None or not identity.store_id:
         return None
@@ -92,13 +92,13 @@ def kept_version(source: ByteSource, path: str, identity: FileIdentity) -> KeptV
 
 
 def local_copy(source: ByteSource, path: str) -> Path | None:
-    """Return the path of a local copy of a file in a store, and fetch the file if there is none.
+    """Return the path of a local copy of a file in a store, and fetch the file if it has no copy yet.
 
     Returns:
-        None where the file cannot be kept: the store gives no identity, or the directory cannot be written.
+        The path, or None if no copy can be kept: the store gives no identity, or the directory cannot be written.
 
     Raises:
-        MissingFileError, ReadError: As those of the source.
+        MissingFileError, ReadError: Errors of the source.
     """
     hub = hub_repository(source)
     if hub is not None:
@@ -114,7 +114,7 @@ def local_copy(source: ByteSource, path: str) -> Path | None:
 
 
 def hub_repository(source: ByteSource) -> "HubSource | None":
-    """Return the source if it is that of a Hub repository, whose whole files are kept in the Hub's cache, or None otherwise."""
+    """Return the source if it reads a Hub repository, whose whole files are kept in the Hub's cache, or None otherwise."""
     if is_hub(source.root):
         from episeek.stores.transports.hub.source import HubSource
 
@@ -132,15 +132,15 @@ def is_whole(path: Path, identity: FileIdentity) -> bool:
 
 
 def fetched_pieces(source: ByteSource, path: str, stop: int) -> Iterator[bytes]:
-    """Yield the bytes `[0, stop)` of a file."""
+    """Yield the bytes `[0, stop)` of a file in pieces of up to 64 MiB."""
     for start in range(0, stop, _PART_BYTES):
         yield source.get_ranges(path, [(start, min(start + _PART_BYTES, stop))])[0]
 
 
 def _remove_others(folder: Path, version: str) -> None:
-    """Remove other versions of a file.
+    """Remove the local copies of all other versions of a file.
 
-    Processes that have mapped one can still use it. Other processes may remove them at the same time.
+    A process that has mapped such a copy can still use it. Several processes may remove the same copies at the same time.
     """
     with suppress(OSError):
         for other in list(folder.iterdir()):

@@ -1,4 +1,4 @@
-"""Give access to the columns of a table as views of the bytes of its file, which are made when they are needed."""
+"""Read the columns of a table as views of the bytes of its file. A view is made when it is needed."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
@@ -13,12 +13,13 @@ LoadSegments = Callable[[int, int], list[npt.NDArray[Any]]]
 
 
 class MappedColumn:
-    """One column of a table: a read-only array for each run of rows, indexed by row number over all of them.
+    """One column of a table, which consists of several read-only arrays and is indexed by row number.
 
-    Values may be unaligned. Index single rows or slices: searching a whole column, or arithmetic on it, would copy it first.
+    The arrays may be unaligned, and NumPy copies an unaligned array before it searches it or computes with it. Therefore read
+    single rows or slices.
 
     Args:
-        segments: The arrays; None for an array that `load` returns when it is needed.
+        segments: The arrays, in the order of their rows; None for an array that `load` returns when it is needed.
         dtype: The type of the values.
         row_counts: Number of rows of each array; None to take the lengths of the arrays.
         load: Returns the arrays at positions `[first, stop)` of `segments`.
@@ -52,7 +53,7 @@ class MappedColumn:
 
     def _place_of(self, row: int) -> tuple[int, int]:
         if not 0 <= row < len(self):
-            raise IndexError(f"row {row} of {len(self)}")
+            raise IndexError(f"row {row} of a column of {len(self)} rows")
         segment = self._segment_of(row)
         return segment, row - self._starts[segment]
 
@@ -62,10 +63,10 @@ class MappedColumn:
         Raises:
             IndexError: The rows do not exist.
             SidecarLayoutError: The table is damaged.
-            ChangedFileError, ReadError: The rows have to be fetched, and the store has another table now, or fails.
+            ChangedFileError, ReadError: The rows have to be fetched, but the table in the store has changed, or the store fails.
         """
         if not 0 <= start <= stop <= len(self):
-            raise IndexError(f"rows [{start}, {stop}) of {len(self)}")
+            raise IndexError(f"rows [{start}, {stop}) of a column of {len(self)} rows")
         if start == stop:
             return np.empty(0, self.dtype)
         first, last = self._segment_of(start), self._segment_of(stop - 1)
@@ -100,7 +101,7 @@ class MappedColumn:
 
 
 class MappedBits(MappedColumn):
-    """A BOOLEAN column: arrays of bytes with eight rows each. Slices are unpacked copies."""
+    """A BOOLEAN column, whose arrays contain the values of eight rows in each byte. Slices are unpacked copies."""
 
     __slots__ = ()
 

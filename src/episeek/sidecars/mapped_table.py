@@ -23,7 +23,7 @@ from episeek.sidecars.mapped_columns import MappedColumn, lazy_columns
 Buffer = mmap.mmap | bytes
 
 RowRange = tuple[int, int]
-"""`[start, stop)`, in rows of a table."""
+"""A range `[start, stop)` of rows of a table."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +37,7 @@ class MappedTable:
     is_mapped: bool
     """False if the table had to be read into memory."""
     load: Callable[[Sequence[RowRange]], None] | None = None
-    """Fetches the missing parts of ranges of rows; None if all rows are on this machine."""
+    """Function that fetches the missing parts of ranges of rows; None if all rows are on this machine."""
 
     def fetch(self, rows: Sequence[RowRange]) -> None:
         """Fetch the missing parts of ranges `[start, stop)` of rows together, if the table is in a store.
@@ -45,7 +45,7 @@ class MappedTable:
         Raises:
             IndexError: The rows do not exist.
             SidecarLayoutError: The table is damaged.
-            ChangedFileError, ReadError: The store has another table now, or fails.
+            ChangedFileError, ReadError: The table in the store has changed, or the store fails.
         """
         if self.load is not None:
             self.load(rows)
@@ -138,7 +138,7 @@ def open_table(
 
 
 def _first_page_problem(buffer: Buffer, layout: TableLayout) -> str:
-    """Return why the first row group, which is like all others, cannot be mapped; empty if it can be."""
+    """Return why the first row group, which is written like all others, cannot be mapped; empty if it can be mapped."""
     for name in layout.dtypes if layout.group_rows else ():
         place = layout.place(name, 0)
         problem = page_problem(place, bytes(buffer[place.page_start : place.values_start]))
@@ -174,7 +174,8 @@ def read_columns(buffer: Buffer, layout: TableLayout, problem: str, *, stackleve
         SidecarLayoutWarning: Always.
     """
     warnings.warn(
-        f"{layout.where}: {problem}: reading the table into memory instead of mapping it; run `episeek index` to write it again",
+        f"{layout.where}: {problem}: reading the table into memory instead of mapping it; "
+        "run `episeek index` to write the table again",
         SidecarLayoutWarning,
         stacklevel=stacklevel,
     )

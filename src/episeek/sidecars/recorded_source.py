@@ -1,4 +1,4 @@
-"""Read the recorded source of an overlay: the dataset from which it was prepared, and which holds its videos.
+"""Read the recorded source of an overlay: the dataset from which it was prepared, and which contains its videos.
 
 `episeek prepare` writes the record into local overlays; it is never published. The record of a downloaded dataset could point
 anywhere, so it is used only if the videos are missing, and its use is always reported.
@@ -15,7 +15,7 @@ from episeek_schemas import layout
 
 
 def recorded_source(root: str) -> str | None:
-    """Return the source that an overlay records, an absolute path or a URL; None if it has videos or no usable record.
+    """Return the recorded source of an overlay, an absolute path or a URL; None if the root has videos or no usable record.
 
     Args:
         root: Root of a dataset that has cameras: a path or a URL. No request is made for a URL.
@@ -33,7 +33,7 @@ def recorded_source(root: str) -> str | None:
     try:
         is_itself = is_local(source) and os.path.realpath(local_path(source)) == os.path.realpath(folder)
     except ValueError:
-        # no path of this machine
+        # the text is not a valid path on this machine
         return None
     return None if is_itself else source
 
@@ -47,10 +47,10 @@ def skipped_count(root: str) -> int:
 
 
 def repaired_info_sha256(root: str) -> str | None:
-    """Return the SHA-256, hex, of the source's `meta/info.json` that a local overlay recorded when it repaired its source.
+    """Return the SHA-256, hex, that the source's `meta/info.json` had when a local overlay with repairs was prepared.
 
-    Return None for any other dataset, and for a record without this digest. As long as the source's file has this digest, its
-    differences from the overlay are repairs.
+    Return None for any other dataset, and for a record without this digest. While the source's file still has this digest, it
+    differs from the overlay's file only by repairs.
     """
     record = _record(local_path(root)) if is_local(root) else {}
     files = record.get("files")

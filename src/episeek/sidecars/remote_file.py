@@ -1,4 +1,4 @@
-"""Read a sidecar table in a store: first its identity and its end, which holds the footer.
+"""Read a sidecar table in a store: first its identity and its end, which contains the footer.
 
 One request reads the end and gives the identity. All later reads of the file have to come from the same version.
 """
@@ -24,9 +24,9 @@ from episeek.stores.byte_source import StoreSource
 from episeek.stores.identity import FileIdentity
 
 TAIL_BYTES = 1 << 18
-"""Number of bytes that are read at the end of a table: enough for the footer of 100 million samples, or for a table of 21,000.
+"""Number of bytes that are read at the end of a table: the footer for 100 million samples, or a whole table of 21,000 samples.
 
-At 100 Mbit/s they take as long as a round trip of 20 ms, so a table that fits is cheaper to fetch as a whole.
+At 100 Mbit/s their transfer takes as long as a round trip of 20 ms, so a table that is not larger is best fetched as a whole.
 """
 
 _MAGIC = b"PAR1"
@@ -47,7 +47,7 @@ class RemoteFile:
     """The end of the file, with the whole footer in it."""
     footer: pq.FileMetaData
     kept: KeptVersion | None
-    """The folder in which its parts are kept; None if they cannot be kept."""
+    """The local folder for the parts of the table; None if they cannot be kept."""
 
     @property
     def where(self) -> str:
@@ -58,8 +58,8 @@ class RemoteFile:
         """Fetch all bytes of the file, and return them, mapped if they can be kept on this machine.
 
         Raises:
-            ChangedFileError: The store has another version now.
-            ReadError: The store does not deliver it.
+            ChangedFileError: The file in the store has changed.
+            ReadError: The store does not deliver the file.
         """
         hub = hub_repository(self.source)
         if hub is not None:
@@ -75,7 +75,8 @@ class RemoteFile:
     def require_same(self) -> None:
         """Raise ChangedFileError if the bytes that were read last may come from another version than the footer.
 
-        The identity in the answers shows it. If answers have none, the footer, which holds the build id, is read again.
+        The identity in the store's answers is compared. If the answers have none, the footer, which contains the build id, is read
+        again and compared.
         """
         expected = "the version that was opened"
         hint = "open the index again"
@@ -102,7 +103,7 @@ def open_remote_file(source: StoreSource, path: str, *, whole: bool) -> Buffer |
         whole: Whether to fetch the whole table in any case.
 
     Raises:
-        MissingFileError, AccessError, ChangedFileError, ReadError: As those of the source.
+        MissingFileError, AccessError, ChangedFileError, ReadError: Errors of the source.
         MissingSidecarError: Another process has just removed the local copy.
         SidecarLayoutError: The file has no footer.
     """
@@ -118,7 +119,7 @@ def open_remote_file(source: StoreSource, path: str, *, whole: bool) -> Buffer |
 
 
 def _kept_file(source: StoreSource, path: str) -> Buffer | RemoteFile | None:
-    """Return the parts of the current version of a file that are on this machine, or None if there are none."""
+    """Return the current version of a file from its local copy, or None if neither the whole file nor its end is kept."""
     name = Path(path).name
     folder = kept_versions(source, path)
     if folder is None or not folder.is_dir():
@@ -133,12 +134,12 @@ def _kept_file(source: StoreSource, path: str) -> Buffer | RemoteFile | None:
         tail = kept.path(_tail_name(name)).read_bytes()
         return RemoteFile(source, path, identity, tail, _parsed(tail, f"{source.root}/{path}"), kept)
     except (OSError, SidecarLayoutError):
-        # it is missing or damaged
+        # the kept end is missing or damaged
         return None
 
 
 def _fetched_file(source: StoreSource, path: str) -> Buffer | RemoteFile:
-    """Fetch the end of a file, and more of it if the footer is longer."""
+    """Fetch the end of a file with the whole footer. Return the whole file if it is not longer than its end."""
     name, where = Path(path).name, f"{source.root}/{path}"
     tail = source.get_tail(path, TAIL_BYTES)
     identity = source.identity(path)
@@ -160,7 +161,7 @@ def _parsed(tail: bytes, where: str) -> pq.FileMetaData:
     if not tail.endswith(_MAGIC):
         raise SidecarLayoutError(where, "no footer at its end", _EXPECTED)
     if _footer_bytes(tail) > len(tail):
-        raise SidecarLayoutError(where, f"a footer of {_footer_bytes(tail)} bytes", _EXPECTED)
+        raise SidecarLayoutError(where, f"a footer of {_footer_bytes(tail)} bytes, longer than the file", _EXPECTED)
     try:
         return pq.read_metadata(pa.BufferReader(_MAGIC + tail[-_footer_bytes(tail) :]))
     except (pa.ArrowException, OSError) as error:
@@ -172,5 +173,5 @@ def _tail_name(name: str) -> str:
 
 
 def _footer_bytes(tail: bytes) -> int:
-    """Return the length of a footer, including the 8 bytes after it, given the end of its file."""
+    """Return the length of a footer in bytes, including the 8 bytes after it, given the end of its file."""
     return int.from_bytes(tail[-_FOOTER_END_BYTES : -len(_MAGIC)], "little") + _FOOTER_END_BYTES

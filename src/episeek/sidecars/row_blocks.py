@@ -41,7 +41,7 @@ from episeek_schemas.sidecars import ROW_GROUP_ROWS
 
 
 def open_in_blocks(file: RemoteFile, schema: pa.Schema, *, name: str) -> MappedTable:
-    """Open a table of which only the footer has been fetched.
+    """Open a table whose rows are fetched when they are needed, given its footer.
 
     Args:
         file: The table.
@@ -50,10 +50,10 @@ def open_in_blocks(file: RemoteFile, schema: pa.Schema, *, name: str) -> MappedT
 
     Raises:
         SidecarLayoutError: Columns or types differ.
-        ChangedFileError, ReadError: The table has to be fetched whole, and the store does not deliver it.
+        ChangedFileError, ReadError: The table cannot be mapped, and the store does not deliver the whole table.
 
     Warns:
-        SidecarLayoutWarning: The table cannot be mapped: it was fetched whole and read into memory.
+        SidecarLayoutWarning: The table cannot be mapped, and was fetched whole and read into memory.
     """
     layout = table_layout(file.footer, schema, where=file.where, file_bytes=file.identity.size)
     if layout.problem:
@@ -103,17 +103,20 @@ class RowBlocks:
 
         Raises:
             SidecarLayoutError: The table is damaged.
-            ChangedFileError, ReadError: The store has another table now, or fails.
+            ChangedFileError, ReadError: The table in the store has changed, or the store fails.
         """
         self._fetch(range(first, stop))
         return [self._values(name, number) for number in range(first, stop)]
 
     def fetch_rows(self, rows: Sequence[RowRange]) -> None:
-        """Fetch the missing blocks of ranges `[start, stop)` of rows together. Raises IndexError, and the errors of `segments`."""
+        """Fetch the missing blocks of ranges `[start, stop)` of rows together.
+
+        Raises IndexError if rows do not exist, and the errors of `segments`.
+        """
         numbers: set[int] = set()
         for start, stop in rows:
             if not 0 <= start <= stop <= self._starts[-1]:
-                raise IndexError(f"rows [{start}, {stop}) of {self._starts[-1]}")
+                raise IndexError(f"rows [{start}, {stop}) of a table of {self._starts[-1]} rows")
             if start < stop:
                 numbers.update(range(bisect_right(self._starts, start) - 1, bisect_right(self._starts, stop - 1)))
         self._fetch(sorted(numbers))
@@ -138,7 +141,7 @@ class RowBlocks:
         return stored_values(self._buffers[number], offset, block.row_count, dtype)
 
     def _problem(self, block: _Block, data: Buffer) -> str:
-        """Return why the bytes of a block are impossible; empty if they are not."""
+        """Return why `data` cannot be the bytes of a block; empty if it can be."""
         ranges = list(self._ranges(block))
         if len(data) != sum(stop - start for start, stop in ranges):
             return "another length"
@@ -189,7 +192,7 @@ class RowBlocks:
                 elif isinstance(failure, Exception):
                     future.set_exception(failure)
                 else:
-                    # this thread was interrupted, the others were not
+                    # only this thread was interrupted, so the waiting threads try again
                     future.cancel()
         for future in others:
             try:
@@ -218,7 +221,7 @@ class RowBlocks:
         for number, data in zip(missing, fetched, strict=True):
             problem = self._problem(self._blocks[number], data)
             if problem:
-                # another tool wrote small pages: only their headers tell
+                # another tool wrote several small pages, which only the page headers show
                 self._decoded = read_columns(file.fetch_whole(), self._layout, problem, stacklevel=3)
                 return
             kept = None if file.kept is None else file.kept.keep(self._name(number), [data])
@@ -226,7 +229,7 @@ class RowBlocks:
             self._buffers[number] = data if buffer is None else buffer
 
     def _kept(self, number: int) -> Buffer | None:
-        """Map the bytes of a block on this machine, or return None if they are missing or impossible."""
+        """Map the local copy of a block, or return None if the copy is missing or impossible."""
         if self._file.kept is None:
             return None
         try:

@@ -1,6 +1,7 @@
-"""Compare the sidecars with the `meta/info.json` next to them, to find whether the dataset has other episodes than were indexed.
+"""Compare the sidecars with the `meta/info.json` next to them, to find out whether the dataset has changed since it was indexed.
 
-Recording more episodes does not change the sidecars. They still give the right bytes, or a named error, but not the new episodes.
+Recording more episodes does not change the sidecars. The indexed episodes can still be read, or give a specific error, but the
+sidecars do not contain the new episodes.
 """
 
 import hashlib
@@ -16,11 +17,13 @@ from episeek.stores.transports.local import LocalSource
 from episeek_schemas import layout, lerobot, lerobot_v2
 
 OnStale = Literal["auto", "warn", "raise", "ignore"]
-"""What to do if the dataset has other episodes than its sidecars. "auto" warns, and only checks if this takes no request."""
+"""What to do if the dataset has other episodes than its sidecars. "auto" warns, and checks only local datasets."""
 
 ON_STALE: Final[tuple[OnStale, ...]] = get_args(OnStale)
 
-_HINT: Final = "run `episeek index` again, or `episeek prepare` for a new overlay; until then, episodes are those that were indexed"
+_HINT: Final = (
+    "run `episeek index` again, or `episeek prepare` for a new overlay; until then, only indexed episodes can be read"
+)
 
 
 def check_staleness(
@@ -39,7 +42,7 @@ def check_staleness(
     Args:
         source: The source of the sidecars, or of the videos.
         dataset: The dataset that was indexed.
-        on_stale: What to do if they differ.
+        on_stale: What to do if the episodes differ.
         left_out: Number of episodes of the source that were left out, and so were not indexed.
         repaired_sha256: Digest of a `meta/info.json` that is not compared, since its differences are repairs.
         stacklevel: The stack frame that a warning names as its cause, as for `warnings.warn`.
@@ -54,7 +57,7 @@ def check_staleness(
     if on_stale == "ignore" or (on_stale == "auto" and not is_local):
         return
     if is_local and not os.path.isfile(os.path.join(source.root, layout.INFO_PATH)):
-        # a pipe would wait for its writer
+        # opening a pipe would wait for its writer
         return
     try:
         data = source.get_ranges(layout.INFO_PATH, [(0, source.identity(layout.INFO_PATH).size)])[0]
@@ -72,7 +75,7 @@ def check_staleness(
 
 
 def _difference(data: bytes, dataset: IndexedDataset, left_out: int) -> str:
-    """Return what `meta/info.json` says about the dataset if it differs from what was indexed, otherwise an empty text."""
+    """Return a description of the dataset in `meta/info.json` if it is not the indexed dataset, otherwise an empty text."""
     try:
         document = lerobot.parse_document(data)
         if lerobot_v2.is_v2(document) and not lerobot_v2.validate_info_v2(document):
@@ -82,7 +85,7 @@ def _difference(data: bytes, dataset: IndexedDataset, left_out: int) -> str:
         return f"no usable description of a dataset ({error})"
     described = IndexedDataset(info.video_keys, info.fps, info.total_episodes, info.total_frames)
     if left_out:
-        # the frames of the episodes that were left out are not known here
+        # the number of frames of the episodes that were left out is unknown here
         same_frames = replace(described, frame_count=dataset.frame_count)
         is_same = same_frames == replace(dataset, episode_count=dataset.episode_count + left_out)
     else:

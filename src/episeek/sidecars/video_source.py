@@ -25,14 +25,14 @@ _OR_OPEN_COPY = f"{_INDEX_AGAIN}, or open it with verify='moov' if it is a copy"
 
 @dataclass(frozen=True, slots=True)
 class IndexedVideoSource(WrappedSource):
-    """The indexed videos under one root. Follows `episeek.stores.byte_source.ByteSource`.
+    """The indexed videos under one root. Implements `episeek.stores.byte_source.ByteSource`.
 
     Args:
         source: The source of the files.
         record_of: Returns the row of `files` for a path.
-        verify: "identity" compares sizes and store identities, or the digest of the header where there is no identity to
-            compare. "moov" compares sizes and the digest of the header, and is for a copy in another store, where the
-            identities differ. "size" compares sizes only. "bytes" is "identity", and reads every range twice.
+        verify: "identity" compares sizes and store identities, or the digest of the header if an identity is missing. "moov"
+            compares sizes and the digest of the header, and is for a copy in another store, where the identities differ. "size"
+            compares sizes only. "bytes" does the same as "identity", and also reads every range twice.
     """
 
     source: ByteSource
@@ -48,12 +48,12 @@ class IndexedVideoSource(WrappedSource):
         Raises:
             ChangedFileError: The file is not the one that was indexed.
             CorruptBytesError: With `verify="bytes"`, two reads differ.
-            MissingFileError, ReadError: As those of the wrapped source.
+            MissingFileError, ReadError: Errors of the wrapped source.
         """
         try:
             parts = self.source.get_ranges(path, ranges)
         except ShortReadError:
-            # a file that became shorter has changed
+            # if the file has become shorter, this check reports that the file has changed
             self._check(path)
             raise
         self._check(path)
@@ -74,12 +74,12 @@ class IndexedVideoSource(WrappedSource):
         record = self.record_of(path)
         where = f"{self.root}/{path}"
         if identity.size != record.file_size:
-            expected = f"{record.file_size} as when it was indexed"
+            expected = f"{record.file_size} bytes, as when it was indexed"
             raise ChangedFileError(where, f"{identity.size} bytes", expected, _INDEX_AGAIN)
         if self.verify != "size":
             is_same = None if self.verify == "moov" else identity.is_content(record.store_id)
             if is_same is False:
-                expected = f"{record.store_id} as when it was indexed"
+                expected = f"{record.store_id}, as when it was indexed"
                 raise ChangedFileError(where, ", ".join(identity.store_ids), expected, _OR_OPEN_COPY)
             # the digest of a Matroska file covers all of its samples: comparing it would mean reading the whole file
             if is_same is None and record.container != "matroska":
@@ -93,5 +93,5 @@ class IndexedVideoSource(WrappedSource):
             raise ChangedFileError(where, error.found, "the header that was indexed", _INDEX_AGAIN) from error
         if digest != record.moov_sha256:
             found = f"a header with the digest {digest[:12]}..."
-            expected = f"{record.moov_sha256[:12]}... as when it was indexed"
+            expected = f"{record.moov_sha256[:12]}..., as when it was indexed"
             raise ChangedFileError(where, found, expected, _INDEX_AGAIN)

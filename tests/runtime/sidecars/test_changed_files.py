@@ -92,7 +92,7 @@ def test_the_same_file_costs_nothing_more(remote, expected):
 def test_another_file_of_the_same_size(remote, dataset, place):
     _server, index = remote
     flip(dataset / FILE, place(index))
-    with pytest.raises(ChangedFileError, match=f"{FILE}: found etag:.*; expected etag:.* as when it was indexed"):
+    with pytest.raises(ChangedFileError, match=f"{FILE}: found etag:.*; expected etag:.*, as when it was indexed"):
         read(index)
     with pytest.raises(ChangedFileError, match=FILE):
         index.read_clips([(1, CAMERA, 3, 9)])
@@ -105,7 +105,7 @@ def test_another_size(remote, dataset, change):
     _, index = remote
     size = os.path.getsize(dataset / FILE)
     os.truncate(dataset / FILE, size + change)
-    with pytest.raises(ChangedFileError, match=f"{FILE}: found {size + change} bytes; expected {size} as when"):
+    with pytest.raises(ChangedFileError, match=f"{FILE}: found {size + change} bytes; expected {size} bytes, as when"):
         read(index)
 
 

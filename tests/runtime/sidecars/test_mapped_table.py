@@ -326,7 +326,7 @@ def test_nulls_are_named(root, table, column):
 
 def test_a_row_too_few_is_named(root):
     rewrite(root / PATHS["episodes"], lambda table: table.slice(1))
-    with pytest.raises(SidecarLayoutError, match="found 11 rows; expected 12: 6 episodes of 2 cameras"):
+    with pytest.raises(SidecarLayoutError, match="found 11 rows; expected 12 rows, for 6 episodes of 2 cameras"):
         open_copy(root)
 
 
