@@ -1,4 +1,4 @@
-"""Read what identifies the existing sidecars below a root: the footers of the four tables, and the rows of `files`."""
+"""Identify the existing sidecars below a root: read the footers of the four tables, and the rows of `files`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -24,7 +24,7 @@ _HINT = "write the sidecars again with `episeek index`"
 
 @dataclass(frozen=True, slots=True)
 class ExistingBuild:
-    """What identifies one build of the sidecars: values from the footers of its tables, and the rows of its table `files`."""
+    """The identity of one build of the sidecars: values from the footers of its tables, and the rows of its table `files`."""
 
     build_id: str
     format_version: str

@@ -149,7 +149,7 @@ def _require_unchanged(
 
 
 def file_rows(table: SampleTable, episodes: DeclaredEpisodes, frames: EpisodeFrames, *, where: str) -> Arrays:
-    """Return the rows of `episodes`, `keyframes` and `samples` for one file, under the names `<table>/<column>`.
+    """Return the rows for one file in `episodes`, `keyframes` and `samples`, as arrays with the names `<table>/<column>`.
 
     `sample_start` and `keyframe_start` count from the first row of the fragment. The rows are in the order of `episodes`.
     """

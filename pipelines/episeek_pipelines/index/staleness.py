@@ -50,7 +50,7 @@ _UNSURE = Stale("", "changed", "", "")
 
 @dataclass(frozen=True, slots=True)
 class IndexCheck:
-    """The stale parts, by path, and the cost of finding them."""
+    """The stale parts of the sidecars, sorted by path, and the cost of finding them."""
 
     target: str
     """The root of the dataset that contains the sidecars."""

@@ -1,4 +1,4 @@
-"""Decide whether a finished destination already contains what a run would write."""
+"""Decide whether a finished destination already contains the result that a run would write."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +22,7 @@ class FinishedRun:
 
     destination: Root
     differences: tuple[str, ...]
-    """The differences from what a run with the same arguments would write, as noun phrases; empty if there are none."""
+    """The differences from the result that a run would write now, as noun phrases; empty if there are none."""
 
     @property
     def is_current(self) -> bool:
@@ -60,7 +60,9 @@ def is_current(source: Root, destination: Root, options: dict[str, Any]) -> bool
 
 
 def finished_run(source: Root, destination: Root, options: dict[str, Any]) -> FinishedRun | None:
-    """Return a finished destination with its differences from what a run would write now, or None if no run has finished it.
+    """Return a finished destination, with its differences from the result that a run would write now.
+
+    Return None if no run has finished the destination.
 
     The listings of source and destination are compared with the recorded listings: paths, sizes, and times or store identities.
     Files are read only if a listing of the source differs, since the contents of a copied or touched file are the same.
@@ -95,9 +97,13 @@ def finished_run(source: Root, destination: Root, options: dict[str, Any]) -> Fi
 
 
 def _source_differences(source: Root, destination: Root, folders: list[str], *, videos: str) -> list[str]:
-    """Return noun phrases for the changed files in folders of a source whose listings have changed.
+    """Compare files of a source whose listing has changed, and return noun phrases for the files that differ.
 
-    The list is empty if the contents of all files are the same.
+    Args:
+        source: The source.
+        destination: The destination, which records the files that were read.
+        folders: The folders of the source with a changed listing. The name "" means the files outside of data/, meta/ and videos/.
+        videos: The option `videos` of the run.
     """
     # files outside of data/, meta/ and videos/ are copied only if the videos are
     others = (

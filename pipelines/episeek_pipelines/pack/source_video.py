@@ -1,4 +1,4 @@
-"""Read what packing needs from one video file of the source: its pieces, their sizes and times, and which of them may be joined.
+"""Read a video file of the source for packing: find its pieces, their sizes and times, and the pieces that may be joined.
 
 Only the header and the first bytes of samples at which decoding starts are read. A file is refused if it is not MP4, or if it is
 not certain which frames belong to which episode.
@@ -39,7 +39,7 @@ _HINT: Final = "run `episeek verify` for details; correct the dataset, or keep i
 
 @dataclass(frozen=True, slots=True)
 class PieceEpisode:
-    """An episode in a piece."""
+    """The frames and the times of one episode in a piece."""
 
     episode_index: int
     first_frame: int
@@ -80,7 +80,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class SourceVideo:
-    """A video file of the source."""
+    """A video file of the source, with its pieces."""
 
     path: str
     camera_index: int

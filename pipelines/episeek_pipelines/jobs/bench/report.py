@@ -12,7 +12,7 @@ from episeek_pipelines.jobs.bench.options import BenchOptions, BenchOrder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankResult:
-    """The fields of a report that differ from rank to rank, for one rank."""
+    """One rank's values of the fields that differ from rank to rank."""
 
     rank: int
     host: str

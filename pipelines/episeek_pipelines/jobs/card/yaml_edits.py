@@ -48,7 +48,7 @@ class YamlMapping:
             raise CardError(found[:100], "YAML that huggingface_hub loads", line) from None
 
     def line_of(self, node: yaml.Node | None) -> int:
-        """Return the line number of a node, or of the mapping for None."""
+        """Return the number of the line at which a node starts, or at which the mapping starts if the node is None."""
         return self._line + (node.start_mark.line if node is not None and node.start_mark is not None else 0)
 
     def text_of(self, node: yaml.Node) -> str:
@@ -73,10 +73,10 @@ class YamlMapping:
         return pairs.get(key)
 
     def change(self, key: str, value: object, text: str, *, hint: str) -> None:
-        """Replace the text of the mapping by `text`, after checking that it changes nothing but the value of `key` to `value`.
+        """Replace the text of the mapping by `text`. In `text`, `key` must have the value `value`, and other keys their old values.
 
         Raises:
-            CardError: `text` makes other changes. The error's hint is `hint`, which says what to write.
+            CardError: `text` has other values. The error gets the hint `hint`, which says what the user should write.
         """
         try:
             root, values = self._parsed(text)

@@ -202,7 +202,7 @@ class _Work:
         return find_covered(self.a, self.b, same_data, same_videos)
 
     def _videos(self, covered: Covered) -> Iterable[VideoFile]:
-        """Yield the videos that contain an episode which is not covered, of cameras that both sides have."""
+        """Yield the videos with at least one uncovered episode, for all cameras that both sides have."""
         for name, side in self._sides():
             other = self.b if name == "a" else self.a
             for camera in side.video_paths:

@@ -28,7 +28,7 @@ SCHEMA_VERSION: Final = 1
 def render_diff(
     comparison: Comparison, format: DiffFormat, *, counts_layout: bool = False, max_lines: int = MAX_LINES
 ) -> str:
-    """Return a comparison as text.
+    """Return a comparison as a string in one of its formats.
 
     Args:
         comparison: The result of `diff`.
