@@ -153,7 +153,7 @@ def test_a_destination_that_is_not_empty(command, dataset, tmp_path, capsys):
     before = digests(target)
     code, _, err = run(capsys, command, dataset, target)
     assert code == 2
-    assert "'thesis.txt' first; expected a new or empty directory; hint: choose another directory" in err
+    assert "such as 'thesis.txt'; expected a new or empty directory; hint: choose another directory" in err
     assert len(err.splitlines()) == 1
     assert digests(target) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "source"]
