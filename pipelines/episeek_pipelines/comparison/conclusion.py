@@ -32,7 +32,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The rows and samples that differ, for each pair of episodes that has any."""
+    """The rows and samples that differ, by pair of episodes. Pairs without differences are left out."""
 
     rows: Mapping[Pair, tuple[ColumnChange, ...]]
     samples: Mapping[tuple[int, int, str], SampleDifferences]
@@ -158,14 +158,14 @@ def _left_out(
     covered = sum(a == b and a in numbers for numbers in contents.covered.videos.values() for a, b in pairs)
     if not reads(level, "layout") and cameras > covered:
         reason = f"the level {level} does not read them; use --level videos"
-        yield NotCompared(f"{counted(cameras - covered, 'video')} of episodes", reason)
+        yield NotCompared(f"videos of {counted(cameras - covered, 'episode')}, counted for each camera", reason)
     elif not reads(level, "videos"):
         unread = sum(
             pair.a.sample_count == pair.b.sample_count and key not in found.samples for key, pair in samples.items()
         )
         if unread:
             reason = f"the sizes are equal, and the level {level} does not read the bytes; use --level videos"
-            yield NotCompared(f"bytes of the samples of {counted(unread, 'video')} of episodes", reason)
+            yield NotCompared(f"bytes of the samples of {counted(unread, 'episode')}, counted for each camera", reason)
     if contents.is_by_number:
         yield NotCompared("changes of episode numbers", f"the level {level} matches episodes by their numbers alone")
     ours, theirs = contents.types

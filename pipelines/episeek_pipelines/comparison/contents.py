@@ -29,7 +29,7 @@ class SideContents:
 
     @cached_property
     def rows(self) -> dict[int, EpisodeRows]:
-        """The print of each episode's rows, by episode number.
+        """The fingerprint of each episode's rows, by episode number.
 
         If several data files contain rows of one episode, its declared data file counts, or else the first of the files by path.
         """
@@ -42,7 +42,7 @@ class SideContents:
 
     @cached_property
     def samples(self) -> dict[str, dict[int, EpisodeSamples]]:
-        """The print of each episode's samples, by camera and episode number, for videos whose header was read."""
+        """The fingerprint of each episode's samples, by camera and episode number, for videos whose header was read."""
         found: dict[str, dict[int, EpisodeSamples]] = {camera: {} for camera in self.side.video_paths}
         for (camera, _), each in self.videos.items():
             found[camera].update(each.episodes)

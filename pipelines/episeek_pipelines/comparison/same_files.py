@@ -33,7 +33,10 @@ class Covered:
 
 
 def find_candidates(a: Side, b: Side) -> Candidates:
-    """Return the pairs of files that contain episodes with the same number, each with the verdict of the listings."""
+    """Return the pairs of files that contain episodes with the same number.
+
+    Each pair has a verdict: whether the listings show that the two files are equal.
+    """
     shared = [(a.row_of[number], b.row_of[number]) for number in a.row_of.keys() & b.row_of.keys()]
     data = {(a.data_paths[one], b.data_paths[other]) for one, other in shared}
     videos = {
@@ -56,10 +59,10 @@ def find_candidates(a: Side, b: Side) -> Candidates:
 
 
 def unknown_pairs(verdicts: Verdicts, files: Mapping[str, object]) -> list[FilePair]:
-    """Return the pairs of files without a verdict.
+    """Return the pairs of files for which the listings do not show whether the two files are equal.
 
     Args:
-        verdicts: The verdicts of the listings.
+        verdicts: The pairs of files, each with what the listings show.
         files: The identities of the files of A, by path. A pair is skipped if its file of A has no identity.
     """
     return [

@@ -179,7 +179,7 @@ def _root_of_videos(dataset: Dataset, listed: Files, data_root: str | None) -> R
 
 
 def _folder_of(paths: set[str]) -> str:
-    """Return the outermost folder if all paths have the same one, otherwise an empty text."""
+    """Return the outermost folder of all paths, or an empty text if their outermost folders differ."""
     first = {path.partition("/")[0] for path in paths}
     return first.pop() if len(first) == 1 else ""
 

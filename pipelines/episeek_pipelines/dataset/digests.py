@@ -13,7 +13,7 @@ from episeek.stores.processes.workers import map_in_threads
 MAX_BLOB_BYTES: Final = 1 << 26
 """Greatest size, in bytes, of contents for which a blob id is computed.
 
-Larger files on the Hub have no blob id: it refuses files of more than 10 MB outside LFS and Xet.
+Larger files on the Hub have no blob id: the Hub refuses files of more than 10 MB outside LFS and Xet.
 """
 
 _CHUNK_BYTES: Final = 1 << 20

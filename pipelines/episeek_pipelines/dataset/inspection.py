@@ -47,7 +47,7 @@ class CameraSummary:
     random_frame_bytes: float
     """Mean number of bytes to fetch for one frame, over up to `MAX_SAMPLED_FRAMES` frames."""
     random_frame_samples: float
-    """Mean number of samples to decode for one frame, over the same frames."""
+    """Mean number of samples to decode for one frame, over the same frames as `random_frame_bytes`."""
 
 
 @dataclass(frozen=True, slots=True)

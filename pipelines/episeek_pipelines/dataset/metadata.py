@@ -270,7 +270,8 @@ def read_info_bytes(root: Root, *, file_size: int | None = None) -> bytes:
 def _hint_for(root: Root) -> str:
     """Return a hint that names a folder with the missing metadata; empty if none is found.
 
-    The folder may be `meta/` in another spelling, such as `Meta/`, or the old dataset, which LeRobot renames before it edits it.
+    The folder may be `meta/` in another spelling, such as `Meta/`, or the folder `NAME_old`, to which LeRobot renames a dataset
+    before an edit.
     """
     if not root.is_local:
         return ""
@@ -278,7 +279,7 @@ def _hint_for(root: Root) -> str:
         if name.casefold() == layout.META_DIR and root.exists(f"{name}/{layout.INFO_PATH.rpartition('/')[2]}"):
             return f"rename {name}/ to {layout.META_DIR}/"
     old = Root(f"{root.url}_old")
-    return f"use {old}, to which LeRobot renames a dataset before it edits it" if old.exists(layout.INFO_PATH) else ""
+    return f"use {old}, to which LeRobot renames a dataset before an edit" if old.exists(layout.INFO_PATH) else ""
 
 
 def read_episodes(root: Root, info: DatasetInfo) -> EpisodeTable:

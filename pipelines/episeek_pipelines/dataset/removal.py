@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import fsspec
 
 _REQUESTS_IN_FLIGHT: Final = 16
-"""Number of files that are removed at the same time, if each takes a request."""
+"""Number of files that are removed at the same time, if each removal takes a request."""
 
 
 def remove_tree(fs: "fsspec.AbstractFileSystem", full_path: str, *, has_folders: bool) -> None:

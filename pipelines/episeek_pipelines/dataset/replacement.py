@@ -1,4 +1,4 @@
-"""Replace a directory by another one in a single step, if the system can.
+"""Replace a directory by another one, in a single step if the system supports it.
 
 Linux exchanges two directories in one call (renameat2(2), RENAME_EXCHANGE), so that the name always leads to one of them. Elsewhere
 the old directory is renamed first, and for a moment no directory has its name. `settle_replacement` finishes or undoes a
@@ -58,7 +58,7 @@ def _aside(old: Path) -> Path:
 
 
 def _exchange(first: Path, second: Path) -> bool:
-    """Exchange two directories in one step. Return False if the system cannot."""
+    """Exchange two directories in one step. Return False if the system does not support it."""
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if renameat2 is None:
         return False

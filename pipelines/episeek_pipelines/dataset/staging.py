@@ -147,12 +147,13 @@ def open_dataset_staging(source: Root, final: Root, options: dict[str, Any], *, 
 
     Args:
         source: The dataset that is read. It must neither be inside the destination nor contain it.
-        final: The destination: a directory that does not exist, or is empty.
+        final: The destination: a directory that does not exist or is empty, or with `force` a dataset that was prepared before.
         options: The command, source, options and version, which decide the result. A run is continued only if they are the same.
         force: Whether to replace a local dataset that was prepared before, once the new one is complete.
 
     Raises:
-        DestinationError: The destination is not empty, overlaps the source, holds an unfinished run with other options, or is being
+        DestinationError: The destination is not empty, overlaps the source, contains an unfinished run with other options, or is
+            being
             written by another run.
         WriteError: The destination cannot be written.
     """
@@ -191,7 +192,7 @@ def require_no_history(destination: Root, remedy: str) -> None:
 
     Args:
         destination: The destination.
-        remedy: How to write elsewhere, after the word "write".
+        remedy: Where to write instead: the words after "write" in the hint.
     """
     if destination.kind.has_history:
         expected = "a place without a history of commits"

@@ -12,7 +12,7 @@ from episeek_schemas import lerobot
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoLocations:
-    """The video files, and the times in them, that contain the frames of every episode."""
+    """The video file, the start and the end of every episode, for each camera."""
 
     video_path: str
     """The path template of meta/info.json."""

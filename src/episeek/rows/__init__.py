@@ -1,4 +1,4 @@
-"""Read the rows of a dataset, which hold all values of its frames except videos, one episode at a time, and its metadata."""
+"""Read the metadata of a dataset, and its rows, one episode at a time. Rows contain all values of the frames except videos."""
 
 from episeek.rows.dataset_rows import DatasetRows
 

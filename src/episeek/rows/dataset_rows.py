@@ -52,7 +52,7 @@ class DatasetRows:
 
     @cached_property
     def info(self) -> InfoDocument:
-        """`meta/info.json`."""
+        """The contents of `meta/info.json`."""
         return read_info(self._source)
 
     @cached_property

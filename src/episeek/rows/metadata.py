@@ -65,7 +65,7 @@ def read_document(source: ByteSource, path: str) -> dict[str, Any]:
 
 
 def read_info(source: ByteSource) -> InfoDocument:
-    """Return `meta/info.json`.
+    """Read and check `meta/info.json`, and return its contents.
 
     Raises:
         UnsupportedVersionError: The dataset is of version 2.x.
@@ -75,9 +75,7 @@ def read_info(source: ByteSource) -> InfoDocument:
     document = read_document(source, layout.INFO_PATH)
     if lerobot_v2.is_v2(document):
         found = f"codebase_version {document['codebase_version']!r}, whose rows are stored in other files"
-        hint = (
-            "convert the dataset with `episeek prepare` or `episeek upgrade` to read rows; clips can be read without it"
-        )
+        hint = "convert the dataset with `episeek prepare` or `episeek upgrade` to read rows; clips need no conversion"
         raise UnsupportedVersionError(f"{source.root}/{layout.INFO_PATH}", found, "version 3.x", hint)
     try:
         return InfoDocument(lerobot.parse_info(document), document)

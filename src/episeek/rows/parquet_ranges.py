@@ -143,11 +143,11 @@ class _Segments(io.RawIOBase):
         self._position = 0
 
     def readable(self) -> bool:
-        """Return true."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Return true."""
+        """Return True."""
         return True
 
     def tell(self) -> int:

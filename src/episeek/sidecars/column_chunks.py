@@ -60,7 +60,7 @@ class TableLayout:
         """Number of rows of each row group."""
         problems = (f"column {name!r} {self._find(name, 0)[1]}" for name in dtypes if not self._find(name, 0)[0])
         self.problem = next(problems, "") if self.group_rows else ""
-        """Why the table cannot be mapped; empty if it can be."""
+        """Why the table cannot be mapped; empty if it can be mapped."""
 
     def place(self, name: str, group: int) -> ChunkPlace:
         """Return the byte offsets of a column chunk. Raises SidecarLayoutError if it cannot be mapped."""

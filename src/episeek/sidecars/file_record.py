@@ -13,7 +13,7 @@ MATRIX_BYTES = len(IDENTITY_MATRIX)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileProperties:
-    """A row of `files` without its number."""
+    """A row of the `files` table without its number."""
 
     file_path: str
     file_size: int
@@ -41,7 +41,7 @@ class FileProperties:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class FileRecord(FileProperties):
-    """A row of `files`."""
+    """A row of the `files` table."""
 
     file_id: int
 

@@ -75,7 +75,10 @@ class KeptVersion:
 
 
 def kept_versions(source: ByteSource, path: str) -> Path | None:
-    """Return the folder of all versions of a file, which may not exist yet, or None if the user has no home directory."""
+    """Return the folder for the local copies of all versions of a file, or None if the user has no home directory.
+
+    The folder may not exist yet.
+    """
     directory = cache_directory()
     if directory.parts[:1] == ("~",):
         return None
@@ -83,7 +86,7 @@ def kept_versions(source: ByteSource, path: str) -> Path | None:
 
 
 def kept_version(source: ByteSource, path: str, identity: FileIdentity) -> KeptVersion | None:
-    """Return the folder of a version of a file, or None without a store identity or a home directory."""
+    """Return the folder for the local copy of a version of a file, or None without a store identity or a home directory."""
     folder = kept_versions(source, path)
     if folder is None or not identity.store_id:
         return None

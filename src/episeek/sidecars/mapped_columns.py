@@ -47,7 +47,7 @@ class MappedColumn:
         return f"MappedColumn({len(self)} x {self.dtype}, {len(self._segments)} row groups)"
 
     def value(self, row: int) -> Any:
-        """Return the value of one row as a numpy scalar. Raises IndexError, and what `slice` raises."""
+        """Return the value of one row as a numpy scalar. Raises the same errors as `slice`."""
         segment, position = self._place_of(row)
         return self._segment(segment)[position]
 
@@ -106,7 +106,7 @@ class MappedBits(MappedColumn):
     __slots__ = ()
 
     def value(self, row: int) -> Any:
-        """Return the value of one row as a numpy scalar. Raises IndexError, and what `slice` raises."""
+        """Return the value of one row as a numpy scalar. Raises the same errors as `slice`."""
         segment, position = self._place_of(row)
         return self._values(segment, position, position + 1)[0]
 

@@ -1,7 +1,7 @@
 """Read the recorded source of an overlay: the dataset from which it was prepared, and which contains its videos.
 
-`episeek prepare` writes the record into local overlays; it is never published. The record of a downloaded dataset could point
-anywhere, so it is used only if the videos are missing, and its use is always reported.
+`episeek prepare` writes the record into local overlays. The record is never published. The record of a downloaded dataset could
+point anywhere, so it is used only if the videos are missing, and its use is always reported.
 """
 
 import json

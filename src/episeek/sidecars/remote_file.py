@@ -24,14 +24,15 @@ from episeek.stores.byte_source import StoreSource
 from episeek.stores.identity import FileIdentity
 
 TAIL_BYTES = 1 << 18
-"""Number of bytes that are read at the end of a table: the footer for 100 million samples, or a whole table of 21,000 samples.
+"""Number of bytes that are read at the end of a table.
 
-At 100 Mbit/s their transfer takes as long as a round trip of 20 ms, so a table that is not larger is best fetched as a whole.
+They contain the footer of a table of 100 million samples, or a whole table of 21,000 samples. At 100 Mbit/s their transfer takes as
+long as a round trip of 20 ms, so it is best to fetch a table that is not larger as a whole.
 """
 
 _MAGIC = b"PAR1"
 _FOOTER_END_BYTES = 8
-"""The length of the footer as a little-endian uint32, and the magic number."""
+"""Number of bytes after the footer: its length as a little-endian uint32, and the magic number."""
 
 _EXPECTED = "a Parquet table with its footer"
 

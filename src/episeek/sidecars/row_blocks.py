@@ -41,7 +41,7 @@ from episeek_schemas.sidecars import ROW_GROUP_ROWS
 
 
 def open_in_blocks(file: RemoteFile, schema: pa.Schema, *, name: str) -> MappedTable:
-    """Open a table whose rows are fetched when they are needed, given its footer.
+    """Open a table in a store, whose rows are fetched in blocks when they are needed.
 
     Args:
         file: The table.

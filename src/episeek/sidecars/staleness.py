@@ -1,6 +1,6 @@
 """Compare the sidecars with the `meta/info.json` next to them, to find out whether the dataset has changed since it was indexed.
 
-Recording more episodes does not change the sidecars. The indexed episodes can still be read, or give a specific error, but the
+Recording more episodes does not change the sidecars. Reading an indexed episode still gives the right bytes or an error, but the
 sidecars do not contain the new episodes.
 """
 

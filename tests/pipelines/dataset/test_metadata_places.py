@@ -10,7 +10,7 @@ from episeek_pipelines.dataset.metadata import open_dataset
     ("renames", "hint"),
     [
         ({"source/meta": "source/Meta"}, "rename Meta/ to meta/"),
-        ({"source": "source_old"}, "source_old, to which LeRobot renames a dataset before it edits it"),
+        ({"source": "source_old"}, "source_old, to which LeRobot renames a dataset before an edit"),
         ({"source/meta": "source/other"}, ""),
         ({"source": "elsewhere"}, ""),
     ],

@@ -1,4 +1,7 @@
-"""Make prints of the episodes of a data file. A print is an episode's number of rows and a digest of each of its columns."""
+"""Make fingerprints of the episodes of a data file.
+
+A fingerprint is an episode's number of rows and a digest of each of its columns.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,12 +29,12 @@ from episeek_pipelines.parquet.episode_runs import (
 )
 
 AS_STORED = " as stored"
-"""End of the name under which a print also contains the digest of a column of `PLACE_COLUMNS` with its stored values."""
+"""End of the name under which a fingerprint also contains the digest of a column of `PLACE_COLUMNS` with its stored values."""
 
 
 @dataclass(frozen=True, slots=True)
 class EpisodeRows:
-    """The print of an episode's rows."""
+    """The fingerprint of an episode's rows."""
 
     path: str
     """The path of the data file that contains the rows."""
@@ -51,7 +54,7 @@ class EpisodeRows:
 
 @dataclass(frozen=True, slots=True)
 class DataFilePrint:
-    """The print of a data file."""
+    """The fingerprint of a data file."""
 
     path: str
     types: tuple[tuple[str, str], ...]
@@ -61,13 +64,13 @@ class DataFilePrint:
     size: int
     """Number of bytes that were read: the size of the footer, or of the whole file."""
     episodes: Mapping[int, EpisodeRows]
-    """The print of each episode with rows in the file, by number; empty if only the footer was read."""
+    """The fingerprint of each episode with rows in the file, by number; empty if only the footer was read."""
     others: tuple[int, ...] = ()
     """The numbers of episodes that have rows in the file but are not listed in the metadata."""
 
 
 def print_footer(root: Root, path: str, *, file_size: int | None) -> DataFilePrint:
-    """Return the print of a data file from its footer alone, without prints of its episodes.
+    """Return the fingerprint of a data file from its footer alone, without fingerprints of its episodes.
 
     Raises:
         ParquetError, ReadError: The footer cannot be read.
@@ -81,7 +84,7 @@ def print_footer(root: Root, path: str, *, file_size: int | None) -> DataFilePri
 def print_rows(
     root: Root, path: str, places: Mapping[int, EpisodePlace], texts: Texts, *, file_size: int | None
 ) -> DataFilePrint:
-    """Read the rows of a data file, and return the prints of its episodes.
+    """Read the rows of a data file, and return the fingerprints of its episodes.
 
     At any time, one batch of rows is in memory, with a few mebibytes of episodes or one larger episode.
 
@@ -128,7 +131,7 @@ def print_rows(
 def _prints(
     runs: Sequence[EpisodeRun], path: str, places: Mapping[int, EpisodePlace], texts: Texts
 ) -> Iterator[tuple[int, EpisodeRows]]:
-    """Yield the number and the print of each episode."""
+    """Yield the number and the fingerprint of each episode."""
     if not runs:
         return
     table = pa.concat_tables([run.table for run in runs]).unify_dictionaries()

@@ -1,1 +1,1 @@
-"""Videos of two datasets: prints of episodes from sample tables, and the coded samples that differ."""
+"""Videos of two datasets: fingerprints of episodes from sample tables, and the coded samples that differ."""

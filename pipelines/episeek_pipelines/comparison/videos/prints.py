@@ -1,6 +1,7 @@
-"""Make prints of the episodes of a video file: digests of the sizes, order, times and sample entries of an episode's samples.
+"""Make fingerprints of the episodes of a video file: digests of the sizes, order, times and sample entries of an episode's samples.
 
-Prints are made from the sample table. They do not depend on the file, on the position of the samples in it, or on the timescale.
+Fingerprints are made from the sample table. They do not depend on the file, on the position of the samples in it, or on the
+timescale.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ from episeek_pipelines.video.header import read_video_header
 
 @dataclass(frozen=True, slots=True)
 class EpisodeSamples:
-    """The print of an episode in one camera."""
+    """The fingerprint of an episode in one camera."""
 
     path: str
     """The path of the video file."""
@@ -51,13 +52,13 @@ class EpisodeSamples:
 
 @dataclass(frozen=True, slots=True)
 class VideoFilePrint:
-    """The print of a video file."""
+    """The fingerprint of a video file."""
 
     path: str
     byte_count: int
     """Number of bytes that were read."""
     episodes: Mapping[int, EpisodeSamples]
-    """The print of each episode, by number."""
+    """The fingerprint of each episode, by number."""
     unplaced: Mapping[int, str]
     """For each episode whose frames are uncertain, the reason, by episode number."""
 
@@ -71,7 +72,7 @@ def print_video(
     rates: tuple[float, ...],
     file_size: int | None,
 ) -> VideoFilePrint:
-    """Return the print of a video file, from its header.
+    """Return the fingerprint of a video file, from its header.
 
     Args:
         root: The root of the videos.

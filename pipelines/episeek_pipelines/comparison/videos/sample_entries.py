@@ -29,7 +29,7 @@ _SAYING_NOTHING: Final = {
 
 @dataclass(frozen=True, slots=True)
 class EntryPrint:
-    """The print of the sample entries that a range of samples uses."""
+    """The fingerprint of the sample entries that a range of samples uses."""
 
     text: str
     """A description of the first sample entry for people."""
@@ -38,9 +38,9 @@ class EntryPrint:
 
 
 def print_entries(table: SampleTable, start: int, stop: int, *, where: str) -> EntryPrint:
-    """Return the print of the sample entries that the samples `[start, stop)` use.
+    """Return the fingerprint of the sample entries that the samples `[start, stop)` use.
 
-    If decoding from sample `start` begins with a different entry, the print includes that entry. Fields and boxes that do not
+    If decoding from sample `start` begins with a different entry, the fingerprint includes that entry. Fields and boxes that do not
     affect the pictures are left out, such as the name of the compressor, resolutions and bit rates.
     """
     own = [1] if table.description_index is None else np.unique(table.description_index[start:stop]).tolist()

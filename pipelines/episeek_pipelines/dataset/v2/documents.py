@@ -180,7 +180,7 @@ def _objects(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the number of each line, from 1, with its JSON object. Empty lines are skipped.
 
-    Every other line is appended to `problems`.
+    A line that is not a JSON object is appended to `problems`.
     """
     data = _read(root, path, problems, kind, expected, hint)
     for number, line in enumerate((data or b"").split(b"\n"), start=1):

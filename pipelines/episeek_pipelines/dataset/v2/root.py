@@ -161,7 +161,10 @@ def open_v2(root: Root, info: Mapping[str, Any], *, skipped: tuple[int, ...] = (
 
 
 def is_v2_dataset(root: Root, info: Mapping[str, Any]) -> bool:
-    """Return whether a root has the documents of version 2.x, and its meta/info.json declares that version."""
+    """Return whether meta/info.json declares version 2.x.
+
+    Return False if the root contains files of meta/episodes, as version 3.0 has them, but no documents of version 2.x.
+    """
     return lerobot_v2.is_v2(info) and (
         any(root.exists(path) for path in (lerobot_v2.EPISODES_PATH, lerobot_v2.TASKS_PATH))
         or not root.list(layout.EPISODES_DIR, suffix=".parquet")

@@ -44,7 +44,7 @@ class Loss:
 
     @property
     def holds_rows(self) -> bool:
-        """Whether rows may be lost with these bytes. They are not if the bytes are what remains of a footer."""
+        """Whether these bytes may contain lost rows. False for the remains of a footer, which contain no rows."""
         return self.reason != FOOTER
 
     def __str__(self) -> str:

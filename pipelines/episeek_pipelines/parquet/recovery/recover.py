@@ -75,8 +75,8 @@ def recover(
         where: The name of the file in errors; its path if None.
 
     Raises:
-        AmbiguousPagesError: Pages can be read in several ways.
-        ParquetError: The file is no Parquet file, or no codec or no declared column fits its pages.
+        AmbiguousPagesError: Pages can be read in several ways, and the rows do not decide.
+        ParquetError: The file is not a Parquet file, or no codec or no declared column fits its pages.
         ReadError: The operating system failed.
         ValueError: The codec is unknown.
     """
