@@ -36,7 +36,7 @@ FILES_PER_VIDEO_CHECK = 8
 """Smallest number of local MP4 files in a check that only reads headers. One header, a few kilobytes, is too little for a check."""
 
 REMOTE_FILES_PER_VIDEO_CHECK = 64
-"""Smallest number of MP4 files in a check that only reads headers from a store. It requests many headers at the same time."""
+"""Smallest number of MP4 files in a check that only reads headers from a store. Such a check requests many headers in parallel."""
 
 FOOTERS_PER_DATA_CHECK = 4
 """Smallest number of groups of data files in a check that only reads footers."""
@@ -54,7 +54,7 @@ def batched_checks(
     Files that do not exist, are empty or are Git LFS pointers get no check.
 
     Args:
-        context: The parts of the dataset that every check needs, with the level.
+        context: The parts of the dataset that every check needs, and the options of the verification.
         data_files: The data files to check.
         video_files: The MP4 files to check.
         sources: The data files of the source that the dataset is compared with; empty without a source.

@@ -156,7 +156,7 @@ def _undecoded(
         reason = f"the level {options.level} does not decode them"
         applied = (DECODED,) if windows.compared else ()
         codes = _codes(rule for rule in RULES.values() if rule.level == "decode" and rule not in applied)
-        subject = "pictures of videos outside of these windows" if windows.compared else "pictures of videos"
+        subject = "pictures of videos outside of the decoded windows" if windows.compared else "pictures of videos"
         yield Unchecked(subject, reason, "use --level decode", codes)
     else:
         decoded, total = _decoded_counts(plan)
@@ -191,7 +191,7 @@ def _keyframes_by_header(context: VerificationContext, keyframes: KeyframeCounts
         if context.data_root.is_local:
             yield Unchecked(subject, "episeek does not parse their codec, so it trusts the headers of the files")
         else:
-            reason = "only a few keyframes of each file in a store are read; if the header is right about them, it is trusted"
+            reason = "only a few keyframes of each file in a store are read; if its header is right about these, it is trusted"
             yield Unchecked(subject, reason, "verify a copy on a local disk")
 
 

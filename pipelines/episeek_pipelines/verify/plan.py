@@ -54,7 +54,7 @@ def plan_verification(
     prepared: bool | None = None,
     options: VerifyOptions = DEFAULT_OPTIONS,
 ) -> VerificationPlan:
-    """Return the plan of all checks of a dataset. Only metadata and sidecars are read, but no rows and no video headers.
+    """Return the plan of all checks of a dataset. Planning reads metadata and sidecars, but no rows and no video headers.
 
     Args:
         root: The dataset, or an overlay with data/ and meta/.

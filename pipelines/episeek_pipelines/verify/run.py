@@ -95,8 +95,8 @@ def conclude(plan: VerificationPlan, results: Iterable[CheckResult]) -> Verifica
     """Return the report of all checks, after applying the rules that need several files.
 
     Args:
-        plan: The plan that the checks come from.
-        results: The results of all its checks, in any order.
+        plan: The plan that contains the checks.
+        results: The results of all checks of the plan, in any order.
     """
     finished = list(results)
     findings = [*plan.findings, *(found for result in finished for found in result.findings)]

@@ -1,4 +1,4 @@
-"""Train from a prepared dataset: the items of LeRobot, in several orders, with a sampler that resumes after any batch."""
+"""Train from a prepared dataset, with the items of LeRobot and a sampler that offers several orders and resumes after any batch."""
 
 from episeek.torch.collate import collate
 from episeek.torch.dataset import EpisodeDataset

@@ -43,7 +43,7 @@ def picture(value: Any, *, where: str) -> npt.NDArray[Any]:
 
     Raises:
         BackendUnavailableError: Pillow is not installed.
-        MetadataError: The row has no encoded picture, or its values have neither 8 bits nor, in one channel, 16 bits.
+        MetadataError: The row has no picture that can be decoded, or the values of the picture have neither 8 nor 16 bits.
     """
     try:
         from PIL import Image, UnidentifiedImageError
@@ -53,7 +53,7 @@ def picture(value: Any, *, where: str) -> npt.NDArray[Any]:
         ) from None
     data = value.get("bytes") if isinstance(value, dict) else None
     if not data:
-        raise MetadataError(where, "a picture without its bytes", "the encoded picture in the row")
+        raise MetadataError(where, "a picture without bytes", "the encoded picture in the row")
     try:
         with Image.open(io.BytesIO(data)) as image:
             pixels = np.array(image)

@@ -1,4 +1,4 @@
-"""A map-style dataset whose items are those of LeRobotDataset, read from a prepared dataset on any store."""
+"""A map-style dataset with the same items as LeRobotDataset, read from a prepared dataset on any store."""
 
 import logging
 import os
@@ -72,7 +72,7 @@ class EpisodeDataset(Dataset[Item]):
             "auto" chooses "window".
 
     Raises:
-        EpiseekError: `episeek.open` raised this error, or the metadata of the dataset is missing or contradicts itself.
+        EpiseekError: `episeek.open` failed, or the metadata of the dataset is missing or contradicts itself.
         EpisodeNotFoundError: `episodes` lists an episode that does not exist.
         ValueError: A time in `delta_timestamps` is not a multiple of the frame interval, or its feature does not exist.
     """
@@ -96,7 +96,7 @@ class EpisodeDataset(Dataset[Item]):
         fetch: Literal["auto"] | UnitKind = "auto",
     ) -> None:
         if fetch not in ("auto", *UNIT_KINDS):
-            raise ValueError(f"fetch: found {fetch!r}; expected auto, {', '.join(UNIT_KINDS)}")
+            raise ValueError(f"fetch: found {fetch!r}; expected one of auto, {', '.join(UNIT_KINDS)}")
         self.index = (
             index if isinstance(index, ByteIndex) else open_index(index, data_root, storage_options=storage_options)
         )
@@ -168,7 +168,7 @@ class EpisodeDataset(Dataset[Item]):
 
     @property
     def delta_indices(self) -> dict[str, list[int]] | None:
-        """For each feature in `delta_timestamps`, its times in frames relative to the item's frame; None without such a feature."""
+        """For each feature in `delta_timestamps`, the times as frame offsets from the item's frame; None without such times."""
         return self._deltas.indices
 
     def use_order(self, order: str, *, clump_frames: int | None = None, pool_frames: int | None = None) -> None:
@@ -239,7 +239,7 @@ class EpisodeDataset(Dataset[Item]):
 
         Raises:
             IndexError: The dataset has no item with one of the numbers.
-            TimestampToleranceError: The time of a row differs from that of its frame by `tolerance_s` or more.
+            TimestampToleranceError: The time of a row differs from the time of its frame by `tolerance_s` or more.
             EpiseekError: Bytes cannot be fetched or decoded; the message names the file, the episode and the camera.
         """
         if not len(items):
@@ -322,7 +322,7 @@ class EpisodeDataset(Dataset[Item]):
     ) -> dict[str, Sequence[Any]]:
         """Return the values of all items for each feature, with the features in the order of LeRobot's items.
 
-        A feature with pictures has an empty sequence, which only keeps its place in the order.
+        A feature with pictures in the rows gets an empty sequence, which only marks its position in the order.
         """
         values: dict[str, Sequence[Any]] = {}
         for key in columns[places[0][0]]:

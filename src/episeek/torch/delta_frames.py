@@ -31,7 +31,7 @@ class DeltaFrames:
         tolerance_s: float,
     ) -> None:
         self.indices: dict[str, list[int]] | None = None
-        """For each feature in `delta_timestamps`, its times in frames relative to the item's frame; None without such a feature."""
+        """For each feature in `delta_timestamps`, the times as frame offsets from the item's frame; None without such times."""
         if delta_timestamps is None:
             return
         self.indices = {}
@@ -54,9 +54,9 @@ class DeltaFrames:
         return self.indices is not None and key in self.indices
 
     def frames(self, key: str, row: int, length: int) -> list[int]:
-        """Return the numbers, within the episode, of the frames of a feature that belong to an item.
+        """Return the frames of a feature that belong to an item, as frame numbers within the episode.
 
-        A number outside of the episode is replaced by the number of the first or last frame.
+        A frame before the start of the episode is replaced by the first frame, and a frame after the end by the last frame.
 
         Args:
             key: The feature.
@@ -70,9 +70,9 @@ class DeltaFrames:
     def is_outside(
         self, key: str, rows: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.bool_]:
-        """Return whether each frame at the `delta_timestamps` of a feature is outside of the item's episode.
+        """Return, for each item and each time in `delta_timestamps`, whether the frame is outside of the item's episode.
 
-        The result has the shape [items, frames of an item].
+        The result has the shape [items, times].
 
         Args:
             key: A feature with `delta_timestamps`.

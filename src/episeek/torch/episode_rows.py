@@ -39,7 +39,7 @@ class EpisodeRows:
         """Return the columns of each episode, by its episode_index. Episodes that are not kept in memory are fetched.
 
         Raises:
-            EpiseekError: `DatasetRows.read` raised this error. The message also names the episode.
+            EpiseekError: The rows of an episode could not be read. The message names the episode.
         """
         kept = self._kept.get()
         wanted = list(dict.fromkeys(episodes))

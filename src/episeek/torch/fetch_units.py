@@ -1,4 +1,4 @@
-"""Divide videos into fetch units: byte ranges that are fetched and cached as a whole, because other frames in them are needed soon.
+"""Divide videos into fetch units: byte ranges that are fetched and cached as a whole, because the job soon needs all their frames.
 
 The best unit depends on the order of the epoch. In episode order, all frames of an episode are needed within a short part of the
 epoch. In clump order, this is true of the frames of a clump, which is about one second of consecutive frames. In global order, the
@@ -36,12 +36,12 @@ class FetchUnits:
     """A way to divide clips into fetch units.
 
     The kind "window" fetches only the byte range that the wanted frames need. The kind "clump" fetches the whole clumps around the
-    wanted frames, and the kind "episode" fetches the episode in parts.
+    wanted frames. The kind "episode" fetches the whole episode, or the parts around the wanted frames if the episode is large.
     """
 
     kind: UnitKind
     clump_frames: int = 1
-    """Number of frames of a clump. Clumps are counted from the start of the episode, as in the orders."""
+    """Number of frames of a clump. The first clump begins at the start of the episode, as in `ClumpOrder`."""
 
     @property
     def max_gap_bytes(self) -> int:

@@ -49,7 +49,7 @@ def plan_stretches(
         index: The index.
         wanted: The frames.
         units: How the bytes of a stretch are divided into fetch units.
-        work: Counts the time for fetching rows of the index; None to count nothing.
+        work: The counter for the time of fetching rows of the index; None to count nothing.
     """
     work = WorkCounter() if work is None else work
     by_episode: dict[tuple[int, str], set[int]] = defaultdict(set)
@@ -104,11 +104,12 @@ def decode_stretches(
     Args:
         index: The index with which the stretches were planned.
         stretches: The stretches.
-        put: Called with each frame and its picture: uint8 [height, width, 3], or uint16 [height, width, 1] for depth.
+        put: A function that is called with each frame and its picture. The picture is uint8 [height, width, 3], or uint16
+            [height, width, 1] for depth.
         kept: The cache that keeps fetched units; None to keep no units.
         max_in_flight: Largest number of requests at the same time.
         max_gap_bytes: Largest gap, in bytes, between units that share a request.
-        work: Counts the time for fetching and decoding, and the pictures; None to count nothing.
+        work: The counter for the time of fetching and decoding, and for the pictures; None to count nothing.
 
     Raises:
         EpiseekError: Bytes cannot be fetched or decoded; the message names the file, the episodes and the cameras.

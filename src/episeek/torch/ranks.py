@@ -11,7 +11,7 @@ def rank_and_world_size(rank: int | None, world_size: int | None) -> tuple[int, 
     environment variables RANK and WORLD_SIZE. If none of the sources has them, the result is rank 0 of 1.
 
     Raises:
-        ValueError: Only one of the arguments is given, or the rank is not below the number of ranks.
+        ValueError: Only one of the arguments is given, or the rank is not in [0, world_size).
     """
     if (rank is None) != (world_size is None):
         raise ValueError(f"found rank {rank}, world_size {world_size}; expected both arguments or neither")

@@ -94,7 +94,7 @@ class EpisodeSampler:
         self._use_order(self._choose_order() if order == "auto" else order)
 
     def __len__(self) -> int:
-        """Return the number of batches of this rank that the next iteration yields."""
+        """Return the number of batches that the next iteration yields on this rank."""
         windows = self._windows_from(0) if self._is_over() else self._windows
         return windows.steps_of(self.rank)
 
@@ -113,7 +113,7 @@ class EpisodeSampler:
         self._yielded = len(windows)
 
     def set_epoch(self, epoch: int) -> None:
-        """Go to the start of an epoch. If it is the current epoch, the position in it does not change."""
+        """Go to the start of an epoch. If this epoch is already in progress, the position does not change."""
         if epoch < 0:
             raise ValueError(f"epoch: found {epoch}; expected 0 or more")
         if epoch == self.epoch and not self._is_over():
@@ -154,10 +154,10 @@ class EpisodeSampler:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state. The job that saved it may have had another world size, batch size or number of workers.
+        """Continue from a state that `state_dict` returned, possibly in a job with another world size or batch size.
 
         Raises:
-            SamplerStateError: The state has another version, or its order, seed or dataset differs from that of this sampler.
+            SamplerStateError: The state has another version, or this sampler has another order, seed or dataset than the state.
         """
         where = "the state of an EpisodeSampler"
         if state.get("version") != _STATE_VERSION:
@@ -167,7 +167,9 @@ class EpisodeSampler:
             self.order_reason = "The loaded state has this order."
         for name, own in (("order", self.order), ("seed", self.seed), ("sequence", self._sequence())):
             if state.get(name) != own:
-                expected = f"{name} {own!r}, since a state needs the episodes, seed, order and clump_frames with which it was saved"
+                expected = (
+                    f"{name} {own!r} (use the episodes, seed, order and clump_frames with which the state was saved)"
+                )
                 raise SamplerStateError(where, f"{name} {state.get(name)!r}", expected)
         self.epoch = int(state["epoch"])
         self._windows = self._windows_from(int(state["consumed"]))

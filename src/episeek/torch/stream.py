@@ -11,7 +11,7 @@ from episeek.torch.sampler import EpisodeSampler
 
 
 class EpisodeStream(IterableDataset[Any]):
-    """The batches of a sampler, read from a dataset: use it with `DataLoader(stream, batch_size=None)`.
+    """An iterable dataset of whole batches, which a sampler chooses. Use it with `DataLoader(stream, batch_size=None)`.
 
     With n worker processes, worker j reads every n-th batch, beginning with batch j, and the loader returns the batches in the
     order of the sampler. The sequence does not depend on the number of workers.

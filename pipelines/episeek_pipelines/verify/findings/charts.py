@@ -50,7 +50,7 @@ class RangeChart:
     dimension_count: int
     """Number of dimensions of the feature."""
     episode_index: int | None = None
-    """The episode in which the resting dimensions do not change; None if they do not change in any episode."""
+    """The episode in which the resting dimensions do not change; None if they do not change in the whole dataset."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +86,7 @@ def range_chart(
 ) -> RangeChart | None:
     """Return a chart of the dimensions with finite ranges, or None if no dimension has one.
 
-    If the chart cannot show all dimensions, up to three quarters of it are dimensions that do not change.
+    If the chart cannot show all dimensions, it prefers those that do not change, up to three quarters of the shown dimensions.
     """
     finite = np.flatnonzero(np.isfinite(minimum) & np.isfinite(maximum))
     if not len(finite):

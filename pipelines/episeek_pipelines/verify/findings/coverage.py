@@ -16,7 +16,7 @@ class Unchecked:
     reason: str
     """The reason why the part was not checked, as a clause such as `the level rows does not decode them`."""
     hint: str = ""
-    """Advice in the imperative, such as an option with which the part is checked; empty if no advice helps."""
+    """Advice in the imperative, such as an option to use for checking the part; empty if no advice helps."""
     rules: tuple[str, ...] = ()
     """Codes of the rules that were not applied for this reason, in sorted order."""
 
@@ -30,7 +30,7 @@ class Unchecked:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """The parts of a dataset that were checked, and the parts that were not."""
+    """The parts of a dataset that were checked, and the parts that were not checked."""
 
     checked: tuple[str, ...] = ()
     """The checked parts as noun phrases, in the order of the levels."""

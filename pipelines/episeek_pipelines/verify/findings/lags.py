@@ -15,4 +15,4 @@ class Lags:
     """Number of rows by which the state lags behind the action; negative if the action lags behind the state."""
 
     late: RowChart | None = None
-    """Some rows of the first episode whose action lags behind the state; None if no episode has such an action."""
+    """Some rows of the first episode whose action lags behind the state; None if there is no such episode."""

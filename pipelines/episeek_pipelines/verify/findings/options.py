@@ -35,12 +35,12 @@ class VerifyOptions:
     num_workers: int = 0
     """Number of data loading workers of each rank; 0 if the rank itself loads the data."""
     decoded_episodes: int | None = DECODED_EPISODES
-    """Number of episodes of each camera that the level `decode` decodes; None decodes all."""
+    """Number of episodes of each camera that the level `decode` decodes; None decodes all episodes."""
     decoded_windows: int | None = None
     """Number of windows of each video to compare with decoding the whole file.
 
-    A window is a short range of frames that is decoded from a later sync sample than the video's first. A number applies at the
-    levels `layout`, `rows` and `decode`. None means `DECODED_WINDOWS` at the level `decode`, and 0 at all other levels.
+    A window is a short range of frames that is decoded from a sync sample other than the video's first one. A number applies at
+    the levels `layout`, `rows` and `decode`. None means `DECODED_WINDOWS` at the level `decode`, and 0 at all other levels.
     """
     seed: int = 0
     """Seed for choosing the episodes and windows to decode."""
@@ -108,7 +108,7 @@ def with_level(options: VerifyOptions, *, is_local: bool, is_compared: bool) -> 
         is_compared: Whether the dataset is compared with a source.
     """
     if options.level is not None:
-        return options if options.level_reason else replace(options, level_reason="as the caller asked")
+        return options if options.level_reason else replace(options, level_reason="as the caller requested")
     if is_compared:
         return replace(options, level="rows", level_reason="which a comparison with a source needs")
     if is_local:

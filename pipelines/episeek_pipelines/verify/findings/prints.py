@@ -1,4 +1,4 @@
-"""Prints of episodes, which show copies: digests of the numbers in the rows and of the sizes of the coded frames of an episode."""
+"""Prints of episodes, which reveal copies: digests of the numbers in an episode's rows, and of the sizes of its coded frames."""
 
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -22,14 +22,14 @@ def digest_of(contents: bytes) -> int:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowPrints:
-    """The prints of the rows of those episodes that are completely in one data file. Arrays have shape [episodes]."""
+    """The prints of the rows of those episodes that one data file contains completely. Arrays have shape [episodes]."""
 
     path: str
     episode_index: Int64Array
     first_row: Int64Array
     row_count: Int64Array
     change_count: Int64Array
-    """Number of rows in which a float differs from the row before."""
+    """Number of rows in which a float differs from the previous row."""
     digest: UInt64Array
     """Digest of the numbers of all features, except for columns that number or locate a row, such as `index`."""
 

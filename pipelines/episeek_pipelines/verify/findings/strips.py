@@ -60,9 +60,11 @@ class Strip:
     frames: tuple[int, ...]
     """Numbers of the frames to show, ascending, at most `MOST_FRAMES`."""
     marked: frozenset[int] = frozenset()
-    """Numbers of those of the frames that the finding is about."""
+    """Numbers of the shown frames that the finding is about."""
     start: int | None = None
-    """Number of the frame at which decoding starts, as it did in the rule; None for the nearest sync sample before the strip."""
+    """Number of the frame at which the rule started decoding, so that the pictures are decoded from there; None for the nearest
+    sync sample before the strip.
+    """
     is_compared: bool = False
     """Whether the finding says that decoding from an earlier sync sample gives different pictures."""
     pictures: tuple[StripPicture, ...] = ()
@@ -94,7 +96,7 @@ class StripRange:
         Near an end of the range, the strip is shifted, so that all of its frames are in the range.
 
         Args:
-            frame: The frame around which the strip is.
+            frame: The frame that the strip is about.
             marked: All frames that the finding is about; None for `frame` alone.
             start: The frame at which decoding starts; None for the sync sample before the strip.
             is_compared: Whether the strip also shows the pictures that decoding from an earlier sync sample gives.

@@ -99,7 +99,8 @@ EMPTY: Final = rule(
     problem="The dataset has no episodes",
     invariant="The dataset has episodes",
     protects="every reader: LeRobot cannot open a dataset without episodes",
-    remedy="record or edit the dataset again, into a new folder; LeRobot's edits in place keep the old dataset in NAME_old",
+    remedy="record or edit the dataset again, into a new folder; LeRobot edits a dataset NAME in place and keeps the old one as"
+    " NAME_old",
     broke_in="datasets that an interrupted edit or merge of LeRobot leaves",
 )  # fmt: skip
 FILE_ORDER: Final = rule(

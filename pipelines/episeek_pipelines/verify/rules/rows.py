@@ -23,7 +23,7 @@ EPISODE_ROWS: Final = rule(
 )  # fmt: skip
 UNLISTED_REMEDY: Final = (
     "decide whether the episode belongs to the dataset: if so, restore its row of meta/episodes and the totals in meta/info.json; "
-    "if not (an edit or a recording that was stopped), delete these rows from the data file"
+    "if it does not, since an edit or a recording was stopped, delete these rows from the data file"
 )
 """Remedy for rows of an episode that meta/episodes does not list."""
 ROW_NUMBERS: Final = rule(

@@ -55,7 +55,7 @@ FRAME_REMEDIES: Final[Mapping[str, str]] = {
     "raise from_timestamp to the first frame that has a row; otherwise run `episeek repair SRC DST`, or lower to_timestamp to the "
     "value given. Do not change the timestamps of other episodes: their pictures come after the surplus frames",
     "displaced": "run `episeek repair SRC DST`, or set this episode's from_timestamp and to_timestamp to the times given, which "
-    "are those of its frames; if frames of no episode are next to it, look at the pictures first",
+    "are the times of its frames; if the neighbouring frames belong to no episode, look at the pictures first",
     "duration": "run `episeek repair SRC DST`, or set this episode's to_timestamp to the value given; do not change other "
     "timestamps",
 }

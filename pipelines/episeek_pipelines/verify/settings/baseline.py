@@ -145,9 +145,9 @@ def apply_baseline(
     Apply the baseline before a policy. Otherwise findings that the policy ignores look like findings that no longer occur.
 
     Returns:
-        First the report. If the findings of a rule at a location are not more than the baseline accepts, they are removed and added
-        to `accepted_count`. If there are more findings, all of them stay, with a remark, because accepted and new findings cannot
-        be distinguished.
+        First the report. If a rule has at most as many findings at a location as the baseline accepts, these findings are removed
+        and added to `accepted_count`. If the rule has more findings there, all of them stay, with a remark, because accepted and
+        new findings cannot be distinguished.
 
         Then the entries with accepted findings that no longer occur, in order. The `count` of each entry is the number of these
         findings. An entry is left out if this verification could have missed its findings, because the level is lower, a file

@@ -29,7 +29,8 @@ class Configuration:
     baseline_path: str | None = None
     """Path or URL of the baseline; None without a baseline.
 
-    A path on the command line is relative to the working directory. A path in a configuration file is relative to its folder.
+    A path on the command line is relative to the working directory. A path in a configuration file is relative to the folder of
+    that file.
     """
     max_findings: int = MAX_FINDINGS
     """Largest number of findings that the formats `text`, `markdown` and `github` list."""

@@ -54,7 +54,7 @@ def forget_sidecars(root: Root) -> None:
 def release_pages() -> None:
     """Release the mapped pages of all open tables from the memory of this process. The page cache of the system keeps the pages.
 
-    A scheduler counts mapped pages as memory of its worker. Without this function, it would finally count the whole tables.
+    A scheduler counts mapped pages as memory of its worker. Without this function, the whole tables would count in the end.
     """
     with _lock:
         for buffer in _opened.values():
