@@ -191,7 +191,7 @@ def _keyframes_by_header(context: VerificationContext, keyframes: KeyframeCounts
         if context.data_root.is_local:
             yield Unchecked(subject, "episeek does not parse their codec, so it trusts the headers of the files")
         else:
-            reason = "only a few keyframes of each file in a store are read; if its header is right about these, it is trusted"
+            reason = "only a few keyframes of a file in a store are read; if these agree with the header, the header is trusted"
             yield Unchecked(subject, reason, "verify a copy on a local disk")
 
 
