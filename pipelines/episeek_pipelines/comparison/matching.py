@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 MAX_SHARING: Final = 4
-"""A part that more episodes of one dataset share does not count for matching."""
+"""A part does not count for matching if more than this number of episodes of one dataset share it."""
 
 Parts = Mapping[str, bytes]
 """The parts of an episode by name, each as a digest."""

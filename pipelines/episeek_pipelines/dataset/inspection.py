@@ -86,7 +86,7 @@ def inspect_dataset(source: str, *, data_root: str | None = None) -> Inspection:
     lengths = dataset.episodes.length
     index: ByteIndex | None
     try:
-        # no video is read
+        # opening the index reads no video
         index = open_index(dataset.root.url, data_root or dataset.root.url, on_stale="ignore")
     except MissingSidecarError:
         index = None

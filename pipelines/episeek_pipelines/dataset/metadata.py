@@ -321,10 +321,10 @@ def read_episodes(root: Root, info: DatasetInfo) -> EpisodeTable:
 
 
 def read_columns(root: Root, path: str, names: list[str]) -> pa.Table:
-    """Return some columns of one Parquet file.
+    """Return the columns `names` of a Parquet file.
 
     Raises:
-        MetadataError: A column is missing, or two columns have its name.
+        MetadataError: A column is missing, or two columns have the same name.
         ParquetError: The file cannot be read.
     """
     with root.open_parquet(path) as file:

@@ -110,7 +110,7 @@ class Root:
         return self
 
     def held(self, path: str) -> bytes | None:
-        """Return the contents of a converted or repaired file that this root shows, or None for a file that is stored as shown."""
+        """Return the contents of a converted or repaired file, or None for a file that is read unchanged from the store."""
         return None
 
     def join(self, path: str) -> str:

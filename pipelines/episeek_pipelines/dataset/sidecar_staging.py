@@ -16,7 +16,7 @@ from episeek_schemas import layout
 from episeek_schemas.layout import JOURNAL_PATH
 
 _REPLACED: Final = "replaced"
-"""The directory that holds the existing tables between the two renames."""
+"""The directory in which the existing tables are between the two renames."""
 
 
 class SidecarStaging(LockedStaging):

@@ -2,7 +2,7 @@
 
 On this machine everything is written below `DST.partial`, which is renamed to `DST` at the end, so that nobody sees half of the
 result. An object store cannot rename. There, objects are written under their final names, `meta/info.json` last, since readers
-recognise a dataset by it. In both cases `.episeek-work/` holds the receipts of finished work and the options of the run. It is
+recognise a dataset by it. In both cases `.episeek-work/` contains the receipts of finished work and the options of the run. It is
 removed when the result is complete.
 """
 
@@ -100,7 +100,7 @@ class DatasetStaging(LockedStaging):
         self, final: Root, root: Root, options: dict[str, Any], *, is_resumed: bool, force: bool = False
     ) -> None:
         self.is_resumed = is_resumed
-        """Whether this run continues one that was stopped."""
+        """Whether this run continues a run that was stopped."""
         self._options = options
         self._force = force
         super().__init__(final, root)
@@ -133,7 +133,7 @@ class DatasetStaging(LockedStaging):
             if is_replacing:
                 replace_directory(self.root.local, self.final.local)
             else:
-                # This replaces an empty directory.
+                # The rename also replaces an empty directory.
                 os.rename(self.root.local, self.final.local)
             Root(str(receipts.parent)).remove(receipts.name)
         except OSError as error:
@@ -201,7 +201,7 @@ def require_no_history(destination: Root, remedy: str) -> None:
 
 
 def has_unfinished_run(final: Root) -> bool:
-    """Return whether the destination holds an unfinished run that can be continued."""
+    """Return whether the destination contains an unfinished run that can be continued."""
     return _places(final)[1].exists(_OPTIONS)
 
 

@@ -23,7 +23,7 @@ class PageIndexCounts:
     column_index_count: int
     """Number of column chunks with a column index, which lists the extremes of their pages.
 
-    Columns of some types never have one.
+    Columns of some types never have a column index.
     """
 
     @classmethod

@@ -133,7 +133,7 @@ def _prefixes(path: str) -> frozenset[str]:
 
 
 class _Segments(io.RawIOBase):
-    """A file object of which some parts are in memory. Reading any other part raises OSError."""
+    """A file object with only some parts of a file, which are in memory. Reading any other part raises OSError."""
 
     def __init__(self, size: int, parts: list[tuple[int, memoryview]]) -> None:
         super().__init__()

@@ -84,7 +84,7 @@ class _Part:
     """One of the arrays that make up the values of a column: bytes of values, or a mask of values that are not null."""
 
     starts: Int64Array
-    """The index in `data` or `valid` at which the values of each row begin; then the index at which those of the last row end."""
+    """The index in `data` or `valid` at which the values of each row begin, and finally the index at which all values end."""
     data: memoryview | None = None
     valid: BoolArray | None = None
     """For a mask, whether each value is not null; None if there are no nulls."""

@@ -74,7 +74,7 @@ class V2Root(Root):
         return V2Root(Root.pinned(self).url, self.skipped, self.state)
 
     def held(self, path: str) -> bytes | None:
-        """Return the contents of a converted metadata file or renumbered data file, or None for a file that is stored as shown."""
+        """Return the contents of a converted or renumbered file, or None for a file that is read unchanged from the store."""
         if path.startswith(f"{layout.META_DIR}/"):
             return self.view.files.get(path)
         shift = self.view.shifts.get(path) if self.skipped else None

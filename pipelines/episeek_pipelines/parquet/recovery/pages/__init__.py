@@ -1,1 +1,1 @@
-"""Read the pages of a Parquet file: their headers, codecs and levels, and the rows that they hold."""
+"""Read the pages of a Parquet file: their headers, codecs and levels, and the rows in them."""

@@ -1,4 +1,4 @@
-"""Decide whether a page can belong to a leaf column, and count the rows that it then holds."""
+"""Decide whether a page can belong to a leaf column, and count the rows that begin in the page if it does."""
 
 from dataclasses import dataclass
 from typing import Final
