@@ -3,7 +3,7 @@
 import pytest
 
 from episeek.errors import EpiseekError
-from episeek_pipelines.api import REPAIRS, RULES, Execution, repair
+from episeek_pipelines.api import REPAIRS, RULES, Execution, RepairChoice, repair
 from tests.broken.case import Case
 from tests.broken.catalogue import CASES
 from tests.support.amount import amount_of_repairs
@@ -18,6 +18,10 @@ def test_a_remedy_that_names_repair_is_true(case: Case, tmp_path):
     case.make(root)
     try:
         result = repair(str(root), str(tmp_path / "out"), execution=Execution("sync"))
+        assert result.after is not None
+        if any("--picture-statistics" in found.remedy for found in result.after.findings if found.code == "STA029"):
+            choice = RepairChoice(picture_statistics=True)
+            result = repair(str(root), str(tmp_path / "sampled"), choice=choice, execution=Execution("sync"))
     except EpiseekError:
         # refused by name, with the file
         return

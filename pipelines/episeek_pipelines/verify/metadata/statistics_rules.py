@@ -41,6 +41,14 @@ ZERO_STD_REMEDY: Final = (
     "normalize with a lower limit for the standard deviation"
 )
 
+PICTURES_REMEDY: Final = (
+    "run `episeek repair SRC DST --picture-statistics`, which recomputes these statistics from sampled pictures"
+)
+
+_DEPTHS_REMEDY: Final = (
+    "compute these statistics from the depth maps with the LeRobot that recorded them; `episeek repair` keeps them"
+)
+
 _VISUAL: Final = frozenset({"image", "video"})
 _FLOATS: Final = frozenset({"float16", "float32", "float64"})
 _NUMBERS: Final = frozenset(SCALARS) - {"string"}
@@ -81,9 +89,10 @@ def check_statistics(
             required = [name for name in STATISTIC_NAMES if name not in without]
             yield from _check_feature(key, spec, entries[key], required, total_frames, at)
         elif key in document:
-            yield finding(STATISTICS, type(document[key]).__name__, "an object with the statistics", at)
+            found = type(document[key]).__name__
+            yield finding(STATISTICS, found, "an object with the statistics", at, remedy=_remedy(spec))
         elif key in needed:
-            yield finding(STATISTICS, "no entry", ", ".join(STATISTIC_NAMES), at)
+            yield finding(STATISTICS, "no entry", ", ".join(STATISTIC_NAMES), at, remedy=_remedy(spec))
 
 
 def _check_feature(
@@ -94,9 +103,10 @@ def _check_feature(
     total_frames: int | None,
     where: Location,
 ) -> Iterator[Finding]:
+    remedy = _remedy(spec)
     missing = [name for name in required if name not in entry]
     if missing:
-        yield finding(STATISTICS, f"no {', '.join(missing)}", ", ".join(required), where)
+        yield finding(STATISTICS, f"no {', '.join(missing)}", ", ".join(required), where, remedy=remedy)
     is_visual = spec.get("dtype") in _VISUAL
     arrays: dict[str, Float64Array] = {}
     misshapen: list[tuple[str, str]] = []
@@ -112,12 +122,13 @@ def _check_feature(
             misshapen.append((f"{name} of shape {list(array.shape)}", f"shape {expected}"))
         else:
             arrays[name] = array
-    yield from _first(misshapen, where)
-    yield from _first((problem for name in arrays for problem in _not_finite(name, arrays[name])), where)
+    yield from _first(misshapen, where, remedy=remedy)
+    infinite = (problem for name in arrays for problem in _not_finite(name, arrays[name]))
+    yield from _first(infinite, where, remedy=remedy)
     if "count" in entry:
         is_exact = not is_visual and key != "action"
-        yield from _check_count(entry["count"], total_frames if is_exact else None, where)
-    yield from _check_values(arrays, where)
+        yield from _check_count(entry["count"], total_frames if is_exact else None, where, remedy)
+    yield from _check_values(arrays, where, remedy)
     if "std" in arrays and _is_normalized(key, spec):
         std = arrays["std"]
         zero = np.flatnonzero((std.ravel() >= 0) & (std.ravel() < ZERO_STD))
@@ -126,20 +137,24 @@ def _check_feature(
         yield from _first(problems, where, remedy=ZERO_STD_REMEDY)
 
 
-def _check_values(arrays: Mapping[str, Float64Array], where: Location) -> Iterator[Finding]:
+def _check_values(arrays: Mapping[str, Float64Array], where: Location, remedy: str) -> Iterator[Finding]:
     """Yield findings for a negative standard deviation, and for extremes, quantiles or means in a wrong order."""
     if "std" in arrays:
         std = arrays["std"]
         below = np.flatnonzero(std.ravel() < 0).tolist()
-        yield from _first(((f"std {std.flat[i]:g}{_dimension(std, i)}", "0 or more") for i in below), where)
+        yield from _first(
+            ((f"std {std.flat[i]:g}{_dimension(std, i)}", "0 or more") for i in below), where, remedy=remedy
+        )
     if "min" not in arrays or "max" not in arrays or arrays["min"].size != arrays["max"].size:
         return
     tolerance = _tolerance(arrays["min"].ravel(), arrays["max"].ravel())
     ordered = [name for name in ("min", *QUANTILES, "max") if name in arrays]
-    yield from _first((problem for pair in pairwise(ordered) for problem in _above(arrays, *pair, tolerance)), where)
+    unsorted = (problem for pair in pairwise(ordered) for problem in _above(arrays, *pair, tolerance))
+    yield from _first(unsorted, where, remedy=remedy)
     if "mean" in arrays and not any(_above(arrays, "min", "max", tolerance)):
         pairs = (("min", "mean"), ("mean", "max"))
-        yield from _first((problem for pair in pairs for problem in _above(arrays, *pair, tolerance)), where)
+        outside = (problem for pair in pairs for problem in _above(arrays, *pair, tolerance))
+        yield from _first(outside, where, remedy=remedy)
 
 
 def _above(
@@ -162,15 +177,15 @@ def _tolerance(low: Float64Array, high: Float64Array) -> Float64Array:
         return RELATIVE_TOLERANCE * np.maximum(np.abs(low), np.abs(high)) + ABSOLUTE_TOLERANCE
 
 
-def _check_count(value: object, total_frames: int | None, where: Location) -> Iterator[Finding]:
+def _check_count(value: object, total_frames: int | None, where: Location, remedy: str) -> Iterator[Finding]:
     array = number_array(value)
     expected = "a number above 0" if total_frames is None else f"{total_frames}, the frames of the dataset"
     if array is None or array.size != 1:
-        yield finding(STATISTICS, "count that is not one number", expected, where)
+        yield finding(STATISTICS, "count that is not one number", expected, where, remedy=remedy)
         return
     count = float(array.flat[0])
     if not (0 < count < np.inf) if total_frames is None else count != total_frames:
-        yield finding(STATISTICS, f"count {count:.17g}", expected, where)
+        yield finding(STATISTICS, f"count {count:.17g}", expected, where, remedy=remedy)
 
 
 def _not_finite(name: str, array: Float64Array) -> Iterator[tuple[str, str]]:
@@ -192,6 +207,13 @@ def _dimension(array: Float64Array, position: int) -> str:
     index = [int(i) for i in np.unravel_index(position, array.shape)]
     long = [i for i, size in zip(index, array.shape, strict=True) if size > 1]
     return f" in dimension {long[0] if len(long) == 1 else long}"
+
+
+def _remedy(spec: Mapping[str, Any]) -> str:
+    """Return the remedy for the statistics of a feature; empty for that of the rule."""
+    if lerobot.is_depth(spec):
+        return _DEPTHS_REMEDY
+    return PICTURES_REMEDY if spec.get("dtype") in _VISUAL else ""
 
 
 def _has_statistics(spec: Mapping[str, Any]) -> bool:

@@ -220,8 +220,8 @@ STATISTICS: Final = rule(
     problem="Statistics are incomplete or inconsistent, differ from the rows, or contain a standard deviation of zero",
     invariant="Statistics are complete and consistent, agree with the rows, and contain no standard deviation of zero",
     protects="normalization of a policy's inputs and outputs",
-    remedy="recompute the statistics from the rows and pictures, with LeRobot's compute_stats "
-    "(augment_dataset_quantile_stats for q01 to q99)",
+    remedy="run `episeek repair SRC DST`, which recomputes the statistics of numbers from the rows; with --picture-statistics "
+    "it also recomputes those of pictures, from sampled pictures",
     broke_in="lerobot#2105, lerobot#3280",
 )  # fmt: skip
 CARD_GLOB: Final = rule(

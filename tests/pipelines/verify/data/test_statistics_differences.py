@@ -10,6 +10,13 @@ from episeek_pipelines.statistics.episodes import episode_statistics
 from episeek_pipelines.statistics.names import NAMES, QUANTILES
 
 RANDOM = np.random.default_rng(3)
+
+
+@pytest.fixture(autouse=True)
+def the_same_numbers_in_any_order_of_tests(monkeypatch):
+    monkeypatch.setitem(globals(), "RANDOM", np.random.default_rng(3))
+
+
 FLOAT32 = {"dtype": "float32"}
 
 
@@ -79,11 +86,14 @@ def test_quantiles_by_any_definition_pass(rows):
         for method in sorted(METHODS):
             assert not differs(name, np.quantile(values, share, axis=0, method=method), truth).any(), method
         assert differs(name, values.max(axis=0) + 1, truth).all()
-    # further from the middle than any definition
-    if rows > 20:
-        ordered = np.sort(values, axis=0)
-        assert differs("q50", ordered[rows // 2 + 3], truth).all()
-        assert differs("q50", ordered[rows // 2 - 4], truth).all()
+
+
+@pytest.mark.parametrize("rows", [24, 299, 300])
+def test_a_median_further_from_the_middle_than_any_definition_differs(rows):
+    ordered = np.arange(6 * rows, dtype=np.float32).reshape(rows, 6)
+    truth = measured(ordered)
+    assert differs("q50", ordered[rows // 2 + 3], truth).all()
+    assert differs("q50", ordered[rows // 2 - 4], truth).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
