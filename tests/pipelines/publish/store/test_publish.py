@@ -303,5 +303,5 @@ def test_files_of_others_are_not_replaced(kind, s3, tmp_path):
     stats.write_bytes(stats.read_bytes() + b"\n\n")
     assert publish(str(overlay), url).is_new, "what was published from here is nobody else's"
     change(layout.STATS_PATH)
-    with pytest.raises(ConflictError, match=f"found {layout.STATS_PATH}, neither as"):
+    with pytest.raises(ConflictError, match=f"found {layout.STATS_PATH}, neither the same as"):
         publish(str(overlay), url)
