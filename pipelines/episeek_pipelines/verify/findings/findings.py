@@ -83,7 +83,7 @@ class Finding:
     remedy: str = ""
     """Advice for this finding; empty if the rule's own advice applies. The text contains no values of the dataset."""
     strip: Strip | None = field(default=None, compare=False, repr=False)
-    """The frames that illustrate the finding on the report page; None where pictures do not help."""
+    """The frames that illustrate the finding on the report page; None if pictures do not help."""
 
     charts: tuple[FindingChart, ...] = field(default=(), compare=False, repr=False)
     """The charts that illustrate the finding on the report page."""
@@ -151,7 +151,7 @@ def finding(
         more: Number of further violations of the same kind that the finding represents.
         remedy: Advice for this finding; empty if the rule's own advice applies.
         severity: Severity of this finding; None for the severity of the rule.
-        strip: The frames that illustrate the finding; None where pictures do not help.
+        strip: The frames that illustrate the finding; None if pictures do not help.
         charts: The charts that illustrate the finding.
     """
     place = location if location is not None else Location()

@@ -212,7 +212,7 @@ def test_the_first_findings_of_a_rule_have_pictures_and_the_page_says_so(stalled
     # findings of several datasets on one page
     page = format_html(_report(*(replace(found, strip=pictured[0].strip) for found in findings)))
     assert page.count("<img") == 3 * MOST_STRIPS
-    assert "Pictures of the first 8 of 10 findings" in page
+    assert "Pictures are shown for the first 8 of the 10 findings" in page
 
 
 def test_a_file_that_is_gone_is_a_finding_and_the_others_stay(stalled):
