@@ -32,7 +32,7 @@ class DemuxerFile:
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._position = 0
         self.error: EpiseekError | None = None
-        """The first error of the source during a `read` by the demuxer, which got the end of the file in its place."""
+        """The first error of the source during a `read`. The demuxer sees the end of the file instead of the error."""
 
     def read_at(self, start: int, stop: int) -> bytes:
         """Return the bytes `[start, stop)`, or fewer at the end of the file. Raises the errors of the source."""
@@ -60,7 +60,7 @@ class DemuxerFile:
         return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move the current position and return it."""
+        """Move the current position, and return the new position."""
         origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}[whence]
         self._position = max(origin + offset, 0)
         return self._position

@@ -86,7 +86,7 @@ class FileFrames:
     """The presented frames of a file, in presentation order; arrays have shape [frames]."""
 
     seconds: Float64Array
-    """Presentation times, ascending."""
+    """Presentation times in seconds, ascending."""
     is_sync: BoolArray
     stop: float
     """Time at which the last frame ends, seconds; 0 without frames."""
@@ -146,7 +146,7 @@ class EpisodeFrames:
     surplus: Int64Array
     """Number of frames of no episode between this episode and the next one, or between the last episode and the end of the file."""
     tail: Int64Array
-    """How many of the `surplus` frames belong to the stream of this episode; the others belong to the stream of the next one."""
+    """Number of the `surplus` frames that belong to this episode's stream. The others belong to the stream of the next episode."""
     head: int
     """Number of frames of no episode before the first episode."""
     declared: Boundaries

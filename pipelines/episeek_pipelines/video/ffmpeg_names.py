@@ -26,7 +26,7 @@ _PIXEL_FORMAT = re.compile(
 
 
 def sample_entries(codec: object) -> set[str] | None:
-    """Return the types of the sample entries of a codec, given FFmpeg's name of it, or None for an unknown name."""
+    """Return the types of the sample entries of a codec, given FFmpeg's name of the codec, or None for an unknown name."""
     return _FOURCCS.get(codec.lower()) if isinstance(codec, str) else None
 
 

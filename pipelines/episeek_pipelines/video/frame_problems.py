@@ -54,14 +54,14 @@ def frame_problems(
             yield FrameProblem(row, "uncertain", *_readings(frames, episodes, row, len(file)))
         elif frames.count[row] < length:
             held_text = f"{counted(int(frames.count[row]), 'frame')} of the episode in the file"
-            found = f"{held_text}, {first} to {first + frames.count[row]} of {len(file)}"
+            found = f"{held_text}, frames {first} to {first + frames.count[row]} of {len(file)}"
             yield FrameProblem(row, "missing", found, f"{length}, the episode's length")
         elif frames.is_doubtful[row]:
             late = frames.declared.begin[row] - first
-            found = f"{seconds}, which begin {abs(late):.2f} frames {'after' if late > 0 else 'before'} its first frame"
+            found = f"{seconds}, which begin {abs(late):.2f} frames {'after' if late > 0 else 'before'} the episode's first frame"
             before = int(frames.surplus[row - 1]) if row else frames.head
             after = f", after {counted(before, 'frame')} of no episode" if before else ""
-            expected = f"{_seconds(file, first, length)}, the times of its frames{after}"
+            expected = f"{_seconds(file, first, length)}, the times of the episode's frames{after}"
             yield FrameProblem(row, "displaced", found, expected)
         elif off[row] > _HALF_FRAME:
             tail = int(frames.tail[row])
@@ -124,7 +124,7 @@ def assign_frames(
     half_frame = 0.5 / fps
     held = np.searchsorted(seconds, episodes.to_timestamp - half_frame)
     held -= np.searchsorted(seconds, episodes.from_timestamp - half_frame)
-    # NaN sorts after all numbers
+    # np.searchsorted takes NaN for greater than all numbers
     held[~episodes.is_finite] = 0
     outside = np.flatnonzero(np.where(frames.is_placed, frames.count, held) <= 0)
     if len(outside):

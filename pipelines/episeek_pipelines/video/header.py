@@ -39,7 +39,7 @@ class VideoHeader:
     """The whole moov box; empty for a demuxed file."""
     moov_offset: int
     mdat_offset: int
-    """Offset of the first mdat box, in bytes; the file's size if it has none, 0 for a demuxed file."""
+    """Offset of the first mdat box, in bytes; the file's size if the file has no mdat box, and 0 for a demuxed file."""
     table: SampleTable
     sync_sample_count: int
     """Number of sync samples that the file's header flags."""

@@ -61,7 +61,7 @@ def demux_matroska(source: ByteSource, path: str, *, file_size: int) -> SampleTa
     Args:
         source: The source that holds the file.
         path: Path relative to the source's root.
-        file_size: Bytes of the file.
+        file_size: Size of the file in bytes.
 
     Raises:
         NoVideoTrackError: There is no video track.
@@ -208,7 +208,7 @@ def _table(
 ) -> SampleTable:
     """Return the sample table with these rows (offset, size, pts, duration, is_key), which are in decode order."""
     if not time_base or not 0 < time_base.denominator < 1 << 31:
-        raise SampleTableError(where, f"a clock of {time_base} s", "a positive tick length with a 31-bit denominator")
+        raise SampleTableError(where, f"ticks of {time_base} s", "a positive tick length with a 31-bit denominator")
     offset, size, pts, packet_duration, is_key = rows.T.copy()
     if int(np.abs(pts).max()) * time_base.numerator >= _MAX_TICKS:
         raise SampleTableError(

@@ -112,7 +112,7 @@ class StreamCopy:
         import av
 
         codec = self._stream.codec_context
-        # bit rates of a batch are not those of the file
+        # the bit rate of a batch differs from the bit rate of the file
         options = {"write_btrt": "0"}
         if (codec.color_range, codec.color_primaries, codec.color_trc, codec.colorspace) != _UNSPECIFIED_COLOUR:
             # a single specified value is enough, since the pictures themselves may not carry it

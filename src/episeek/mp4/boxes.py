@@ -23,7 +23,7 @@ class Box:
     """One box. Positions are in bytes from the start of the buffer or file."""
 
     type: str
-    """Four characters."""
+    """Type of the box, four characters."""
     start: int
     """Position of the header."""
     payload: int
@@ -68,7 +68,7 @@ def parse_box(
             raise TruncatedMp4Error(where, f"{room} bytes at offset {origin + position}", "a box header of 16 bytes")
         (size,) = struct.unpack_from(">Q", data, position + 8)
     elif size == 0:
-        # the box extends to the end of the enclosing one
+        # the box extends to the end of the enclosing box
         size = limit - position
     if kind == b"uuid":
         header += 16

@@ -1,6 +1,6 @@
 """Read the headers of MP4 files: the moov box, the position of mdat and every moof box.
 
-They are found by following the sizes of boxes. No pictures are read. The first request is a small probe, and a moov box within the
+The boxes are found by following their sizes. No pictures are read. The first request is a small probe, and a moov box within the
 probe needs no other request. Otherwise the rest of the moov box is read or, if mdat comes first, the bytes after mdat are probed.
 Each fragment needs a probe, and probes grow if fragments lie close together. sidx and mfra boxes are not used to find fragments,
 because they are optional and may be wrong.
@@ -118,7 +118,7 @@ def read_header(source: ByteSource, path: str, *, file_size: int | None = None) 
         if box_count > MAX_TOP_LEVEL_BOXES:
             raise MalformedBoxError(path, f"more than {MAX_TOP_LEVEL_BOXES} boxes", "a file of fewer boxes")
         if box.missing_bytes and box.type != "mdat" and not is_fragmented:
-            # this refuses the box: one that was cut is an error even if it is not needed
+            # without is_clipped, box_at refuses the box: a cut box is an error even if it is not needed
             reader.box_at(position)
         if box.missing_bytes and is_fragmented:
             missing = f"{box.missing_bytes} bytes of the {box.type!r} box at byte {box.start}"
@@ -209,7 +209,10 @@ class _ProbingReader:
         return self._page_bytes
 
     def cover(self, start: int, stop: int, *, is_fragment: bool = False) -> None:
-        """Extend the window to `stop`, and let it begin at `start`. After a fragment, also add a probe of the next fragment."""
+        """Extend the window to `stop`, and cut it at `start`, which lies in it.
+
+        For a fragment, the window is extended by a probe of the next fragment as well.
+        """
         window_stop = self._start + len(self._data)
         if stop > window_stop:
             if is_fragment:

@@ -54,8 +54,8 @@ class SampleTable:
     matrix: bytes = IDENTITY_MATRIX
     """Transformation of the pictures for display: nine big-endian int32, as in tkhd (ISO/IEC 14496-12, 8.3.2)."""
     start_description_index: Int64Array | None = None
-    """Entry of the stsd box, from 1, to use if decoding starts at this sample. It replaces the sample's own entry, also for the
-    following samples with the same own entry. None if every sample uses its own entry."""
+    """Entry of the stsd box, from 1, to use if decoding starts at this sample. It replaces the sample's own entry until a sample
+    with a different own entry follows. None if every sample uses its own entry."""
     missing_sample_count: int = 0
     """Number of further samples that the header announces, but the file does not contain, since the recording stopped early."""
 
@@ -179,7 +179,7 @@ def parse_sample_table(
         )
     if samples.has_spare_chunks and not is_presented.all():
         found = "an edit list that hides samples, and spare chunks after the last sample"
-        raise EditListError(where, found, "no spare chunks, with which FFmpeg ignores edit lists", "remux it")
+        raise EditListError(where, found, "no spare chunks, since FFmpeg then ignores the edit list", "remux it")
     if is_fragmented and moov_count:
         _check_hybrid(samples, edit, times, moov_count, where)
     is_sync = samples.is_sync.copy()
@@ -245,7 +245,7 @@ def _check_hybrid(samples: SampleColumns, edit: Edit, times: Int64Array, moov_co
 
 
 def _unless_first(description_index: Int64Array) -> Int64Array | None:
-    """Return the description of each sample, or None if every sample uses the first one."""
+    """Return the description of each sample, or None if every sample uses the first description."""
     return None if int(description_index.min()) == int(description_index.max()) == 1 else description_index
 
 

@@ -65,7 +65,8 @@ def clip_order(
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
     """Return the order in which a clip stores its samples, and whether decoders may start at each of them; shape [sample_count].
 
-    Decoders may start at a sync sample unless an earlier sample is presented after it, or holds decoder state that it needs.
+    Decoders may start at a sync sample unless an earlier sample is presented after it, or holds decoder state that the sync sample
+    needs.
 
     Args:
         pts: Presentation times of the samples in decode order, in ticks.

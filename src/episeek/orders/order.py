@@ -1,8 +1,8 @@
 """The orders of an epoch. An order maps the positions [0, N) one to one to the N frames of a dataset.
 
-The frame at any position is computed directly, without the frames at other positions.
-An order depends on the seed, the epoch and the lengths of the episodes, but not on the number of ranks and workers or the batch
-size. Its arrays are as long as the number of episodes, never as the number of frames.
+The frame at any position is computed directly, without the frames at other positions. An order depends on the seed, the epoch and
+the lengths of the episodes, but not on the number of ranks, the number of workers or the batch size. Its arrays have one value for
+each episode, not for each frame.
 """
 
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ EPISODES_PER_LANE: Final = 16
 """Smallest number of episodes for each lane. With fewer episodes, an order has fewer lanes."""
 
 POOL_EPISODES: Final = 1024
-"""Default number of episodes whose frames episode order mixes with each other."""
+"""Default number of episodes whose frames `episode_order` mixes with each other."""
 
 POOL_CLUMPS: Final = 8192
-"""Default number of clumps whose frames clump order mixes with each other."""
+"""Default number of clumps whose frames `clump_order` mixes with each other."""
 
 _GLOBAL, _CLUMPS, _BLOCKS = 1, 2, 3
 
@@ -76,7 +76,8 @@ class ClumpOrder:
     Each episode is cut into clumps from its start; its last clump may be shorter. All clumps are put in random order, and the
     sequence is cut into lanes with the same number of frames. Position p of the epoch belongs to lane p % lanes. A lane is cut
     into blocks, and the frames of each block are put in random order. While a block is read, only its clumps are needed. Readers
-    whose positions differ modulo a divisor of `lanes` need different clumps, except clumps that the border of two lanes cuts.
+    whose positions differ modulo a divisor of `lanes` read different lanes, and thus need different clumps, except for clumps that
+    extend over the border of two lanes.
 
     Args:
         lengths: Number of frames of each episode, 1 or more, shape [episodes].

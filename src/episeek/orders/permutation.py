@@ -34,7 +34,7 @@ def key_of(*numbers: int) -> int:
 
 
 def keys_of(key: int, numbers: npt.ArrayLike) -> UInt64Array:
-    """Return a key of 64 bits for each number in an array. It depends on `key` and on the number, which has to be 0 or more."""
+    """Return a key of 64 bits for each number in an array. Each key depends on `key` and on its number, which is 0 or more."""
     values = np.asarray(numbers).astype(np.uint64)
     # at least one dimension, since numpy warns when scalars wrap around
     return _hash(values.reshape(-1), np.uint64(key & _MASK)).reshape(values.shape)

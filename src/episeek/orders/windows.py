@@ -1,4 +1,4 @@
-"""Distribute an epoch over ranks. Each step takes a window of consecutive positions; each of n ranks gets every n-th of them."""
+"""Distribute an epoch over ranks. A step takes a window of consecutive positions, and each of n ranks gets every n-th position."""
 
 from dataclasses import dataclass
 

@@ -160,7 +160,7 @@ class RangeDirectory:
             )
 
     def reserve(self, count: int) -> bool:
-        """Make room for an entry of `count` bytes. Return whether it fits.
+        """Make room for an entry of `count` bytes. Return whether the entry fits.
 
         Raises:
             OSError: The directory cannot be written.

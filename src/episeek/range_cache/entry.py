@@ -1,8 +1,8 @@
 """The file of one stored range: its bytes with a checksum for each block, so that a part of it can be read and checked by itself.
 
-Layout, little-endian: `MAGIC`; the key (16 bytes); the number of bytes of the range (uint64); a CRC-32 of each block of
-`BLOCK_BYTES`, the last of which may be shorter (uint32 each); a CRC-32 of everything before it; the bytes of the range. If a part
-of the file was lost, for example in a power failure, a checksum is wrong.
+Layout, little-endian: `MAGIC`; the key (16 bytes); the number of bytes of the range (uint64); the CRC-32 of each block of
+`BLOCK_BYTES` bytes (uint32 each); the CRC-32 of all these fields (uint32); the bytes of the range. The last block may be shorter.
+If a part of the file was lost, for example in a power failure, a checksum is wrong.
 """
 
 import os

@@ -137,7 +137,7 @@ class _Wanted:
         return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
     def read(self, kept: KeptRanges, unit: WantedRange) -> bool:
-        """Read the parts of a unit that pieces want from the directory. Return False if the unit is not stored there."""
+        """Read from the directory the parts of a unit that belong to pieces. Return False if the unit is not stored there."""
         for number in self.of_unit[unit]:
             start, stop = self._overlap(number, unit)
             part = kept.directory.read(kept.key(unit), start, stop)
@@ -147,7 +147,7 @@ class _Wanted:
         return True
 
     def take(self, unit: WantedRange, body: memoryview, *, copy: bool) -> None:
-        """Put the parts of a unit that pieces want into `bodies`, as copies or as views of the unit's bytes."""
+        """Put the parts of a unit that belong to pieces into `bodies`, as copies or as views of the unit's bytes."""
         for number in self.of_unit[unit]:
             start, stop = self._overlap(number, unit)
             part = body[start - unit.start : stop - unit.start]
@@ -173,7 +173,7 @@ class _Requests:
     max_gap_bytes: int
 
     def fetch(self, units: Sequence[WantedRange], claims: dict[WantedRange, Claim], max_request_bytes: int) -> None:
-        """Fetch units, store the claimed units, and take from all units the parts that pieces want."""
+        """Fetch units, store the claimed units, and take from all units the parts that belong to pieces."""
         planned = plan_requests(units, max_gap_bytes=self.max_gap_bytes, max_request_bytes=max_request_bytes)
         map_in_threads(
             lambda request: self._fetch(request, [units[number] for number in request.members], claims),

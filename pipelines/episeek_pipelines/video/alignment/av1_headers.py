@@ -61,7 +61,7 @@ class SequenceHeader:
 
 
 def order_hint(unit: bytes, sequence: SequenceHeader) -> int | None:
-    """Return the `order_hint` of a shown keyframe. The result is None for other frames, damaged ones and frames with an id."""
+    """Return the `order_hint` of a shown keyframe, or None for other frames, damaged frames and frames with a frame id."""
     bits = BitReader(unit)
     try:
         shows_existing, kind, is_shown = bits.u(1), bits.u(2), bits.u(1)

@@ -27,7 +27,7 @@ class Boundaries:
     """Declared seconds converted to frames, counted from the file's first frame. Arrays have shape [episode_count]."""
 
     begin: Float64Array
-    """Declared start in frames; NaN where the declared second is NaN."""
+    """Declared start in frames; NaN if the declared second is NaN."""
     end: Float64Array
 
     @property
@@ -84,7 +84,7 @@ def by_rate(start: float, from_timestamp: Float64Array, to_timestamp: Float64Arr
 def walk(declared: Boundaries, length: Int64Array) -> Int64Array:
     """Return the first frame of each episode according to the gaps and spans of the declared seconds.
 
-    Each gap and each span is rounded to whole frames, and those before the episode are added up.
+    Each gap and each span is rounded to whole frames. A first frame is the sum of all gaps and spans before it.
     """
     gap, span = declared.gap, declared.span
     held = np.where(np.abs(span - length) <= AGREEMENT_FRAMES, length, np.rint(span).astype(np.int64))

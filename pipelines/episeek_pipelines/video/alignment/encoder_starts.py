@@ -3,7 +3,7 @@
 Encoders leave marks in the first bytes of a sync sample. A mark shows whether the sample begins a stream or continues one:
 
 - AV1 (AV1 specification, 5.9.2): SVT-AV1 counts pictures from the start of its stream in `order_hint`, across keyframes. A
-  keyframe whose hint is 0 begins a stream, or comes a multiple of 2^OrderHintBits pictures after one.
+  keyframe with hint 0 begins a stream, or follows the start of its stream at a multiple of 2^OrderHintBits pictures.
 - H.264: x264 writes a message with its own UUID into the first picture of a stream, and only there (ITU-T H.264, D.2.7).
 - HEVC (ITU-T H.265, 7.4.2.2): x265 with open GOPs begins a stream with an IDR picture; its later keyframes are CRA pictures.
 
@@ -137,8 +137,8 @@ def _av1_marks(
 ) -> list[int]:
     """Return the mark of each sync sample from its order hint.
 
-    A hint of 0 gives `STARTS`, unless it also continues the count from the previous sync sample, which gives `UNKNOWN`. Any other
-    hint gives `CONTINUES`. If all sync samples were read, it has to continue the count, and gives `UNKNOWN` if it does not.
+    A hint of 0 gives `STARTS`, or `UNKNOWN` if it also continues the count from the previous sync sample. Any other hint gives
+    `CONTINUES`, or `UNKNOWN` if all sync samples were read and the hint does not continue the count.
     """
     sequence: SequenceHeader | None = None
     marks = []

@@ -1,8 +1,8 @@
 """Read AV1 samples: shown key frames and sequence headers.
 
 Decoding starts at a temporal unit whose first frame is a shown key frame (AV1 specification, 7.6.1). It does not start at a hidden
-key frame: until a later frame shows the hidden one, frames may refer to earlier frames. Decoders take the sequence header only from
-the samples, because FFmpeg does not pass the sequence header in av1C to libdav1d.
+key frame, which a later frame shows: the frames between the two may refer to frames before the key frame. Decoders take the
+sequence header only from the samples, because FFmpeg does not pass the sequence header in av1C to libdav1d.
 """
 
 from collections.abc import Iterator

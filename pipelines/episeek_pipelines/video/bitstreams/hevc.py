@@ -14,7 +14,7 @@ from episeek_pipelines.video.bitstreams.sample import State, Unit
 
 _IRAP = range(16, 24)
 _RESETS = range(16, 21)
-"""NAL unit types of BLA and IDR pictures. Decoders skip leading pictures that need pictures before these (ITU-T H.265, 8.1.3)."""
+"""NAL unit types of BLA and IDR pictures, after which decoders need no earlier picture (ITU-T H.265, 8.1.3)."""
 _RASL = (8, 9)
 _VPS, _SPS, _PPS = 32, 33, 34
 _KINDS = {_VPS: "vps", _SPS: "sps", _PPS: "pps"}
@@ -55,7 +55,7 @@ class Hevc(LayeredSets):
         return tuple(unit for data in found if len(data) > 2 and (unit := self.unit_of(data)))
 
     def apply(self, state: State, unit: Unit) -> None:
-        """Put a unit in force. Units that refer to a different unit of this kind and id are dropped.
+        """Put a unit in force. If it replaces a different unit, the units that refer to the replaced unit are dropped.
 
         A parameter set that refers to a missing set is ignored.
         """

@@ -31,7 +31,7 @@ class NalKinds:
     def of(self, header: bytes) -> int:
         """Return the type of the unit that begins with `header`.
 
-        A unit that is too short gets the last type, which no standard defines.
+        A unit without a whole header gets the greatest type number, which no standard defines.
         """
         return header[self.header_byte] >> self.shift & self.mask if len(header) > self.header_byte else self.mask
 

@@ -85,7 +85,7 @@ class LayeredSets(ParameterSets):
         """Return the parameter set in a NAL unit, or None for a NAL unit of another type and for a damaged one."""
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
-        """Return the content of a sample. A picture's NAL unit type says whether decoding can start. See `Codec.inspect`."""
+        """Return the content of a sample. The NAL unit type of its picture says whether decoding can start. See `Codec.inspect`."""
         before: list[Unit] = []
         after: list[Unit] = []
         picture: int | None = None

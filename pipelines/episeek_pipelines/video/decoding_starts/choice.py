@@ -17,7 +17,7 @@ _SPREAD_COUNT = 6
 """Number of sync samples that are read besides the first two, one in each part of the file."""
 
 FEW_COUNT = 2 + _SPREAD_COUNT
-"""Number of sync samples that are read first of a file in a store. No others are read if they `agree`."""
+"""Number of sync samples of a file in a store that are read first. If these samples `agree`, no others are read."""
 
 
 def few(sync: Int64Array, name: str) -> Int64Array:

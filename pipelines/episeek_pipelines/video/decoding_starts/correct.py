@@ -173,7 +173,7 @@ class _Looks:
 def _codecs(table: SampleTable, where: str) -> dict[int, Codec] | None:
     """Return the codec rules of each used sample entry, by the entry's index.
 
-    The result is None if one of the codecs is one whose samples are not inspected.
+    The result is None if the samples of one of the codecs are not inspected.
     """
     codecs = {}
     for index in _used_entries(table):
@@ -203,7 +203,7 @@ def _without_empty_flags(table: SampleTable, where: str) -> SampleTable:
 
 
 def _entry_changes(description_index: Int64Array | None) -> dict[int, int]:
-    """Return, by position, the sample entry of the first sample and of each sample with another entry than the previous sample."""
+    """Return, by position, the sample entry of the first sample and of each sample whose entry differs from the previous one's."""
     if description_index is None:
         return {0: 1}
     changes = np.concatenate([[0], np.flatnonzero(np.diff(description_index)) + 1])
@@ -226,7 +226,7 @@ def _with_starts(
     for position, content in contents.items():
         if position and not content.is_start:
             is_sync[position] = False
-    # a clip has the added bytes before the fetched range, so its first sample has to be the first one in the range, too
+    # a clip has the added bytes before its fetched range, so the start has to be at the beginning of the range
     least_after = np.minimum.accumulate(np.append(table.offset, np.iinfo(np.int64).max)[::-1])[::-1]
     for position, lack in sorted(missing.items()):
         entry = int(own[position])

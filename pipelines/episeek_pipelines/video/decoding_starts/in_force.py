@@ -45,7 +45,7 @@ def missing_states(
         contents: The content of samples that were read, by position. The other samples are assumed to carry no units.
         starts: Positions of the starts; `contents` has each of them.
         codecs: The codec rules of each sample entry that is used, by its index.
-        entry_of: By position, the sample entry of the first sample and of each sample with another entry than the previous sample.
+        entry_of: By position, the sample entry of the first sample and of each sample whose entry differs from the previous one's.
     """
     entry_states = {index: _state_of(codec) for index, codec in codecs.items()}
     wanted = set(starts)
@@ -72,7 +72,8 @@ def missing_states(
 def leave_traces(contents: Mapping[int, SampleContent], starts: Iterable[int], codecs: Mapping[int, Codec]) -> bool:
     """Return whether a decoder that has decoded one part of a file may decode another part wrongly.
 
-    The file has to contain different units of the same kind and id, and a start that does not carry such a unit itself.
+    Wrong decoding is possible if the file contains different units of the same kind and id, and one of the starts carries none of
+    these units.
     """
     values: dict[tuple[str, int], set[bytes]] = {}
     carried = (unit for content in contents.values() for unit in (*content.before, *content.after))
@@ -120,7 +121,7 @@ def _missing(codec: Codec, entry: State, state: State, own: tuple[Unit, ...]) ->
 
 
 def _difference(codec: Codec, known: State, wanted: Mapping[tuple[str, int], tuple[Unit, ...]]) -> tuple[Unit, ...]:
-    """Return the units that change the state `known` into the state `wanted`, as far as units can."""
+    """Return the units that change the state `known` into the state `wanted`, as far as this is possible."""
     state = dict(known)
     units: list[Unit] = []
     # the second pass restores units that were put in force for others and have been replaced since

@@ -22,8 +22,8 @@ from episeek_pipelines.video.bitstreams.sample import Codec, SampleBytes, State,
 from episeek_pipelines.video.decoding_starts.reading import SampleReader
 
 LOOKED_AT: Final = {True: 64, False: 16}
-"""Number of samples at the start of a file whose slice headers are read. True is for local files; False is for files in a store,
-where one request reads all of these samples.
+"""Number of samples at the start of a file whose slice headers are read. The key True is for local files. The key False is for
+files in a store, where one request reads all of these samples.
 """
 
 HINT: Final = "re-encode the video"

@@ -1,4 +1,4 @@
-"""Read as many bytes from the start of many samples as are needed, in few rounds of requests."""
+"""Read the first bytes of many samples, and more bytes of the samples that need them, in few rounds of requests."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
@@ -16,16 +16,16 @@ from episeek_pipelines.video.bitstreams.sample import MissingBytesError, SampleB
 T = TypeVar("T")
 
 _FIRST_BYTES = {True: 1 << 8, False: 1 << 11}
-"""Number of bytes of a sample that are read first. True is for local files; False is for files in a store, where reading on costs
-another round trip.
+"""Number of bytes of a sample that are read first. The key True is for local files. The key False is for files in a store, where
+every further read costs a round trip.
 """
 
 SMALL_BYTES = 1 << 18
 """A file in a store is read as a whole, in one request, if its samples span at most this many bytes."""
 
 _HEAD_BYTES = {True: 1 << 6, False: 1 << 16}
-"""Number of bytes that are read from the header of a NAL unit on. True is for local files; False is for files in a store, where
-requests that are closer than this are joined anyway.
+"""Number of bytes that are read from the header of a NAL unit on. The key True is for local files. The key False is for files in a
+store, where requests that are closer than this are joined anyway.
 """
 
 MAX_UNIT_BYTES = 1 << 24

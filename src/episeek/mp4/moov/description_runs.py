@@ -52,8 +52,8 @@ def description_of(runs: bytes, offset: Int64Array) -> Int64Array | None:
 def clip_descriptions(runs: bytes, start_runs: bytes, offset: Int64Array) -> Int64Array | None:
     """Return the description, from 1, with which each sample of a clip is decoded; None if all use the first description.
 
-    The first sample is decoded with the description for a start at this sample. So are the following samples, until the first
-    sample that has another description of its own.
+    Samples use the description for a start at the clip's first sample, until the first sample whose own description differs from
+    that of the first sample. From there on, samples use their own descriptions.
 
     Args:
         runs: The file's `sample_description_runs`.

@@ -75,7 +75,7 @@ def read_edit(
 
     Raises:
         EditListError: The list does more than delay or trim one run of the media.
-        MalformedBoxError: The list does not fit its box.
+        MalformedBoxError: The list does not fit into its box.
     """
     edits_box = find_child(moov, track, "edts", where=where)
     elst = find_child(moov, edits_box, "elst", where=where) if edits_box is not None else None

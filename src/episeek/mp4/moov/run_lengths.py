@@ -34,7 +34,9 @@ def durations(runs: npt.NDArray[np.void], count: int, *, where: str) -> Int64Arr
     if len(expanded) == count:
         return expanded
     if not len(value):
-        raise SampleTableError(where, f"'stts' without entries, {count} sample sizes", "a duration for every sample")
+        raise SampleTableError(
+            where, f"'stts' without entries, but {count} sample sizes", "a duration for every sample"
+        )
     return np.concatenate([expanded, np.full(count - len(expanded), value[-1])])
 
 
@@ -50,7 +52,7 @@ def compositions(runs: npt.NDArray[np.void], count: int, *, where: str) -> Int64
     too_large = np.flatnonzero(np.abs(value[:-2]) > MAX_COMPOSITION)
     if len(too_large):
         found = f"'ctts' with a composition offset of {value[too_large[0]]} ticks"
-        raise SampleTableError(where, found, f"at most {MAX_COMPOSITION}: FFmpeg ignores this box", "remux it")
+        raise SampleTableError(where, found, f"at most {MAX_COMPOSITION} ticks, the limit of FFmpeg", "remux it")
     expanded = _expanded(runs["count"], value, count)
     if len(expanded) == count:
         return expanded

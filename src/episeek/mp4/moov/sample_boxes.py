@@ -177,7 +177,9 @@ def _offsets(boxes: SampleBoxes, size: Int64Array) -> tuple[Int64Array, Int64Arr
             run_chunks[-1] -= spare
             chunk_offset, total = chunk_offset[: len(chunk_offset) - spare], len(size)
     if total != len(size):
-        raise SampleTableError(boxes.where, f"{total} samples in chunks, {len(size)} sample sizes", "the same number")
+        raise SampleTableError(
+            boxes.where, f"{total} samples in chunks, but {len(size)} sample sizes", "the same number"
+        )
     per_chunk = np.repeat(run_samples, run_chunks)
     before = np.zeros(len(size) + 1, np.int64)
     np.cumsum(size, out=before[1:])

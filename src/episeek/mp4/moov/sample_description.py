@@ -47,7 +47,7 @@ class VisualSampleEntry:
     """The codec, the picture size and the picture format of a sample entry."""
 
     codec: str
-    """Four characters, such as `avc1`."""
+    """Type of the sample entry, four characters such as `avc1`."""
     width: int
     height: int
     pictures: PictureFormat | None
@@ -93,7 +93,7 @@ def common_entry(
 
     Raises:
         SampleDescriptionError: A sample uses an entry that does not exist, or entries differ.
-        EncryptedMp4Error: An entry is of encrypted video.
+        EncryptedMp4Error: An entry describes encrypted video.
     """
     for index in (int(description_index.min()), int(description_index.max())):
         if not 1 <= index <= len(entries):

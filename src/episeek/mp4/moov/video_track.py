@@ -20,7 +20,7 @@ _FRACTION_BITS = (16, 16, 30)
 
 @dataclass(frozen=True, slots=True)
 class VideoTrack:
-    """A trak box and those of its fields that are used. The positions of boxes count from the start of the moov box."""
+    """A trak box and the fields that are read from it. The positions of boxes count from the start of the moov box."""
 
     box: Box
     track_id: int
