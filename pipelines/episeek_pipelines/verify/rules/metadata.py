@@ -11,7 +11,7 @@ INFO: Final = rule(
     problem="meta/info.json does not describe a LeRobot dataset",
     invariant="meta/info.json describes a LeRobot dataset, of version 3.0, 2.1 or 2.0",
     protects="every reader, since the file describes the dataset and gives the paths of its files",
-    remedy="restore the value of the key in meta/info.json from a copy, or decide from the files of the dataset what it has to be",
+    remedy="restore the value of the key in meta/info.json from a copy, or decide from the files of the dataset which value is right",
     broke_in="most public datasets are still v2.x",
 )  # fmt: skip
 FPS: Final = rule(
@@ -99,8 +99,8 @@ EMPTY: Final = rule(
     problem="The dataset has no episodes",
     invariant="The dataset has episodes",
     protects="every reader: LeRobot cannot open a dataset without episodes",
-    remedy="record or edit the dataset again, into a new folder; LeRobot edits a dataset NAME in place and keeps the old one as"
-    " NAME_old",
+    remedy="record or edit the dataset again, into a new folder; if LeRobot edited the dataset NAME in place, NAME_old contains"
+    " the dataset before the edit",
     broke_in="datasets that an interrupted edit or merge of LeRobot leaves",
 )  # fmt: skip
 FILE_ORDER: Final = rule(
@@ -168,7 +168,7 @@ DATA_POINTER: Final = rule(
 )  # fmt: skip
 VIDEO_COLUMNS: Final = rule(
     "EPI013", "warning", "meta",
-    problem="The video columns of meta/episodes are not those of the cameras",
+    problem="The video columns of meta/episodes do not match the cameras",
     invariant="meta/episodes has video columns for every camera, and no other video columns",
     protects="tools that take the cameras from the columns",
     remedy="decide whether the camera belongs to the dataset: if so, declare it in `features` with dtype video; if not, drop its "
@@ -203,7 +203,7 @@ TASK_TEXTS: Final = rule(
 )  # fmt: skip
 SAME_TASK_REMEDY: Final = (
     "decide which text is right. In the rows that have the number of the wrong text, set `task_index` to the number of the right "
-    "one; in their episodes in meta/episodes, replace the wrong text in `tasks`. Then remove the wrong text from "
+    "text; in their episodes in meta/episodes, replace the wrong text in `tasks`. Then remove the wrong text from "
     "meta/tasks.parquet, lower total_tasks, and renumber the tasks from 0 without a gap. If each episode has one task, LeRobot's "
     "modify_tasks does all of this"
 )

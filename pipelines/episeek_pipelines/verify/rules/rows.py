@@ -136,7 +136,7 @@ LANGUAGE: Final = rule(
     problem="Language columns are inconsistent",
     invariant="Language columns are consistent",
     protects="policies that are conditioned on annotations",
-    remedy="decide what the annotations are to say, and write them again: persistent ones alike in every row of an episode, "
+    remedy="decide what the annotations are to say, and write them again: persistent annotations alike in every row of an episode, "
     "and each event in its own row",
 )  # fmt: skip
 IMAGES: Final = rule(

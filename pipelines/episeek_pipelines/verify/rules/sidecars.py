@@ -14,7 +14,7 @@ INDEXED_FILES: Final = rule(
 INDEXED_SPANS: Final = rule(
     "IDX032", "error", "layout",
     problem="The sidecars have no correct span of samples for an episode of a camera",
-    invariant="The sidecars have one span of samples for each episode and camera, within its file and from a sync sample on",
+    invariant="The sidecars have one span of samples in the file for each episode and camera, which starts at a sync sample",
     protects="look-ups by row number, and clips (one episode's frames as an MP4 file), which decode without any other bytes",
     remedy="run `episeek index` again",
 )  # fmt: skip

@@ -87,14 +87,14 @@ SYNC_START: Final = rule(
     "VID025", "error", "layout",
     problem="An episode does not start at a sync sample",
     invariant="Every episode starts at a sync sample",
-    protects="decoding an episode without the one before it",
+    protects="decoding an episode without the episode before it",
     remedy="check that the file belongs to these episodes; if so, encode it with a keyframe at the start of each episode",
 )  # fmt: skip
 WITHIN_GROUP_REMEDY: Final = (
     "nothing has to be done: a clip starts at the sync sample before the episode, and shows only the episode's own frames. Decide "
     "whether the additional bytes matter; if so, encode the file with a keyframe at the start of each episode"
 )
-"""Remedy for episodes that start within a group of pictures, if it is certain which frames are theirs."""
+"""Remedy for episodes that start within a group of pictures, if it is certain which frames belong to which episode."""
 VIDEO_FORMAT: Final = rule(
     "VID026", "error", "layout",
     problem="The format of a video differs from meta/info.json, or from the camera's other videos",
@@ -106,7 +106,7 @@ REORDERED: Final = rule(
     "VID026W", "warning", "layout",
     problem="Frames are stored in a different order than they are shown",
     invariant="Frames are stored in the order in which they are shown",
-    protects="readers that ignore composition offsets, and the cost of a random frame",
+    protects="readers that ignore composition offsets, and the cost of reading a random frame",
     remedy="run `episeek index`, which records the order; LeRobot also reads such files, unless VID046 reports them",
     moot_because="the sidecars record the order",
 )  # fmt: skip
