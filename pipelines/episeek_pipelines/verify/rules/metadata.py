@@ -11,7 +11,7 @@ INFO: Final = rule(
     problem="meta/info.json does not describe a LeRobot dataset",
     invariant="meta/info.json describes a LeRobot dataset, of version 3.0, 2.1 or 2.0",
     protects="every reader, since the file describes the dataset and gives the paths of its files",
-    remedy="restore the value of the key in meta/info.json from a copy, or decide from the files of the dataset which value is right",
+    remedy="restore the value of the key in meta/info.json from a copy, or decide from the dataset's files which value is right",
     broke_in="most public datasets are still v2.x",
 )  # fmt: skip
 FPS: Final = rule(
