@@ -151,7 +151,7 @@ def _readings(frames: EpisodeFrames, episodes: DeclaredEpisodes, row: int, frame
     found = f"seconds that cover frames {begin:.2f} to {end:.2f} of {frame_count}"
     one = f"frames {first} to {first + length}"
     two = f" or {other} to {other + length}" if other >= 0 else ""
-    return found, f"{one}{two}, as the episode's length and its neighbours say"
+    return found, f"{one}{two}, which fit the episode's length and its neighbours"
 
 
 def frame_duration(file: FileFrames, first: int, length: int) -> float:

@@ -129,7 +129,7 @@ class _Looks:
     def at(
         self, positions: Sequence[int] | Int64Array, *, known: Mapping[int, SampleContent] | None = None
     ) -> dict[int, SampleContent]:
-        """Return the content of samples by position, together with the content that is `known` already."""
+        """Return the content of samples, by position. Content that is `known` is included and not read again."""
         contents = dict(known or {})
         new = [position for position in map(int, positions) if position not in contents]
 

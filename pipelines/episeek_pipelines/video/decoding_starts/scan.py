@@ -1,4 +1,4 @@
-"""Find the samples of a file that carry parameter sets, and those without a picture, from the headers of all NAL units.
+"""Find the samples of a file that carry parameter sets, and the samples without a picture, from the headers of all NAL units.
 
 Most samples carry no parameter sets. Array operations walk the units of many samples at once, from length field to length field, so
 that only the few samples with parameter sets have to be parsed one by one.

@@ -81,7 +81,7 @@ def started_with(own: Int64Array, start: int) -> Int64Array | None:
 
 
 def runs_problem(runs: bytes, *, entry_count: int) -> str:
-    """Return a clause that describes an error in the runs of a file with `entry_count` sample entries; empty without an error."""
+    """Return a clause that describes what is wrong with the runs of a file with `entry_count` sample entries, or an empty text."""
     if len(runs) % DESCRIPTION_RUN.itemsize:
         return f"of {len(runs)} bytes"
     table = np.frombuffer(runs, DESCRIPTION_RUN)

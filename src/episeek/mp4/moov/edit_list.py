@@ -131,7 +131,7 @@ def _describe(edits: list[tuple[int, int, int]], timescale: int, movie_timescale
 def _joined(
     edits: list[tuple[int, int, int]], in_media_ticks: Callable[[int], int | None], is_reordered: bool
 ) -> list[tuple[int, int, int]]:
-    """Join edits that start exactly where the edit before them ends.
+    """Return the edits, with every edit joined to the previous edit if it starts exactly at the end of that edit.
 
     Edits of reordered samples are not joined: FFmpeg moves the pictures around the seam, and a clip would differ from its file.
     """
