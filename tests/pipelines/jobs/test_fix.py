@@ -121,7 +121,7 @@ def test_the_same_report_a_second_time_does_nothing(tmp_path):
     again = fix(str(root), report)
     assert again.done == ()
     assert [(item.code, item.path) for item in again.unfixed] == [("ROW018", path) for path in data_files(root)]
-    assert "would change nothing" in (again.unfixed[0].reason or "")
+    assert "already has one row group per episode" in (again.unfixed[0].reason or "")
     assert state(root) == before
 
 

@@ -212,7 +212,7 @@ def change_type(root):
             replace("data/chunk-001/episode_000005.parquet", "data/chunk-002/episode_000006.parquet"),
             "rows of episode 6",
         ),
-        (change_type, "column 'timestamp' of type double; expected float"),
+        (change_type, "column 'timestamp' of type double; expected type float"),
     ],
     ids=["no video", "no rows", "long video", "short video", "short rows", "other rows", "other type"],
 )
