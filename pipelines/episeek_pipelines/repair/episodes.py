@@ -201,7 +201,7 @@ def repair_ranges(draft: Draft) -> Iterator[Outcome]:
         draft.set(name, row, wanted[row])
         length = int(draft.values(lerobot.LENGTH)[row])
         proof = (
-            f"{int(stop[row]) - length} rows in the {counted(row, 'episode')} before, and {length} rows in this episode"
+            f"{int(stop[row]) - length} rows in {counted(row, 'earlier episode')}, and {length} rows in this episode"
         )
         yield Repair(code, draft.place(row, name), before, int(wanted[row]), proof)
 
@@ -221,7 +221,9 @@ def _without_one_run(draft: Draft, episode: int, runs: tuple[Run, ...], place: P
         return
     where = "; ".join(f"{counted(run.count, 'row')} from row {run.first_row} of {run.path}" for run in runs[:4])
     found = f"rows of the episode in {len(runs)} separate ranges: {where}"
-    yield Refusal(code, place, found, ("only one of the ranges belongs to it", "rows of the episode were moved"))
+    yield Refusal(
+        code, place, found, ("only one of the ranges belongs to the episode", "rows of the episode were moved")
+    )
 
 
 def recorded_counts(draft: Draft) -> list["np.ndarray"]:

@@ -33,7 +33,7 @@ def repair_templates(draft: Draft) -> Iterator[Outcome]:
             continue
         draft.info[key] = after
         yield Repair(
-            code, place, before, after, f"{counted(len(there), 'file')} at paths with /, for example {there[0]}"
+            code, place, before, after, f"found {counted(len(there), 'file')} at paths with /, for example {there[0]}"
         )
 
 

@@ -41,7 +41,7 @@ def repair_numbers(draft: Draft) -> Iterator[Outcome]:
             )
             before, after = _before_and_after(count, start)
             shown = ", ".join(witnesses) or f"{column} itself, which counts up from another number"
-            proof = f"all {run.count} rows of the episode exist, in the order that {shown} shows"
+            proof = f"all {run.count} rows of the episode exist, and are in order according to {shown}"
             more = (count.wrong if count.start == start else run.count) - 1
             yield Repair(code, place, before, after, proof, more)
 

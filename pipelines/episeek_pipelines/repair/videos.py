@@ -129,7 +129,7 @@ def repair_video_info(draft: Draft, examined: tuple[ExaminedVideo, ...]) -> Iter
         place = f"features.{camera}"
         wrong = {key: value for key, value in actual.items() if key in info and _differs(key, info[key], value)}
         shape = _shape(spec)
-        proof = f"the headers of all {counted(len(members), 'file')} of the camera"
+        proof = f"the headers of the camera's {counted(len(members), 'file')}"
         for key, value in wrong.items():
             where = Place(layout.INFO_PATH, None, camera, f"{place}.info.{key}")
             if _is_open(key, spec, shape, members[0].entry):
