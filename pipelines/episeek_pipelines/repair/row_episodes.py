@@ -56,7 +56,10 @@ def repair_row_episodes(draft: Draft) -> Iterator[Outcome]:
                 RowNumbers(run.first_row, run.count, "constant", whole.episode)
             )
             before = "null" if run.episode == NO_NUMBER else run.episode
-            proof = f"frame_index continues through {counted(run.count, 'row')}, with which the episode has its declared {whole.count} rows"
+            proof = (
+                f"frame_index continues through {counted(run.count, 'row')}, with which the episode has its declared "
+                f"{whole.count} rows"
+            )
             yield Repair(code, where, before, whole.episode, proof, run.count - 1)
             runs[first:stop] = [whole]
             place = first + 1
