@@ -14,16 +14,18 @@ from episeek.stores.identity import FileIdentity
 from episeek.stores.transfers import Transfers
 
 ByteRange = tuple[int, int]
-"""`[start, stop)`, in bytes."""
+"""The bytes `[start, stop)` of a file."""
 
 STORE_PROBE_BYTES = 1 << 15
-"""`probe_bytes` of a store: enough for the moov box of a few hundred frames, and faster to transfer than a second request."""
+"""The value of `probe_bytes` for stores. The moov box of a few hundred frames fits, and its transfer is faster than a second
+request.
+"""
 
 STORE_TAIL_BYTES = 1 << 24
-"""`tail_bytes` of a store. Usually nothing but the moov box follows the media data."""
+"""The value of `tail_bytes` for stores. Usually, only the moov box follows the media data."""
 
 STORE_IN_FLIGHT = 16
-"""Number of ranges of one call that are requested from a store at the same time."""
+"""Largest number of ranges of one call that are requested from a store at the same time."""
 
 
 class ByteSource(Protocol):
@@ -31,24 +33,27 @@ class ByteSource(Protocol):
 
     @property
     def root(self) -> str:
-        """Directory or URL that paths are relative to."""
+        """The directory or URL to which the paths of files are relative."""
         ...
 
     @property
     def probe_bytes(self) -> int:
-        """Bytes to read at a position that may hold the wanted box: few of a local file, more where a request is a round trip."""
+        """Number of bytes to read at the start of a possible MP4 box.
+
+        It is small for local files, and larger for stores, since each request to a store is a round trip.
+        """
         ...
 
     @property
     def tail_bytes(self) -> int:
-        """Largest rest of a file, in bytes, that is read at once instead of being probed box by box."""
+        """Largest number of bytes at the end of a file that are read at once instead of being probed box by box."""
         ...
 
     def identity(self, path: str) -> FileIdentity:
-        """Return the size and identity of a file, from the last answer about it; that may be the answer to a range request.
+        """Return the size and identity of a file. If an earlier answer of the store gave them, no request is made.
 
         Raises:
-            MissingFileError: There is no such file.
+            MissingFileError: The file does not exist.
             ReadError: The store does not answer, or does not give the size.
         """
         ...
@@ -57,14 +62,14 @@ class ByteSource(Protocol):
         """Return the bytes of each range, in order.
 
         Raises:
-            MissingFileError: There is no such file.
+            MissingFileError: The file does not exist.
             ChangedFileError: The file has another identity than at an earlier request of this process.
             ShortReadError, RangeNotHonouredError, AccessError, ReadError: The store failed, and trying again did not help.
         """
         ...
 
     def transfers(self) -> Transfers:
-        """Return what this source has transferred in this process."""
+        """Return the counts of the requests and bytes of this source in this process."""
         ...
 
 
@@ -73,25 +78,22 @@ class StoreSource(ByteSource, Protocol):
 
     @property
     def answers_have_identity(self) -> bool:
-        """Whether the answer to each range request identifies the version of the file, which is then compared.
-
-        Otherwise the replacement of a file between two requests is not noticed.
-        """
+        """Whether each answer to a range request identifies the version of the file, so that a replaced file is noticed."""
         ...
 
     def get_tail(self, path: str, byte_count: int) -> bytes:
         """Return the last `byte_count` bytes of a file, or all of a smaller file, with one request if the store allows it.
 
-        A later call of `identity` makes no request.
+        After this call, `identity` of the same file makes no request.
 
         Raises:
-            MissingFileError, ChangedFileError, ReadError: As `get_ranges`.
+            MissingFileError, ChangedFileError, ReadError: See `get_ranges`.
         """
         ...
 
 
 class WrappedSource:
-    """Base class of a source that wraps another one, `source`, and has its root, identities and transfers."""
+    """Base class of a source that wraps the source `source`, and has the same root, identities and transfers."""
 
     __slots__ = ()
 
@@ -99,7 +101,7 @@ class WrappedSource:
 
     @property
     def root(self) -> str:
-        """Directory or URL that paths are relative to."""
+        """`root` of the wrapped source."""
         return self.source.root
 
     @property
@@ -113,7 +115,7 @@ class WrappedSource:
         return self.source.tail_bytes
 
     def identity(self, path: str) -> FileIdentity:
-        """Return the size and identity of a file, as the wrapped source does."""
+        """Return the size and identity of a file from the wrapped source."""
         return self.source.identity(path)
 
     def transfers(self) -> Transfers:
@@ -123,7 +125,7 @@ class WrappedSource:
 
 @dataclass(slots=True)
 class CountingSource(WrappedSource):
-    """A source that counts the ranges requested from another source, in one process."""
+    """A source that wraps another source, and counts the ranges that are requested from it in this process."""
 
     source: ByteSource
     request_count: int = 0
@@ -138,17 +140,17 @@ class CountingSource(WrappedSource):
 
 
 class SeenFiles:
-    """Keeps the first identity of each file that a store returned. No file may change while it is in use."""
+    """The first identity that a store returned for each file, to notice files that change while they are read."""
 
     def __init__(self) -> None:
         self._seen: dict[str, FileIdentity] = {}
 
     def get(self, path: str) -> FileIdentity | None:
-        """Return the first identity of a file, or None before there is one."""
+        """Return the first identity of a file, or None if no identity was noted yet."""
         return self._seen.get(path)
 
     def note(self, path: str, identity: FileIdentity, *, where: str) -> FileIdentity:
-        """Keep the identity of a file, unless one is kept already, and return the first one.
+        """Note an identity of a file, and return the first identity that was noted for the file.
 
         Raises:
             ChangedFileError: The identity differs from the first one.
@@ -171,15 +173,15 @@ def tail_by_size(source: ByteSource, path: str, byte_count: int) -> bytes:
 
 
 def range_name(where: str, byte_range: ByteRange) -> str:
-    """Return the name of a range of a file, for messages."""
+    """Return the text with which messages refer to a range of the file `where`."""
     return f"{where}, bytes [{byte_range[0]}, {byte_range[1]})"
 
 
 def require_whole(where: str, byte_range: ByteRange, data: bytes) -> bytes:
-    """Return the bytes of a range after checking their number.
+    """Return `data`, the bytes of a range, if their number is right.
 
     Raises:
-        ShortReadError: The number of bytes is not that of the range.
+        ShortReadError: The length of `data` is not that of the range.
     """
     start, stop = byte_range
     if len(data) != stop - start:

@@ -10,15 +10,16 @@ class FileIdentity:
     size: int
     """Size in bytes."""
     store_ids: tuple[str, ...] = ()
-    """Identities of the content, `kind:value`, the strongest first: `sha256:` (LFS), `xet:`, `etag:`; empty if the store gives
-    none.
+    """Identities of the content as `kind:value`, the strongest first. The kinds are sha256 (Git LFS), xet and etag.
+
+    The tuple is empty if the store gives no identity.
     """
     version: str = ""
-    """Modification time and inode of a local file, which change when it is written or replaced; empty in stores."""
+    """Modification time and inode of a local file, which change when the file is written or replaced; empty in stores."""
 
     @property
     def store_id(self) -> str:
-        """The strongest identity, as in the column `files.store_id`; empty without one."""
+        """The strongest identity, as in the column `files.store_id`; empty if the store gives no identity."""
         return self.store_ids[0] if self.store_ids else ""
 
     def is_content(self, store_id: str) -> bool | None:
@@ -29,6 +30,6 @@ class FileIdentity:
 
 
 def etag_id(etag: str | None) -> tuple[str, ...]:
-    """Return the identity in an ETag header (RFC 9110, 8.8.3) for `FileIdentity.store_ids`; empty without a header."""
+    """Return the identity in an ETag header (RFC 9110, 8.8.3) as `FileIdentity.store_ids`; empty without a header."""
     value = (etag or "").strip().removeprefix("W/").strip('"')
     return (f"etag:{value}",) if value else ()

@@ -1,4 +1,4 @@
-"""The table of the kinds of stores and their abilities. The beginning of a URL decides its kind. A new kind is one more entry."""
+"""The kinds of stores and their abilities. The beginning of a URL decides the kind of its store. `KINDS` lists all kinds."""
 
 import os
 from dataclasses import dataclass
@@ -11,42 +11,42 @@ Transport = Literal["local", "hub", "obstore", "fsspec"]
 ObstoreClass = Literal["HTTPStore", "S3Store", "GCSStore", "AzureStore"]
 
 MAX_DELETED_AT_ONCE: Final = 1000
-"""Greatest number of files in one request to delete files: the limit of S3, used for every store."""
+"""Largest number of files that one request deletes. It is the limit of S3, and is used for every store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreKind:
-    """One kind of store. The defaults hold for any file system that fsspec knows."""
+    """One kind of store. The default values are right for any file system of fsspec."""
 
     prefixes: tuple[str, ...] = ()
-    """Beginnings of its URLs. The longest beginning that matches a URL decides the kind."""
+    """Beginnings of the URLs of this kind. If several beginnings match a URL, the longest one decides the kind."""
     transport: Transport = "fsspec"
-    """The transport that reads its files. fsspec reads them if obstore is not installed or does not support the options."""
+    """The transport that reads the files. If obstore is not installed or does not support the options, fsspec replaces it."""
     obstore_class: ObstoreClass | None = None
-    """Class of `obstore.store` that reads it."""
+    """Name of the class in `obstore.store` that reads the files; None if obstore cannot read them."""
     extra: Extra | None = None
-    """The extra of the package `episeek` that installs its transports; None if there is none."""
+    """The extra of the package `episeek` that installs the transports of this kind; None if no extra does."""
     fsspec_range_has_identity: bool = False
-    """Whether the answer to a range request through fsspec holds the size and the ETag of the file."""
+    """Whether the answer to a range request through fsspec contains the size and the ETag of the file."""
     fsspec_etags_agree: bool = True
     """Whether fsspec and obstore report the same ETag for the same file."""
     has_folders: bool = True
-    """Whether a folder exists even without a file in it."""
+    """Whether a folder can exist without a file in it."""
     has_history: bool = False
     """Whether every write is a commit in the history of a repository."""
     has_whole_puts: bool = False
-    """Whether a file that is being written appears complete or not at all."""
+    """Whether readers see a new file only when it is complete."""
     has_exclusive_create: bool = False
-    """Whether a file can be created only if its name is free: the store refuses a second creation."""
+    """Whether a file can be created on the condition that no file of this name exists; otherwise the store refuses."""
 
     @property
     def schemes(self) -> tuple[str, ...]:
-        """Schemes of its URLs, without `://`."""
+        """Schemes of the URLs of this kind, without `://`."""
         return tuple(dict.fromkeys(prefix.partition("://")[0] for prefix in self.prefixes))
 
     @property
     def hint(self) -> str:
-        """Return a hint with the command that installs its transports; empty if the package has no extra for it."""
+        """The hint with the command that installs the transports of this kind; empty if `extra` is None."""
         return "" if self.extra is None else install_hint(self.extra)
 
 
@@ -87,7 +87,7 @@ GOOGLE_CLOUD_STORAGE: Final = StoreKind(
     transport="obstore",
     obstore_class="GCSStore",
     extra="gcs",
-    # fsspec uses the JSON API, obstore the XML API: their ETags differ
+    # fsspec uses the JSON API and obstore the XML API, and the ETags of the two differ.
     fsspec_etags_agree=False,
     has_folders=False,
     has_whole_puts=True,
@@ -138,17 +138,17 @@ def kind_of(url: str) -> StoreKind:
 
 
 def kind_of_scheme(scheme: str) -> StoreKind:
-    """Return the kind of the stores that a scheme of URLs stands for, such as a protocol of fsspec."""
+    """Return the kind of store for the scheme of a URL, such as `s3`. A protocol of fsspec is also a scheme."""
     return kind_of(f"{scheme}://")
 
 
 def is_local(url: str) -> bool:
-    """Return whether a URL is a path of this machine: it has no scheme, or `file:` or `local:`."""
+    """Return whether a URL is a path on this machine: it has no scheme, or the scheme `file` or `local`."""
     return kind_of(url) is LOCAL
 
 
 def is_hub(url: str) -> bool:
-    """Return whether a URL is one of the Hugging Face Hub's: a repository or a bucket."""
+    """Return whether a URL refers to a repository or a bucket on the Hugging Face Hub."""
     return kind_of(url).transport == "hub"
 
 

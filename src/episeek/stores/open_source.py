@@ -27,11 +27,11 @@ def open_source(
         storage_options: Credentials and endpoints by fsspec's names; for `hf://`, `token` and `endpoint`.
         policy: How often, and for how long, a failed request is repeated.
         transport: "auto" reads `hf://` with `HubSource`, and other stores through obstore if it is installed and can read the URL,
-            otherwise through fsspec. "obstore" and "fsspec" use only that one. Local files are always read directly.
+            otherwise through fsspec. "obstore" and "fsspec" use only that library. Local files are always read directly.
 
     Raises:
-        BackendUnavailableError: `transport` is "obstore", and obstore does not read this URL here.
-        ReadError: An `hf://` URL without a repository, or with an unknown option.
+        BackendUnavailableError: `transport` is "obstore", and obstore is not installed or does not support the URL or an option.
+        ReadError: A URL that begins with `hf://` does not name a repository or bucket, or has an unknown option.
         ValueError: The transport is unknown.
 
     Example:
@@ -54,8 +54,8 @@ def open_source(
     source = None if transport == "fsspec" else object_store_source(text, options, policy)
     if source is None and transport == "obstore":
         schemes = ", ".join(scheme for kind in KINDS if kind.obstore_class for scheme in kind.schemes)
-        expected = f"obstore installed, a URL that it reads ({schemes}) and options that it takes"
-        raise BackendUnavailableError(text, "a URL that obstore does not read here", expected, kind.hint)
+        expected = f"an installed obstore that supports the URL ({schemes}) and all of the options"
+        raise BackendUnavailableError(text, "a URL that obstore cannot read", expected, kind.hint)
     if source is not None:
         return source
     from episeek.stores.transports.fsspec import FsspecSource

@@ -1,4 +1,4 @@
-"""Count the requests of a source and the bytes that arrived."""
+"""Count the requests that a source sends and the bytes that it receives."""
 
 import threading
 from dataclasses import astuple, dataclass, fields
@@ -8,7 +8,7 @@ from episeek.stores.processes.per_process import PerProcess
 
 @dataclass(frozen=True, slots=True)
 class Transfers:
-    """Requests, bytes, retries and waits in one process."""
+    """The numbers of requests, bytes and retries, and the time of waits, of one source in one process."""
 
     request_count: int = 0
     """Number of range requests, including retries."""
@@ -31,7 +31,7 @@ class TransferCounter:
         self._counts: PerProcess[_Counts] = PerProcess(_Counts)
 
     def add(self, **counts: float) -> None:
-        """Add to the counts of `Transfers` with these names."""
+        """Add the given numbers to the counts of the same names in `Transfers`."""
         state = self._counts.get()
         with state.lock:
             for name, count in counts.items():

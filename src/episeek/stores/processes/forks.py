@@ -1,6 +1,6 @@
 """The history of a process: the forks that led to it, and whether a parent had loaded obstore.
 
-Imported with the package, so that no fork is missed.
+The import of the package `episeek` imports this module, too, so that no fork is missed.
 """
 
 import os
@@ -30,6 +30,6 @@ def process_key() -> tuple[int, int]:
 def is_child_of_obstore() -> bool:
     """Return whether a parent of this process had loaded obstore when it forked.
 
-    obstore's threads do not exist in such a child: every call of it would wait for ever.
+    The threads of obstore do not exist in such a child, so every call of obstore would wait forever.
     """
     return _is_child_of_obstore

@@ -1,8 +1,8 @@
-"""Protection of a parent's connections from its forked children, which inherit fsspec's event loop.
+"""Protect the connections of a process from its forked children, which inherit the event loop of fsspec.
 
-A child shares the epoll instance of its parent. When the child collects a file system that it inherited, its sessions are
-closed and their sockets are removed from that instance, so that the parent would miss answers on them. Therefore the inherited
-loop, which does not run in the child, gets an epoll instance of its own.
+A forked child shares the epoll instance of its parent. When the garbage collector of the child deletes an inherited file system,
+the sessions of the file system are closed, and their sockets are removed from the shared epoll instance. The parent would then miss
+answers on these sockets. Therefore the inherited loop, which does not run in the child, gets a new epoll instance there.
 """
 
 import os

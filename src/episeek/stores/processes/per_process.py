@@ -9,19 +9,19 @@ T = TypeVar("T")
 
 
 class PerProcess(Generic[T]):
-    """A value made on first use in each process.
+    """A value that each process makes for itself when it first uses the value.
 
     Args:
-        make: Called without arguments. When threads race it may be called twice; one result is used.
+        make: Makes the value. If several threads make it at the same time, all of them get the value that was made first.
     """
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
-        # a parent's value is kept: closing its connections is the parent's business
+        # The value of a parent process is kept, since deleting it in a child could close connections of the parent.
         self._values: dict[tuple[int, int], T] = {}
 
     def get(self) -> T:
-        """Return the value of this process, and make it on first use."""
+        """Return the value of this process. The first call in a process makes it."""
         key = process_key()
         try:
             return self._values[key]

@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Calls by key: a thread that needs the result of a call in progress waits for its result or exception.
+    """Makes at most one call per key at a time. Other threads that need the result wait, and get the same result or exception.
 
     If the thread that makes the call is interrupted, a waiting thread makes it instead.
     """
@@ -38,7 +38,7 @@ class SingleFlight(Generic[T]):
             if isinstance(error, Exception):
                 mine.set_exception(error)
             else:
-                # this thread was interrupted, the others were not
+                # Only this thread was interrupted, so one of the waiting threads makes the call.
                 mine.cancel()
             raise
         self._end(key)

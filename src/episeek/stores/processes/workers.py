@@ -1,7 +1,7 @@
 """Threads that wait for stores, so that a bounded number of requests are in flight.
 
-They are daemon threads. A program that ends does not wait for a store that does not answer; with `concurrent.futures`, which
-joins its threads, it would.
+They are daemon threads, so that a program can end while a store does not answer. `concurrent.futures` joins its threads when the
+program ends, and so would wait for the store.
 """
 
 import queue
@@ -19,7 +19,7 @@ R = TypeVar("R")
 class WorkerPool:
     """Up to `max_workers` threads that run calls in the order in which they are submitted.
 
-    Threads are started as they are needed. When nothing refers to a pool any more, they finish its calls and end.
+    Threads are started when they are needed. When nothing refers to a pool any more, its threads finish its calls and end.
 
     Args:
         max_workers: Largest number of calls that run at the same time.
@@ -34,7 +34,7 @@ class WorkerPool:
         self._lock = threading.Lock()
         self._backlog = _Backlog()
         self._is_closed = False
-        # daemon threads end with the program
+        # At the exit of the program nothing has to be done, since daemon threads end with it.
         weakref.finalize(self, _end_threads, self._backlog).atexit = False
 
     def submit(self, call: Callable[[], T]) -> "Future[T]":
@@ -54,7 +54,7 @@ class WorkerPool:
                 try:
                     threading.Thread(target=_work, args=(backlog,), name=name, daemon=True).start()
                 except RuntimeError:
-                    # the system allows no further threads: the running ones make the call
+                    # If the system allows no further thread, the running threads make the call.
                     if not backlog.thread_count:
                         backlog.take_back()
                         raise
@@ -63,7 +63,7 @@ class WorkerPool:
         return future
 
     def close(self) -> None:
-        """Cancel the calls that have not started; those that are running finish. May be called twice."""
+        """Cancel the calls that have not started, and let running calls finish. A second call of `close` does nothing."""
         with self._lock:
             if self._is_closed:
                 return
@@ -102,7 +102,7 @@ class _Backlog:
 
 
 def _end_threads(backlog: _Backlog) -> None:
-    """Tell the threads of a pool to end. Takes no lock: the garbage collector may run it anywhere."""
+    """Tell the threads of a pool to end. No lock is taken, since the garbage collector may call this function at any time."""
     for _ in range(backlog.thread_count):
         backlog.calls.put(None)
 
@@ -115,21 +115,21 @@ def _work(backlog: _Backlog) -> None:
             try:
                 result = call()
             except BaseException as error:
-                # an error of any kind goes to the thread that waits for the result
+                # An exception of any kind is passed on to the thread that waits for the result.
                 future.set_exception(error)
             else:
                 future.set_result(result)
                 del result
         backlog.note_finished()
-        # an idle thread must not keep objects alive
+        # An idle thread must not keep objects alive.
         del future, call
 
 
 def map_in_threads(call: Callable[[T], R], items: Sequence[T], *, max_in_flight: int) -> list[R]:
     """Return the results of `call` for each item, in order, with up to `max_in_flight` calls at the same time.
 
-    A single item is run in the calling thread. The first failure, in the order of the items, is raised; calls that have not
-    started by then are not made.
+    A call for a single item is made in the calling thread. If calls fail, the exception of the first failed item is raised, and
+    calls that have not started yet are not made.
 
     Raises:
         ValueError: `max_in_flight` is less than 1.
@@ -142,7 +142,7 @@ def map_in_threads(call: Callable[[T], R], items: Sequence[T], *, max_in_flight:
     try:
         futures = deque(pool.submit(lambda item=item: call(item)) for item in items)  # type: ignore[misc]
         results = []
-        # a failed future must not stay in this list: its traceback refers to this frame
+        # A failed future must not stay in the deque, because its traceback refers to this frame.
         while futures:
             results.append(futures.popleft().result())
         return results
@@ -151,10 +151,10 @@ def map_in_threads(call: Callable[[T], R], items: Sequence[T], *, max_in_flight:
 
 
 def call_within(call: Callable[[], T], seconds: float) -> T:
-    """Return the result of `call`, which runs in a thread of its own.
+    """Return the result of `call`, which runs in a new thread.
 
     Raises:
-        TimeoutError: There is no result after `seconds`. The thread continues by itself.
+        TimeoutError: `call` has not returned after `seconds`. The thread continues to run it.
     """
     pool = WorkerPool(1)
     try:

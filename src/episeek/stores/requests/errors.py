@@ -1,4 +1,4 @@
-"""Translate the errors of store libraries into those of this package, so that callers only see the latter."""
+"""Translate the errors of store libraries into errors of this package, so that callers see no other errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +38,7 @@ def store_errors(where: str) -> Iterator[None]:
 def error_for(error: Exception, where: str) -> EpiseekError:
     """Return the error of this package for an error of a store library.
 
-    fsspec's HTTP file system raises FileNotFoundError for any failure to request a size, so the cause of the error decides.
+    fsspec's HTTP file system raises FileNotFoundError whenever it fails to request a size, so the cause of this error is examined.
     """
     cause = error.__cause__
     if isinstance(error, FileNotFoundError):
@@ -55,7 +55,7 @@ def error_for(error: Exception, where: str) -> EpiseekError:
         )
     found = described(error)
     if isinstance(error, PermissionError) or status_of(error) in (401, 403):
-        return AccessError(where, found, "credentials with the right to read it")
+        return AccessError(where, found, "credentials with read access")
     if status_of(error) in (404, 410):
         return missing_file(where)
     return ReadError(where, found, _EXPECTED)
@@ -71,14 +71,14 @@ def is_final(error: BaseException | None) -> bool:
         return True
     status = status_of(error)
     if status is None and isinstance(error, OSError):
-        # s3fs raises OSError from the error of botocore
+        # s3fs raises an OSError whose cause is the error of botocore.
         status = status_of(error.__cause__)
     return status is not None and not may_pass(status)
 
 
 def status_of(error: BaseException | None) -> int | None:
     """Return the HTTP status in an error of aiohttp, requests, httpx, botocore or the Hub's client, or None if it has none."""
-    # aiohttp gives responses that it cannot parse status 400, which nobody sent
+    # For a response that it cannot parse, aiohttp reports status 400, which the server did not send.
     if type(getattr(error, "__cause__", None)).__name__ == "HttpProcessingError":
         return None
     for holder in (error, getattr(error, "response", None)):
@@ -88,7 +88,7 @@ def status_of(error: BaseException | None) -> int | None:
                 return value
     response = getattr(error, "response", None)
     if isinstance(response, dict):
-        # botocore gives its response as a dictionary
+        # The response in an error of botocore is a dictionary.
         status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         return status if isinstance(status, int) else None
     return None
@@ -97,8 +97,8 @@ def status_of(error: BaseException | None) -> int | None:
 def retry_after_of(headers: object) -> float | None:
     """Return the number of seconds that a response asks the client to wait, or None if it does not.
 
-    From Retry-After (RFC 9110, 10.2.3, the form in seconds), else from RateLimit (IETF draft httpapi-ratelimit-headers:
-    `"name";r=remaining;t=seconds`).
+    The number comes from the header Retry-After in seconds (RFC 9110, 10.2.3), or else from the header RateLimit
+    (`"name";r=remaining;t=seconds`, IETF draft httpapi-ratelimit-headers).
     """
     get = getattr(headers, "get", None)
     if get is None:
@@ -110,7 +110,10 @@ def retry_after_of(headers: object) -> float | None:
 
 
 def rate_limit_of(text: str) -> float | None:
-    """Return the seconds until the window of a RateLimit header ends if no requests remain in it, otherwise None."""
+    """Return the seconds until the window of the RateLimit header `text` ends.
+
+    The result is None if requests remain in this window, or if the header cannot be parsed.
+    """
     values = dict(part.strip().partition("=")[::2] for part in text.split(";") if "=" in part)
     remaining, seconds = values.get("r", ""), values.get("t", "")
     return float(seconds) if remaining == "0" and seconds.isdigit() else None

@@ -7,15 +7,15 @@ from episeek.stores.byte_source import ByteSource
 from episeek.stores.processes.workers import map_in_threads
 
 DEFAULT_GAP_BYTES = 1 << 16
-"""Largest gap, in bytes, that is cheaper to fetch than to send another request; `make bench-remote` measures it."""
+"""Largest gap between two ranges, in bytes, that is fetched to save a request. `make bench-remote` measures the best value."""
 
 MAX_REQUEST_BYTES = 1 << 25
-"""Greatest length of a request, in bytes, for several ranges that are close together, so that several requests share the work."""
+"""Largest length of a request, in bytes, that joins ranges. Longer ones would leave fewer requests to run at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class WantedRange:
-    """A range of a file."""
+    """A range of bytes that a caller needs: `[start, stop)` of the file `path`."""
 
     path: str
     start: int
@@ -24,13 +24,13 @@ class WantedRange:
 
 @dataclass(frozen=True, slots=True)
 class PlannedRequest:
-    """One request and the wanted ranges in it."""
+    """A request for the bytes `[start, stop)` of the file `path`, with the wanted ranges in it."""
 
     path: str
     start: int
     stop: int
     members: tuple[int, ...]
-    """Positions in the list of wanted ranges."""
+    """Positions of these wanted ranges in the list of all wanted ranges."""
 
 
 def plan_requests(
@@ -41,8 +41,8 @@ def plan_requests(
 ) -> list[PlannedRequest]:
     """Return the requests that fetch a list of ranges, sorted by file and position.
 
-    Ranges that overlap share a request, whatever its length; so do those that touch or have at most `max_gap_bytes`
-    between them, up to `max_request_bytes`. No byte is in two requests, and every wanted range lies in one.
+    Ranges that overlap always share a request. Ranges with at most `max_gap_bytes` between them share a request if it is not longer
+    than `max_request_bytes`. No byte is in two requests, and every wanted range lies within one request.
 
     Raises:
         ValueError: A limit is negative.
@@ -77,7 +77,7 @@ def fetch_planned(
     """Return the bytes of each wanted range, in order, as views of the answers.
 
     Raises:
-        EpiseekError: The first failure, in the order of the requests; no further requests are started after it.
+        EpiseekError: Requests failed. The error is that of the first failed request, and no further requests are started.
     """
     bodies = map_in_threads(lambda request: _fetch(source, request), requests, max_in_flight=max_in_flight)
     parts: list[memoryview] = [memoryview(b"")] * len(wanted)

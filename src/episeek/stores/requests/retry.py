@@ -1,7 +1,7 @@
 """Repeat failed requests to a store, within the limits of a `RetryPolicy`.
 
 An attempt raises `Transient` for a failure that may pass. Every other exception is final. When a limit is reached, the last failure
-is raised as the error class that its `Transient` holds.
+is raised with the error class that its `Transient` names.
 """
 
 import random
@@ -21,19 +21,20 @@ class RetryPolicy:
     """Limits for repeating a failed request: how often, and for how long. Every wait has a limit."""
 
     max_attempts: int = 6
-    """Greatest number of tries, including the first."""
+    """Largest number of tries, including the first one."""
     max_seconds: float = 300.0
-    """Limit of the time from the first try to the start of the last one, and of each try. A store that demands a longer wait
-    than the remaining time is not tried again.
+    """Largest time from the first try to the start of the last one, and largest duration of a single try.
+
+    If a store asks for a wait that exceeds the remaining time, no further try is made.
     """
     first_wait_seconds: float = 0.2
-    """Wait before the second try, doubled before each further one, with jitter. Retry-After of a store takes precedence."""
+    """Wait before the second try. It doubles before each further try, and is varied at random, unless the store asks for a wait."""
     max_wait_seconds: float = 10.0
-    """Longest wait between two tries, unless the store demands a longer one."""
+    """Longest wait between two tries, unless the store asks for a longer wait."""
     connect_seconds: float = 5.0
-    """Limit for opening a connection."""
+    """Time limit for opening a connection."""
     stall_seconds: float = 15.0
-    """Limit of the time without any byte, before a response or within it."""
+    """Time limit for the next byte to arrive, before a response or within it."""
 
     def __post_init__(self) -> None:
         for name in ("max_attempts", "max_seconds", "connect_seconds", "stall_seconds"):
@@ -48,12 +49,12 @@ DEFAULT_POLICY = RetryPolicy()
 
 
 class Transient(Exception):
-    """A failure that may pass, so that it is worth trying again.
+    """A failure that may pass, so another try is worthwhile.
 
     Args:
-        found: What happened.
-        error: The error class to raise if there is no further try.
-        retry_after_seconds: The wait that the store asked for; None if it did not.
+        found: The failure, as a noun phrase for the message.
+        error: The error class to raise if no further try is made.
+        retry_after_seconds: The wait that the store asked for; None if it asked for none.
     """
 
     def __init__(
@@ -71,14 +72,14 @@ def with_retries(
     """Return the result of the first attempt that does not raise `Transient`.
 
     Args:
-        attempt: One try.
-        policy: The limits.
+        attempt: A function that makes one try.
+        policy: The limits for tries and waits.
         counter: Counts the retries and waits.
         where: The file and the range, for messages.
-        expected: A noun phrase for the answer, for messages.
+        expected: The right answer, as a noun phrase for messages.
 
     Raises:
-        ReadError: A limit was reached. The error class is the one in the last `Transient`.
+        ReadError: A limit of the policy was reached. The last `Transient` names the class of the error.
     """
     started = time.monotonic()
     number = 1
@@ -91,7 +92,7 @@ def with_retries(
             if number >= policy.max_attempts or elapsed + wait > policy.max_seconds:
                 demanded = failure.retry_after_seconds
                 is_too_long = demanded is not None and number < policy.max_attempts
-                further = f", and {demanded:.0f} s to wait" if is_too_long else ""
+                further = f", and the store asks for a wait of {demanded:.0f} s" if is_too_long else ""
                 tries = f"{number} {'try' if number == 1 else 'tries'} in {elapsed:.1f} s{further}"
                 raise failure.error(where, f"{failure.found} ({tries})", expected) from failure
         counter.add(retry_count=1, wait_seconds=wait)
@@ -100,11 +101,13 @@ def with_retries(
 
 
 def wait_seconds(policy: RetryPolicy, number: int, retry_after_seconds: float | None) -> float:
-    """Return the seconds to wait before try `number` + 1: a little more than the store asked for, or a doubling wait with
-    jitter.
+    """Return the seconds to wait after try `number`.
+
+    The wait is slightly longer than the store asked for. If the store asked for none, the wait doubles with each try. Both are
+    varied at random.
     """
     backoff: float = min(policy.first_wait_seconds * 2 ** min(number - 1, 60), policy.max_wait_seconds)
     if retry_after_seconds is not None:
-        # clients that were given the same time must not all come back at the same moment
+        # Clients that were asked to wait for the same time must not all try again at the same moment.
         return max(retry_after_seconds, 0.0) + random.uniform(0, backoff)
     return random.uniform(backoff / 2, backoff)

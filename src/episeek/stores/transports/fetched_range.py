@@ -11,7 +11,7 @@ from episeek.stores.transfers import Transfers
 
 @dataclass(frozen=True, slots=True)
 class FetchedRange:
-    """One range of one file in memory. Follows `episeek.stores.byte_source.ByteSource`."""
+    """A byte source with one range of one file in memory. Implements `episeek.stores.byte_source.ByteSource`."""
 
     root: str
     path: str
@@ -20,24 +20,26 @@ class FetchedRange:
 
     @property
     def probe_bytes(self) -> int:
-        """All bytes of the range."""
+        """The length of the range: reading all of its bytes costs nothing."""
         return len(self.payload)
 
     @property
     def tail_bytes(self) -> int:
-        """All bytes of the range."""
+        """The length of the range: reading all of its bytes costs nothing."""
         return len(self.payload)
 
     def identity(self, path: str) -> FileIdentity:
-        """Raise ReadError, since a range in memory has no identity of its file."""
-        hint = "use the source of the index"
-        raise ReadError(f"{self.root}/{path}", "a range in memory", "the file itself", hint)
+        """Raise ReadError, since only bytes of the file are in memory, and not its identity."""
+        hint = "get the identity from the source of the byte index"
+        raise ReadError(
+            f"{self.root}/{path}", "a source with only a range of the file in memory", "a source of whole files", hint
+        )
 
     def get_ranges(self, path: str, ranges: Sequence[ByteRange]) -> list[bytes]:
-        """Return parts of the range, in order.
+        """Return the bytes of each range, in order.
 
         Raises:
-            ReadError: A range is not within the one in memory.
+            ReadError: A range is not within the range in memory, or is of another file.
         """
         first, last = self.byte_range
         for byte_range in ranges:

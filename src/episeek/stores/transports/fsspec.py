@@ -1,4 +1,4 @@
-"""The transport through fsspec, for stores that no other transport reads and where obstore is not installed.
+"""The transport through fsspec, for stores that no other transport reads. It also replaces obstore if this is not installed.
 
 The answers of HTTP servers and S3 are checked in full: the returned range, and the size and identity of the file. Other file
 systems return only bytes. For them the length is checked, and the identity is requested once in each process.
@@ -51,7 +51,7 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class FsspecSource:
-    """Files under any fsspec URL. Follows `episeek.stores.byte_source.ByteSource`; there is no read-ahead."""
+    """The files below any URL of fsspec. Implements `episeek.stores.byte_source.ByteSource`, and never reads ahead."""
 
     root: str
     storage_options: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -77,7 +77,7 @@ class FsspecSource:
         return STORE_TAIL_BYTES
 
     def identity(self, path: str) -> FileIdentity:
-        """Return the size and the identities of the store: LFS or Xet hash, or ETag."""
+        """Return the size of a file and the identities that the store gives: a hash of LFS or Xet, or an ETag."""
         seen = self._seen.get().get(path)
         if seen is not None:
             return seen
@@ -95,7 +95,7 @@ class FsspecSource:
 
     @property
     def answers_have_identity(self) -> bool:
-        """Whether the answer to each range request identifies the version of the file, which is then compared."""
+        """Whether each answer to a range request identifies the version of the file, so that a replaced file is noticed."""
         return kind_of(self.root).fsspec_range_has_identity
 
     def get_tail(self, path: str, byte_count: int) -> bytes:
@@ -114,7 +114,7 @@ class FsspecSource:
         return tail_by_size(self, path, byte_count)
 
     def transfers(self) -> Transfers:
-        """Return what this source has transferred in this process."""
+        """Return the counts of the requests and bytes of this source in this process."""
         return self._counter.snapshot()
 
     def _get_range(self, path: str, byte_range: ByteRange) -> bytes:
@@ -133,7 +133,7 @@ class FsspecSource:
         start, stop = byte_range
         self._counter.add(request_count=1)
         fs, full_path = self._resolve(path)
-        # the methods of fsspec itself return nothing before the whole range has arrived
+        # The methods of fsspec itself return nothing before the whole range has arrived.
         seconds = min(
             _first_byte_seconds(self.policy) + (stop - start) / _SLOW_BYTES_PER_SECOND, self.policy.max_seconds
         )
@@ -144,7 +144,7 @@ class FsspecSource:
         elif isinstance(fs, AsyncFileSystem) and fs.async_impl:
             data = self._wait_for(fs, partial(fs._cat_file, full_path, start=start, end=stop), seconds=seconds)
         else:
-            # the default implementation opens the file, which would read ahead
+            # The default implementation opens the file, which would read ahead.
             options = {"cache_type": "none"} if type(fs).cat_file is fsspec.AbstractFileSystem.cat_file else {}
             data = self._wait_for(
                 None, partial(fs.cat_file, full_path, start=start, end=stop, **options), seconds=seconds
@@ -156,7 +156,7 @@ class FsspecSource:
         return data, identity
 
     def _tail_once(self, path: str, byte_count: int) -> tuple[bytes, FileIdentity] | None:
-        """Return the end of a file, or None if the store does not support suffix ranges."""
+        """Return the end of a file and its identity, or None if the store does not support suffix ranges."""
         fs, full_path = self._resolve(path)
         if not _is_http(fs):
             return None
@@ -170,7 +170,7 @@ class FsspecSource:
         now = identity_of(self._info_once(path))
         if now is not None and now.size < stop:
             self._seen.get().note(path, now, where=where)
-            raise ShortReadError(where, f"a file of {now.size} bytes", "a file that holds this range")
+            raise ShortReadError(where, f"a file of {now.size} bytes", "a file that contains this range")
 
     def _info_once(self, path: str) -> dict[str, Any]:
         self._counter.add(metadata_request_count=1)
@@ -185,7 +185,7 @@ class FsspecSource:
         Args:
             fs: The file system with the event loop; None for a call that blocks.
             call: The call, or the function that makes the coroutine.
-            seconds: The limit; None for the time limits of opening a connection and receiving the first byte.
+            seconds: The limit; None for the sum of the limits for opening a connection and for the first byte.
         """
         limit = _first_byte_seconds(self.policy) if seconds is None else seconds
         try:
@@ -223,17 +223,17 @@ def identity_of(info: dict[str, Any]) -> FileIdentity | None:
     if info.get("xet_hash"):
         store_ids.append(f"xet:{info['xet_hash']}")
     etag = next((info[key] for key in ("ETag", "etag") if info.get(key)), None)
-    # the Hub sends the blob id of a file in git as its ETag
+    # For a file in git, the Hub sends the blob id as the ETag.
     if etag is None and info.get("blob_id"):
         etag = info["blob_id"]
     return FileIdentity(int(info["size"]), (*store_ids, *etag_id(None if etag is None else str(etag))))
 
 
 def answered_range(content_range: str | None, byte_range: ByteRange, *, found: str) -> int:
-    """Return the size of the file from a Content-Range header (RFC 9110, 14.4), which has to be for this range.
+    """Return the size of a file from the Content-Range header (RFC 9110, 14.4) of an answer that should contain `byte_range`.
 
     Raises:
-        Transient: The header is missing or for another range, as from a proxy that ignores or rewrites ranges.
+        Transient: The header is missing or is for another range, as if a proxy ignores or rewrites ranges.
     """
     match = _CONTENT_RANGE.fullmatch((content_range or "").strip())
     if match is None or (int(match[1]), int(match[2]) + 1) != byte_range:
@@ -258,8 +258,9 @@ def _first_byte_seconds(policy: RetryPolicy) -> float:
 
 
 async def _http_range(fs: Any, url: str, byte_range: ByteRange, policy: RetryPolicy) -> tuple[bytes, FileIdentity]:
-    """Return a range and the identity of its file, through the session of fsspec's HTTP file system, which only checks the
-    status.
+    """Return a range and the identity of its file.
+
+    The request is sent through the session of fsspec's HTTP file system. fsspec itself would only check the status.
     """
     start, stop = byte_range
     async with _patience(policy) as patience, _http_answer(fs, url, f"{start}-{stop - 1}") as response:
@@ -270,9 +271,9 @@ async def _http_range(fs: Any, url: str, byte_range: ByteRange, policy: RetryPol
 
 
 async def _http_tail(fs: Any, url: str, byte_count: int, policy: RetryPolicy) -> tuple[bytes, FileIdentity] | None:
-    """Request the end of a file with a suffix range (RFC 9110, 14.1.2).
+    """Request the end of a file with a suffix range (RFC 9110, 14.1.2), and return it with the identity of the file.
 
-    Return it and the identity, or None for any other answer.
+    The result is None if the server does not answer with this range.
     """
     async with _patience(policy) as patience, _http_answer(fs, url, f"-{byte_count}") as response:
         if response.status in (200, 400, 405, 416, 501):
@@ -316,13 +317,13 @@ async def _s3_range(fs: Any, path: str, byte_range: ByteRange, policy: RetryPoli
 
 @asynccontextmanager
 async def _patience(policy: RetryPolicy) -> AsyncIterator[asyncio.Timeout]:
-    """Limit the time until the next byte. The caller extends the limit after every part. Raises Transient when it is exceeded."""
+    """Raise Transient if the code in the block waits too long for a byte. The caller extends the limit after each received part."""
     try:
         async with asyncio.timeout(_first_byte_seconds(policy)) as patience:
             yield patience
     except TimeoutError as error:
         limit = _first_byte_seconds(policy)
-        raise Transient(f"no answer within {limit:g} s, or one that stalled", error=WaitLimitError) from error
+        raise Transient(f"no answer within {limit:g} s, or an answer that stalled", error=WaitLimitError) from error
 
 
 async def _body(stream: Any, count: int, policy: RetryPolicy, patience: asyncio.Timeout) -> bytes:

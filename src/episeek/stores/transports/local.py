@@ -12,23 +12,23 @@ from episeek.stores.transfers import TransferCounter, Transfers
 
 @dataclass(frozen=True, slots=True)
 class LocalSource:
-    """Files under a local directory. Follows `episeek.stores.byte_source.ByteSource`."""
+    """The files below a local directory. Implements `episeek.stores.byte_source.ByteSource`."""
 
     root: str
     _counter: TransferCounter = field(default_factory=TransferCounter, repr=False, compare=False)
 
     @property
     def probe_bytes(self) -> int:
-        """One page of memory."""
+        """The size of one page of memory, since a local read costs little."""
         return 1 << 12
 
     @property
     def tail_bytes(self) -> int:
-        """One page of memory, because probing a local file first costs nothing."""
+        """The size of one page of memory, because it costs almost nothing to probe a local file box by box."""
         return 1 << 12
 
     def identity(self, path: str) -> FileIdentity:
-        """Return the size and a version that changes when the file is written or replaced. There is no store identity."""
+        """Return the size of a file and a version that changes when the file is written or replaced, but no store identity."""
         full_path = os.path.join(self.root, path)
         try:
             status = os.stat(full_path)
@@ -60,15 +60,15 @@ class LocalSource:
 
     @property
     def answers_have_identity(self) -> bool:
-        """Whether the answer to each range request identifies the version of the file, which is then compared."""
+        """Whether each answer to a range request identifies the version of the file. A local read does not."""
         return False
 
     def get_tail(self, path: str, byte_count: int) -> bytes:
-        """Return the last bytes of a file, or all of a smaller one."""
+        """Return the last bytes of a file, or all of a smaller file."""
         return tail_by_size(self, path, byte_count)
 
     def transfers(self) -> Transfers:
-        """Return what this source has read in this process."""
+        """Return the counts of the reads and bytes of this source in this process."""
         return self._counter.snapshot()
 
 
@@ -76,7 +76,7 @@ def _pread(handle: int, start: int, stop: int) -> bytes:
     data = os.pread(handle, stop - start, start)
     if len(data) == stop - start or not data:
         return data
-    # one call returns at most 0x7ffff000 bytes, and fewer when it is interrupted
+    # One call of pread returns at most 0x7ffff000 bytes, and fewer when it is interrupted.
     parts = [data]
     position = start + len(data)
     while position < stop and (more := os.pread(handle, stop - position, position)):

@@ -31,7 +31,7 @@ def test_the_hub_is_waited_for_as_it_asks(hub, repository, monkeypatch):
 
 def test_a_longer_wait_than_there_is_time_for_is_not_waited(hub, repository):
     hub.inject(Fault("status", method="POST", path="/commit/", status=429, headers={"Retry-After": "700"}))
-    with pytest.raises(WriteError, match=r"HTTP 429.*1 try in .* and 700 s to wait"):
+    with pytest.raises(WriteError, match=r"HTTP 429.*1 try in .* and the store asks for a wait of 700 s"):
         commit(repository, hub)
     assert hub.head(NAME) == hub.base
 

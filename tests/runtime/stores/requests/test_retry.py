@@ -131,7 +131,7 @@ def test_a_wait_longer_than_what_is_left_is_refused_at_once(clock):
     assert clock.slept == []
     assert store.tries == 1
     assert store.counter.snapshot() == Transfers()
-    assert caught.value.found == "status 429 (1 try in 0.0 s, and 301 s to wait)"
+    assert caught.value.found == "status 429 (1 try in 0.0 s, and the store asks for a wait of 301 s)"
 
 
 def test_seconds_count_tries_and_waits(clock):

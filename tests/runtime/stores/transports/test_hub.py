@@ -313,7 +313,7 @@ def test_a_rate_limit_that_lasts_longer_than_the_budget_is_an_error_at_once(hub)
     headers = {"Retry-After": "290"}
     hub.inject(Fault("status", method="HEAD", server="hub", path="/resolve/", status=429, headers=headers))
     started = time.monotonic()
-    with pytest.raises(ReadError, match=r"status 429 \(1 try in .* s, and 290 s to wait\)"):
+    with pytest.raises(ReadError, match=r"status 429 \(1 try in .* s, and the store asks for a wait of 290 s\)"):
         source_of(hub).get_ranges(PATH, [(0, 10)])
     assert time.monotonic() - started < 290
 

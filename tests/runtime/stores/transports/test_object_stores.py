@@ -56,14 +56,14 @@ def test_the_source_of_a_url(url, options, expected):
 
 def test_transports_on_request():
     assert type(open_source("s3://bucket/ds", transport="fsspec")) is FsspecSource
-    with pytest.raises(BackendUnavailableError, match="a URL that obstore does not read here"):
+    with pytest.raises(BackendUnavailableError, match="a URL that obstore cannot read"):
         open_source("memory://ds", transport="obstore")
 
 
 def test_without_obstore_fsspec_serves_the_same_urls(monkeypatch):
     monkeypatch.setattr(clients, "find_spec", lambda name: None)
     assert type(open_source("https://host/ds")) is FsspecSource
-    with pytest.raises(BackendUnavailableError, match="obstore installed"):
+    with pytest.raises(BackendUnavailableError, match="an installed obstore"):
         open_source("https://host/ds", transport="obstore")
 
 

@@ -18,7 +18,7 @@ _CURRENT = threading.local()
 
 @contextmanager
 def deadline(at: float) -> Iterator[None]:
-    """Limit the reading of responses that begin in this thread within the block.
+    """Set the deadline for reading each response that begins in this thread within the block.
 
     Args:
         at: The deadline, seconds on the monotonic clock.
@@ -33,9 +33,10 @@ def deadline(at: float) -> Iterator[None]:
 
 @cache
 def pool_classes(urllib3: Any) -> dict[str, Any]:
-    """Return connection pools by scheme, for `pool_classes_by_scheme` of a pool manager.
+    """Return classes of connection pools by scheme, for `pool_classes_by_scheme` of a pool manager.
 
-    After the deadline, reads from the connections of these pools raise TimeoutError. The timeout of one read is the longest delay.
+    Reads from their connections that begin after the deadline raise TimeoutError. A read that begins before the deadline may take
+    up to its timeout.
     """
     classes: dict[str, Any] = {}
     for scheme, pool in (("http", urllib3.HTTPConnectionPool), ("https", urllib3.HTTPSConnectionPool)):

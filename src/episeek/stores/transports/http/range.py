@@ -1,7 +1,7 @@
 """Send range requests over HTTP through a shared pool of connections (urllib3), and check every part of the answers.
 
-This serves stores that give each file a URL of its own, such as the Hub. obstore would need a client, and connections, for each
-URL.
+The module is for stores that give each file a separate URL, such as the Hub. obstore would need a client, with separate
+connections, for each URL.
 """
 
 import os
@@ -30,9 +30,9 @@ from episeek.stores.transports.fsspec import answered_range
 from episeek.stores.transports.http.deadline import deadline, pool_classes
 
 _CONNECTIONS = 64
-"""Number of connections that are kept open for a host.
+"""Largest number of connections to a host that are kept open.
 
-If more are needed at the same time, further ones are opened and closed again.
+If more connections are needed at the same time, further ones are opened, and closed after use.
 """
 
 _CHUNK_BYTES = 1 << 20
@@ -50,7 +50,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class RangeAnswer:
-    """A range of a file, and the size and identities of the file."""
+    """The bytes of a range of a file, with the size and the identities of the file."""
 
     data: bytes
     file_size: int
@@ -58,7 +58,7 @@ class RangeAnswer:
 
 
 class RefusedError(Exception):
-    """A response with an HTTP status that stays the same if the URL is tried again."""
+    """The error for a response with an HTTP status that another request to the same URL would not change."""
 
     def __init__(self, status: int, found: str) -> None:
         super().__init__(status, found)
@@ -69,7 +69,7 @@ class RefusedError(Exception):
 def get_range(url: str, byte_range: ByteRange, *, headers: Mapping[str, str], policy: RetryPolicy) -> RangeAnswer:
     """Request one range, without retries. The response must have status 206, the right Content-Range and all of the bytes.
 
-    Redirects are not followed: the caller decides what may be sent to the next origin.
+    Redirects are not followed, because the caller decides which headers may be sent to another server.
 
     Raises:
         Transient: A failure that may pass.
@@ -138,7 +138,7 @@ class _Response:
             self._response.close()
 
     def keep(self) -> None:
-        """Return the connection to the pool after the response was read to its end."""
+        """Let the connection return to the pool. This is allowed only after the response was read to its end."""
         self._is_whole = True
 
     def require(self, status: int) -> None:
@@ -170,7 +170,7 @@ class _Response:
                 parts.append(part)
                 length += len(part)
                 if time.monotonic() > self._deadline:
-                    found = f"{length} bytes within {self._policy.max_seconds:g} s"
+                    found = f"only {length} bytes within {self._policy.max_seconds:g} s"
                     raise Transient(found, error=WaitLimitError)
         except _urllib3().exceptions.HTTPError as error:
             raise _transient(error) from error
@@ -210,7 +210,7 @@ class _Pools:
 
 
 def _proxy_headers(proxy: str) -> dict[str, str]:
-    """Return headers that hold the user name and password from the URL of a proxy."""
+    """Return headers with the user name and password from the URL of a proxy; empty if the URL has none."""
     parts = urlsplit(proxy if "://" in proxy else f"//{proxy}")
     if parts.username is None:
         return {}

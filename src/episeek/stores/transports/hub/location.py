@@ -1,4 +1,4 @@
-"""`hf://` URLs: a repository at a revision, or a bucket, and a directory in it."""
+"""Locations on the Hub as `hf://` URLs: a directory in a repository at a revision, or in a bucket."""
 
 import re
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ _EXPECTED = "hf://datasets/ORG/NAME[@REVISION][/DIR] or hf://buckets/ORG/NAME[/D
 
 @dataclass(frozen=True, slots=True)
 class HubLocation:
-    """A directory on the Hub."""
+    """A directory in a repository or a bucket on the Hub."""
 
     kind: Kind
     repo_id: str
@@ -44,11 +44,11 @@ class HubLocation:
         return replace(self, revision=revision)
 
     def full_path(self, path: str) -> str:
-        """Return the path of a file in the repository."""
+        """Return the path in the repository of a file whose path is relative to this directory."""
         return f"{self.prefix}/{path}" if self.prefix else path
 
     def resolve_url(self, endpoint: str, path: str) -> str:
-        """Return the URL at which the Hub answers where the bytes of a file are."""
+        """Return the URL that redirects to the bytes of a file."""
         full_path = quote(self.full_path(path))
         if self.kind == "buckets":
             return f"{endpoint}/buckets/{self.repo_id}/resolve/{full_path}"
@@ -56,7 +56,7 @@ class HubLocation:
         return f"{endpoint}/{kind}{self.repo_id}/resolve/{quote(self.revision or 'main', safe='')}/{full_path}"
 
     def revision_url(self, endpoint: str) -> str:
-        """Return the URL at which the Hub answers to which commit the revision points."""
+        """Return the URL of the Hub's API that returns the commit of the revision."""
         revision = quote(self.revision or "main", safe="")
         return f"{endpoint}/api/{self.kind}/{self.repo_id}/revision/{revision}?expand=sha"
 
@@ -65,7 +65,7 @@ def parse_hub_url(url: str) -> HubLocation:
     """Return the location of an `hf://` URL.
 
     Raises:
-        ReadError: The URL is not that of a repository or bucket.
+        ReadError: The URL does not name a repository or a bucket.
     """
     rest = url.removeprefix(SCHEME).strip("/")
     kind: Kind = "models"

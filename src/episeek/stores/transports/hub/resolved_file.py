@@ -1,4 +1,4 @@
-"""The Hub's answer to `/resolve/`: where the bytes of a file are, for how long, and the identity of the file."""
+"""The Hub's answer to a request for `/resolve/`: the URL of a file's bytes, its time of expiry, and the identity of the file."""
 
 import math
 import time
@@ -27,7 +27,7 @@ class ResolvedFile:
 
 
 def store_ids(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the identities in an answer of the Hub, the strongest first: LFS's SHA-256, Xet's hash, or git's as `etag:`."""
+    """Return the identities in an answer of the Hub, the strongest first: `sha256:` of LFS, `xet:`, or `etag:` with git's hash."""
     etag = etag_id(headers.get("X-Linked-ETag") or headers.get("ETag"))
     value = etag[0].removeprefix("etag:") if etag else ""
     is_digest = len(value) == _LFS_ETAG_LENGTH and all(digit in "0123456789abcdef" for digit in value)
@@ -40,10 +40,10 @@ def store_ids(headers: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def lifetime_seconds(url: str, date: str | None) -> float:
-    """Return the seconds until a signed URL expires, or infinity if the URL does not say it.
+    """Return the seconds until a signed URL expires, or infinity if the URL does not contain the time.
 
-    CloudFront gives Expires, seconds since 1970; S3 gives X-Amz-Date and X-Amz-Expires, seconds. The time is counted from the
-    Date header of the answer, because the clock of this machine may differ.
+    URLs of CloudFront contain Expires, in seconds since 1970. URLs of S3 contain X-Amz-Date, and X-Amz-Expires in seconds after
+    this date. The seconds are counted from the Date header of the answer, because the clock of this machine may differ.
 
     Args:
         url: The signed URL.

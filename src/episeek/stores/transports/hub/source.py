@@ -1,8 +1,8 @@
 """The transport for the Hugging Face Hub: `hf://datasets/...` at one commit, and `hf://buckets/...`.
 
 A revision is pinned to a commit once. The location of each file's bytes is requested once (a HEAD to `/resolve/`, whose rate the
-Hub limits) and used until it expires or is refused. Range requests go to that location only, over shared connections, and carry
-the token only if it is on the Hub itself.
+Hub limits) and used until it expires or is refused. Range requests go to that location only, over shared connections. They carry
+the token only if the location is on the Hub itself.
 """
 
 import hashlib
@@ -55,11 +55,11 @@ _MAX_REDIRECTS = 5
 """Greatest number of redirects within the Hub, as for a repository that was renamed."""
 
 _EXPIRY_MARGIN_SECONDS = 30.0
-"""A location is requested again if it expires in fewer seconds than this."""
+"""A location that expires in fewer seconds than this is requested again."""
 
 
 class _State:
-    """Answers of the Hub about the files of a source, in one process."""
+    """The answers about the files of a source that one process has received from the Hub."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -88,7 +88,7 @@ class HubSource:
         """Return the source for an `hf://` URL.
 
         Raises:
-            ReadError: The URL is not that of a repository or bucket, or an option is unknown.
+            ReadError: The URL does not name a repository or a bucket, or an option is unknown.
         """
         unknown = sorted(storage_options.keys() - {"token", "endpoint"})
         if unknown:
@@ -115,7 +115,7 @@ class HubSource:
         return replace(self, location=self._pinned_location())
 
     def identity(self, path: str) -> FileIdentity:
-        """Return the size, and LFS's SHA-256, Xet's hash or git's identity."""
+        """Return the size of a file and its identities: the SHA-256 of LFS, the hash of Xet, or the hash of git."""
         return self._resolved(path, where=self._url(path)).identity
 
     def get_ranges(self, path: str, ranges: Sequence[ByteRange]) -> list[bytes]:
@@ -124,27 +124,27 @@ class HubSource:
 
     @property
     def answers_have_identity(self) -> bool:
-        """Whether the answer to each range request identifies the version of the file, which is then compared."""
+        """Whether each answer to a range request identifies the version of the file, so that a replaced file is noticed."""
         return True
 
     def get_tail(self, path: str, byte_count: int) -> bytes:
-        """Return the last bytes of a file, or all of a smaller one."""
+        """Return the last bytes of a file, or all of a smaller file."""
         return tail_by_size(self, path, byte_count)
 
     def transfers(self) -> Transfers:
-        """Return what this source has transferred in this process."""
+        """Return the counts of the requests and bytes of this source in this process."""
         return self._counter.snapshot()
 
     def downloaded(self, path: str) -> Path | None:
-        """Return the path of a whole file in the Hub's own cache directory, or None if it is not there.
+        """Return the path of a file in the cache directory of the Hub's client, or None if the cache does not contain the file.
 
-        Buckets are not cached there.
+        The client does not cache files of buckets.
         """
         cached = _hub().try_to_load_from_cache(**self._names(path))
         return Path(cached) if isinstance(cached, str) else None
 
     def _names(self, path: str) -> dict[str, Any]:
-        """Return the names of a file of a repository, as arguments of the Hub's client."""
+        """Return the keyword arguments with which the Hub's client identifies a file of a repository."""
         location = self._pinned_location()
         return {
             "repo_id": location.repo_id,
@@ -154,13 +154,13 @@ class HubSource:
         }
 
     def download(self, path: str) -> Path:
-        """Return the path of a whole file in the Hub's own cache directory, and download the file if it is missing there.
+        """Return the path of a file in the cache directory of the Hub's client, and download the file if the cache lacks it.
 
-        Works for repositories, not for buckets.
+        The method works for repositories, but not for buckets.
 
         Raises:
             CorruptBytesError: Every download had another SHA-256 than the Hub reports.
-            MissingFileError, AccessError, ReadError: As for `get_ranges`.
+            MissingFileError, AccessError, ReadError: See `get_ranges`.
         """
         cached = self.downloaded(path)
         if cached is not None:
@@ -175,16 +175,18 @@ class HubSource:
             try:
                 downloaded = Path(call_within(download, self.policy.max_seconds))
             except TimeoutError:
-                raise Transient(f"no end after {self.policy.max_seconds:g} s", error=WaitLimitError) from None
+                raise Transient(
+                    f"a download that did not end within {self.policy.max_seconds:g} s", error=WaitLimitError
+                ) from None
             except Exception as error:
-                # the error is of httpx, requests or hf_xet, depending on the release of the client
+                # The error is of httpx, requests or hf_xet, depending on the release of the client.
                 raise Transient(described(error)) from error
             with open(downloaded, "rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
             if downloaded.stat().st_size != expected.size or expected.is_content(f"sha256:{digest}") is False:
                 downloaded.resolve().unlink()
                 downloaded.unlink(missing_ok=True)
-                raise Transient(f"{digest} as the SHA-256 of what arrived", error=CorruptBytesError)
+                raise Transient(f"the SHA-256 {digest} of the downloaded file", error=CorruptBytesError)
             self._counter.add(byte_count=expected.size)
             return downloaded
 
@@ -221,11 +223,14 @@ class HubSource:
         return data
 
     def _refused(self, path: str, resolved: ResolvedFile, refusal: http_range.RefusedError, where: str) -> Exception:
-        """Forget a refused location, which may have expired, and return the error: the next try requests a new location."""
+        """Forget a location that was refused, since it may have expired, and return the error.
+
+        The next try requests a new location.
+        """
         state = self._state.get()
         with state.lock:
             if state.resolved_files.get(path) is resolved:
-                # another thread may have resolved it anew
+                # Another thread may have replaced the location already; its new location is kept.
                 del state.resolved_files[path]
         if refusal.status in (401, 403, 404, 410) or 300 <= refusal.status < 400:
             error = AccessError if refusal.status in (401, 403) else ReadError
@@ -262,19 +267,19 @@ class HubSource:
             if answer.status < 300 or target is None:
                 target = url
             elif not urlsplit(target).netloc:
-                # the repository was renamed
+                # A redirect within the Hub means that the repository was renamed.
                 url = urljoin(url, target)
                 continue
             size = answer.headers.get("X-Linked-Size") or (
                 answer.headers.get("Content-Length") if target == url else None
             )
             if size is None or not size.isdigit():
-                raise ReadError(where, "no size in the Hub's answer", "X-Linked-Size or Content-Length")
+                raise ReadError(where, "no size in the Hub's answer", "the header X-Linked-Size or Content-Length")
             is_hubs_own = origin(target) == origin(endpoint)
             identity = FileIdentity(int(size), store_ids(answer.headers))
             expires_at = time.monotonic() + lifetime_seconds(target, answer.headers.get("Date"))
             return ResolvedFile(target, headers if is_hubs_own else {}, identity, expires_at)
-        raise ReadError(where, f"{_MAX_REDIRECTS} redirects in a row", "an answer that says where the file's bytes are")
+        raise ReadError(where, f"{_MAX_REDIRECTS} redirects in a row", "the location of the file's bytes")
 
     def _pinned_location(self) -> HubLocation:
         if self.location.is_pinned or self.location.kind == "buckets":
@@ -318,7 +323,7 @@ class HubSource:
         except http_range.RefusedError as refusal:
             if refusal.status in (401, 403):
                 hint = "set HF_TOKEN or run `hf auth login`"
-                raise AccessError(where, refusal.found, "a token with the right to read it", hint) from None
+                raise AccessError(where, refusal.found, "a token with read access", hint) from None
             if refusal.status == 404:
                 raise missing_file(where) from None
             raise ReadError(where, refusal.found, "an answer of the Hub") from None

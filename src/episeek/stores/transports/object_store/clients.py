@@ -1,8 +1,8 @@
 """Make clients of obstore: decide which URLs and options obstore supports, and translate the options.
 
-Options are those of fsspec (`storage_options` of s3fs, gcsfs and adlfs), so that both transports take the same ones. If an option
-has no equivalent in obstore, fsspec reads the store. obstore's own retries are off: only `episeek.stores.requests.retry` tries
-again.
+Callers give the options of fsspec (`storage_options` of s3fs, gcsfs and adlfs), so that both transports take the same options. If
+an option has no equivalent in obstore, fsspec reads the store. The retries of obstore itself are switched off, since
+`episeek.stores.requests.retry` repeats requests.
 """
 
 import os
@@ -29,23 +29,26 @@ _AZURE_NAMES = {"account_name": "account_name", "account_key": "account_key", "s
 
 @dataclass(frozen=True, slots=True)
 class ClientConfig:
-    """The configuration of a client. Equal configurations share one client."""
+    """The configuration of a client. Sources with equal configurations share one client."""
 
     scheme: str
     container: str
     """Bucket or container; for HTTP, the whole URL."""
     prefix: str
     options: tuple[tuple[str, Any], ...] = field(repr=False)
-    """Options by obstore's names, including credentials."""
+    """Options under the names of obstore, including credentials."""
 
     @property
     def obstore_class(self) -> ObstoreClass | None:
-        """Name of the class in `obstore.store`."""
+        """Name of the client's class in `obstore.store`."""
         return kind_of_scheme(self.scheme).obstore_class
 
 
 def config_of(url: str, storage_options: Mapping[str, Any]) -> ClientConfig | None:
-    """Return the configuration with which obstore reads a URL, or None if it is not installed or lacks the scheme or an option."""
+    """Return the configuration with which obstore reads a URL.
+
+    The result is None if obstore is not installed, or does not support the scheme or an option.
+    """
     scheme, _, rest = url.partition("://")
     obstore_class = kind_of(url).obstore_class
     if obstore_class is None or find_spec("obstore") is None:
@@ -66,7 +69,7 @@ _CLIENTS: PerProcess[dict[tuple[ClientConfig, RetryPolicy], Any]] = PerProcess(d
 
 
 def client(config: ClientConfig, policy: RetryPolicy) -> Any:
-    """Return the client of this process for a configuration. Sources with the same configuration share its connections."""
+    """Return the client of this process for a configuration. Sources with the same configuration share the client's connections."""
     clients = _CLIENTS.get()
     key = (config, policy)
     made = clients.get(key)
@@ -111,7 +114,7 @@ def _new_client(config: ClientConfig, policy: RetryPolicy) -> Any:
 
 
 def _s3_options(given: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return options of s3fs by obstore's names; None if obstore has no equivalent of one of them."""
+    """Return the options of s3fs under the names of obstore, or None if one of them has no equivalent in obstore."""
     options: dict[str, Any] = {}
     for name, value in given.items():
         if name == "client_kwargs" and set(value) <= {"endpoint_url", "region_name"}:
@@ -124,12 +127,12 @@ def _s3_options(given: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _azure_options(given: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return options of adlfs by obstore's names; None if obstore has no equivalent of one of them."""
+    """Return the options of adlfs under the names of obstore, or None if one of them has no equivalent in obstore."""
     return {_AZURE_NAMES[name]: value for name, value in given.items()} if given.keys() <= _AZURE_NAMES.keys() else None
 
 
 def _gcs_options(given: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return options of gcsfs by obstore's names; None if obstore has no equivalent of one of them."""
+    """Return the options of gcsfs under the names of obstore, or None if one of them has no equivalent in obstore."""
     token = given.get("token")
     if not given.keys() <= {"token"}:
         return None
@@ -141,9 +144,9 @@ def _gcs_options(given: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _aws_session() -> Any:
-    """Return a session with botocore's chain of credentials (profiles, SSO, instance roles), or None if it finds none.
+    """Return a session with botocore's chain of credentials, or None if the chain finds no credentials.
 
-    The chain covers more cases than obstore's own.
+    The chain (profiles, SSO, instance roles) covers more cases than the credentials of obstore itself.
     """
     import botocore.session
 
@@ -152,7 +155,7 @@ def _aws_session() -> Any:
 
 
 def _aws_credentials(session: Any) -> dict[str, Any]:
-    """Return credentials for obstore, which calls this function whenever its credentials expire."""
+    """Return the current credentials of a session. obstore calls this function whenever its credentials expire."""
     credentials = session.get_credentials()
     frozen = credentials.get_frozen_credentials()
     return {

@@ -38,7 +38,7 @@ _STATUS = re.compile(r"status code: (\d{3})")
 
 @dataclass(frozen=True, slots=True)
 class ObjectStoreSource:
-    """Files under the URL of an object store or an HTTP server. Follows `episeek.stores.byte_source.ByteSource`."""
+    """The files below a URL of an object store or an HTTP server. Implements `episeek.stores.byte_source.ByteSource`."""
 
     root: str
     config: ClientConfig
@@ -63,7 +63,7 @@ class ObjectStoreSource:
         return STORE_TAIL_BYTES
 
     def identity(self, path: str) -> FileIdentity:
-        """Return the size and ETag from an earlier answer about the file, or else request them."""
+        """Return the size and ETag of a file. They are requested only if no earlier answer contained them."""
         seen = self._seen.get().get(path)
         if seen is not None:
             return seen
@@ -81,13 +81,13 @@ class ObjectStoreSource:
 
     @property
     def answers_have_identity(self) -> bool:
-        """True, except for some stores in a forked process, where fsspec reads them."""
+        """True, except for some stores in a forked process, because fsspec reads them there."""
         return not is_child_of_obstore() or self._fallback.answers_have_identity
 
     def get_tail(self, path: str, byte_count: int) -> bytes:
         """Return the last bytes of a file, or all of a smaller file, with one request if the store supports suffix ranges."""
         is_known = self._seen.get().get(path) is not None
-        # Azure has no suffix ranges
+        # Azure does not support suffix ranges.
         if byte_count > 0 and not is_known and not is_child_of_obstore() and self.config.obstore_class != "AzureStore":
             where = f"{self._url(path)}, the last {byte_count} bytes"
             found = self._with_retries(partial(self._tail_once, path, byte_count), where, "the end of the file")
@@ -99,7 +99,7 @@ class ObjectStoreSource:
         return tail_by_size(self, path, byte_count)
 
     def transfers(self) -> Transfers:
-        """Return what this source has transferred in this process."""
+        """Return the counts of the requests and bytes of this source in this process."""
         return self._counter.snapshot()
 
     def _get_range(self, path: str, byte_range: ByteRange) -> bytes:
@@ -120,15 +120,16 @@ class ObjectStoreSource:
         result = obstore.get(client(self.config, self.policy), path, options={"range": byte_range})
         identity = _identity(result.meta)
         if identity.size < byte_range[1]:
-            raise ShortReadError(where, f"a file of {identity.size} bytes", "a file that holds this range")
+            raise ShortReadError(where, f"a file of {identity.size} bytes", "a file that contains this range")
         data = bytes(result.bytes())
         if len(data) != byte_range[1] - byte_range[0]:
             raise Transient(f"{len(data)} bytes", error=ShortReadError)
         return data, identity
 
     def _tail_once(self, path: str, byte_count: int) -> tuple[bytes, FileIdentity] | None:
-        """Request the end of a file with a suffix range (RFC 9110, 14.1.2), and return it, or None if the store does not support
-        it.
+        """Request the end of a file with a suffix range (RFC 9110, 14.1.2), and return it with the identity of the file.
+
+        The result is None if the store does not support suffix ranges.
         """
         import obstore
 
@@ -155,7 +156,7 @@ class ObjectStoreSource:
         except FileNotFoundError:
             if self.config.obstore_class != "HTTPStore":
                 raise
-            # obstore raises the same for a server that does not allow HEAD
+            # obstore raises the same error for a server that does not allow HEAD, so a small range is requested.
             self._counter.add(metadata_request_count=1)
             return _identity(obstore.get(store, path, options={"range": (0, 1)}).meta)
 
@@ -168,7 +169,7 @@ class ObjectStoreSource:
             except FileNotFoundError:
                 raise missing_file(where) from None
             except Exception as error:
-                # only some releases of obstore have a common base of errors
+                # Not all releases of obstore have a common base class of errors.
                 raise _error_for(error, where) from error
 
         return with_retries(once, policy=self.policy, counter=self._counter, where=where, expected=expected)
@@ -178,7 +179,7 @@ class ObjectStoreSource:
 
 
 def object_store_source(url: str, storage_options: dict[str, Any], policy: RetryPolicy) -> ObjectStoreSource | None:
-    """Return the source for a URL, or None if obstore cannot read the URL, or not with these options."""
+    """Return the source for a URL, or None if obstore cannot read this URL with these options."""
     config = config_of(url, storage_options)
     return None if config is None else ObjectStoreSource(url, config, storage_options, policy)
 
@@ -199,7 +200,10 @@ def _is_other_range(error: Exception) -> bool:
 
 
 def _error_for(error: Exception, where: str) -> Exception:
-    """Return the error for the message of an obstore error, which has no other details: `Transient` for a failure that may pass."""
+    """Return the error of this package for an error of obstore, which only its message describes.
+
+    The result is `Transient` for a failure that may pass.
+    """
     text = str(error)
     summary = described(error)
     kind = type(error).__name__
@@ -207,7 +211,7 @@ def _error_for(error: Exception, where: str) -> Exception:
     status = int(match[1]) if match else None
     if kind in ("PermissionDeniedError", "UnauthenticatedError"):
         found = f"status {status}" if status else summary
-        return AccessError(where, found, "credentials with the right to read it")
+        return AccessError(where, found, "credentials with read access")
     if _is_other_range(error):
         return Transient(summary, error=RangeNotHonouredError)
     if status is not None:
@@ -220,6 +224,6 @@ def _error_for(error: Exception, where: str) -> Exception:
     if "kind: Interrupted" in text or "kind: Decode" in text:
         return Transient("a response that broke off", error=ShortReadError)
     if kind != "GenericError":
-        # for example a path that obstore does not take, or a wrong configuration
+        # Examples are a path that obstore does not accept, and a wrong configuration.
         return ReadError(where, summary, "a file that can be read")
     return Transient(summary)
