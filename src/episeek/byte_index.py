@@ -244,7 +244,7 @@ class ByteIndex:
         return span
 
     def _problem_of(self, span: EpisodeSpan, row: int) -> str:
-        """Return a noun phrase for what is impossible in a row of the `episodes` table; empty if nothing is.
+        """Return a noun phrase for an impossible value in a row of the `episodes` table; empty if all values are possible.
 
         A damaged row must not lead to the pictures of another episode.
         """
@@ -270,7 +270,7 @@ class ByteIndex:
 
         Raises:
             EpisodeNotFoundError, CameraNotFoundError, SidecarLayoutError: As for `lookup`.
-            ChangedFileError, ReadError: The rows have to be fetched, and the store has another table now, or fails.
+            ChangedFileError, ReadError: The rows had to be fetched, and the table in the store has changed, or the store failed.
         """
         span = self.lookup(episode_index, camera_key)
         rows = (span.keyframe_start, span.keyframe_start + span.keyframe_count)
@@ -292,7 +292,7 @@ class ByteIndex:
 
         Raises:
             EpisodeNotFoundError, CameraNotFoundError, SidecarLayoutError: As for `lookup`.
-            ChangedFileError, ReadError: The rows have to be fetched, and the store has another table now, or fails.
+            ChangedFileError, ReadError: The rows had to be fetched, and the table in the store has changed, or the store failed.
             FrameRangeError: The window is empty or reaches past the end of the episode.
         """
         samples = self.episode_samples(episode_index, camera_key)
@@ -304,7 +304,7 @@ class ByteIndex:
 
         Raises:
             EpisodeNotFoundError, CameraNotFoundError, SidecarLayoutError: As for `lookup`.
-            ChangedFileError, ReadError: The rows have to be fetched, and the store has another table now, or fails.
+            ChangedFileError, ReadError: The rows had to be fetched, and the table in the store has changed, or the store failed.
         """
         kept = self._samples.get()
         found = kept.get(operator.index(episode_index), camera_key) if camera_key in self._camera_index else None
@@ -346,7 +346,7 @@ class ByteIndex:
 
         Raises:
             EpisodeNotFoundError, CameraNotFoundError, SidecarLayoutError: As for `lookup`.
-            ChangedFileError, ReadError: The store has another table now, or fails.
+            ChangedFileError, ReadError: The table in the store has changed, or the store failed.
         """
         samples, keyframes = self._tables["samples"], self._tables["keyframes"]
         if samples.load is None and keyframes.load is None:

@@ -59,10 +59,12 @@ from episeek_pipelines.words import counted
 from episeek_schemas import layout
 
 PREPARED_OPTIONS: Final = VerifyOptions(level="rows", level_reason="as every row was written anew", decoded_windows=2)
-"""The checks of what `prepare` wrote: rows, compared with the source, and pictures of two windows of each local video."""
+"""The options of the verification of a prepared dataset: it compares the rows with the source, and decodes two windows of each local
+video.
+"""
 
 _LOCAL_FIRST: Final = "to a local DST first"
-"""Advice for a destination that is a repository, after the word "write"."""
+"""The end of the hint for a destination that is a repository, after "write"."""
 
 
 def prepare(
@@ -94,7 +96,7 @@ def prepare(
             None for `video_files_size_in_mb` of meta/info.json, or 200 if it has no such key.
         keyframes: As for `index`.
         skip_episodes: Episodes of a dataset of version 2.x to leave out. The remaining episodes are renumbered.
-        repair: Which repairs to make in the source; None for none.
+        repair: The choice of repairs that are made before the dataset is rewritten; None for no repairs.
         force: Write everything anew. A local destination of a previous run is replaced once the new one is complete.
         execution: Scheduler, workers, progress.
 
@@ -144,7 +146,7 @@ def _prepared(
     *,
     force: bool,
 ) -> PrepareResult:
-    """Run `prepare` or `upgrade`, whichever command the recorded options contain."""
+    """Run the command in the recorded options: `prepare` or `upgrade`."""
     started = time.perf_counter()
     target = Root(destination)
     require_no_history(target, _LOCAL_FIRST)
@@ -223,7 +225,7 @@ def _plan_work(
     keyframes: KeyframeChoice,
     execution: Execution,
 ) -> _Work:
-    """Return the work of a run. With `videos="pack"`, pack the videos first, since the index is one of the packed files."""
+    """Return the work of a run. With `videos="pack"`, first pack the videos, since the index describes the packed files."""
     if options["videos"] != "pack":
         indexing = plan_index(dataset, files, keyframes=keyframes, is_whole=dataset.is_file_an_episode)
         return _Work(plan_rewrite(dataset, max_episodes_per_file=options["cap"]), indexing, None)
