@@ -59,9 +59,7 @@ from episeek_pipelines.words import counted
 from episeek_schemas import layout
 
 PREPARED_OPTIONS: Final = VerifyOptions(level="rows", level_reason="as every row was written anew", decoded_windows=2)
-"""The options of the verification of a prepared dataset: it compares the rows with the source, and decodes two windows of each local
-video.
-"""
+"""The options with which `prepare` verifies its result: it compares rows with the source, and decodes two windows of each video."""
 
 _LOCAL_FIRST: Final = "to a local DST first"
 """The end of the hint for a destination that is a repository, after "write"."""
