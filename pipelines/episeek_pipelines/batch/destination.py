@@ -48,7 +48,7 @@ def place_aside(out: Root, key: str) -> Root:
 
 
 def put_in_place(aside: Root, final: Root) -> None:
-    """Rename a complete dataset to its destination, and remove an older result there.
+    """Rename a complete dataset to its destination, and remove the older result that was there.
 
     If the process is killed during this function, a later call does the remaining steps.
 

@@ -19,7 +19,7 @@ class Interrupted(BaseException):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run of a batch. An instance can be pickled, since workers on other machines receive it."""
+    """One run of a batch. Instances can be pickled, because workers on other machines receive them."""
 
     out: Root
     """The folder of the results."""
@@ -43,7 +43,7 @@ class Job:
             self.out.write_bytes(f"{self._failures}/{name}", destination.encode())
 
     def interrupt(self) -> None:
-        """Make the threads of this process that work for the run stop."""
+        """Stop the threads of this process that work for the run."""
         _interrupted.add(self.run)
 
     def close(self) -> None:

@@ -141,7 +141,7 @@ def _decoded(data: bytes, manifest: str) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ManifestError(manifest, "bytes that are no UTF-8 text", _EXPECTED) from None
+        raise ManifestError(manifest, "bytes that are not UTF-8 text", _EXPECTED) from None
 
 
 def _text_rows(text: str, manifest: str) -> list[tuple[str, dict[str, str]]]:
@@ -182,7 +182,7 @@ def _parquet_rows(root: Root, name: str) -> list[tuple[str, dict[str, str]]]:
 def _require_columns(names: Iterable[str], manifest: str) -> None:
     names = list(names)
     if "source" not in names or not set(names) <= set(MANIFEST_COLUMNS) or len(set(names)) < len(names):
-        expected = f"the column source, and no others than {' and '.join(MANIFEST_COLUMNS[1:])}"
+        expected = f"the column source, and optionally the columns {' and '.join(MANIFEST_COLUMNS[1:])}"
         raise ManifestError(manifest, f"the columns {', '.join(map(str, names)) or '(none)'}", expected)
 
 

@@ -21,7 +21,7 @@ _DEFAULTS: Final[dict[str, Any]] = {"videos": "none", "skip_episodes": ()}
 class BatchOptions:
     """The options of a whole batch, or of one dataset for which the manifest gives other options.
 
-    The first four options are the same as those of `prepare`.
+    The options before `publish` are the same as the arguments of `prepare` with these names.
     """
 
     videos: Videos = "none"
@@ -66,7 +66,7 @@ class BatchOptions:
             where: The line or row of the manifest, for messages.
 
         Raises:
-            ManifestError: The name of an option is unknown, its value is invalid, or it cannot be combined with the others.
+            ManifestError: An option is unknown, has an invalid value, or cannot be combined with the other options.
         """
         changes: dict[str, Any] = {}
         try:

@@ -36,7 +36,7 @@ def is_alive(process: Mapping[str, Any], *, last_beat: str) -> bool:
     """Return whether a process that the ledger describes seems to be alive.
 
     Args:
-        process: The description of the process, as it called `this_process` itself.
+        process: The description that `this_process` returned when the process called it.
         last_beat: The time of the last beat of the process, as `now` returned it.
     """
     here = this_process()

@@ -38,8 +38,8 @@ def rank_of(environment: Mapping[str, str] = os.environ) -> Rank:
     `SLURM_ARRAY_TASK_MAX` in steps of `SLURM_ARRAY_TASK_STEP` (sbatch(1)).
 
     Raises:
-        RankError: The variables are no numbers or contradict each other, or the array seems to contain only some tasks of a larger
-            array. That is so if it has gaps, or a single task with a number above 1.
+        RankError: The variables are no numbers or contradict each other, or the array seems to be only a part of a larger array,
+            because it has gaps or consists of a single task with a number above 1.
     """
     try:
         if "SLURM_ARRAY_TASK_ID" in environment:
@@ -64,7 +64,7 @@ def rank_of(environment: Mapping[str, str] = os.environ) -> Rank:
 
 
 def _require_whole_array(task: int, first: int, last: int, step: int, of: int) -> None:
-    """Raise RankError if the array seems to contain only some tasks of a larger array: it has gaps, or a single task above 1."""
+    """Raise RankError if the array seems to be only a part of a larger array, because it has gaps or a single task above 1."""
     hint = "give --rank I --of N, for example to start some tasks of a larger array again"
     if first + (of - 1) * step != last or (task - first) % step:
         found = f"an array with gaps: {of} tasks from {first} to {last}, task {task}"

@@ -1,4 +1,4 @@
-"""Survey one dataset of a batch: find its contents, the cost of its preparation, and the reason if it will be refused.
+"""Survey one dataset of a batch: find its contents, the cost of its preparation, and any reason to refuse it.
 
 The dataset is opened and its preparation is planned in the same way as in `prepare`, so the survey refuses the same datasets.
 """
@@ -56,7 +56,7 @@ class PlannedDataset:
 
 
 def survey_dataset(row: ManifestRow, out: Root, is_ours: bool) -> PlannedDataset:
-    """Return the contents and the cost of a dataset, or the reason for which it will be refused.
+    """Return the contents and the cost of a dataset, or the error because of which it will be refused.
 
     Args:
         row: The entry of the manifest for the dataset.

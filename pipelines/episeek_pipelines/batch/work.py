@@ -93,7 +93,7 @@ def _inputs(identity: str, planned: PlannedDataset, job: Job) -> dict[str, Any]:
 
 
 def _is_up_to_date(last: LedgerRow, planned: PlannedDataset, job: Job) -> bool:
-    """Return whether the result of a finished dataset exists, and its source, options and versions are unchanged."""
+    """Return whether the result of a finished dataset exists, and the source, the options and the versions are unchanged."""
     wanted = {**_inputs("", planned, job), "identities": last.inputs["identities"]}
     if last.inputs != wanted or last.source != planned.source:
         return False

@@ -46,7 +46,7 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(args, namespace)
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse all arguments; an error about an unrecognized argument refers to the help of the command that was given."""
+        """Parse all arguments. An error about an unrecognized argument refers to the help of the command, not of `episeek`."""
         options, unrecognized = self.parse_known_args(args, namespace)
         if unrecognized:
             self.prog = f"{self.prog} {options.command}"
@@ -157,7 +157,7 @@ def add_splitting(command: argparse.ArgumentParser) -> None:
 
 
 def add_videos(command: argparse.ArgumentParser) -> None:
-    """Add the options `--videos` and `--video-file-size`."""
+    """Add the options `--videos` and `--video-file-size` to a command."""
     from episeek_pipelines.api import VIDEO_CHOICES
 
     command.add_argument(

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from episeek_pipelines.verify.formats.names import Paint, Role
 
 _CODES: Final = {"error": "1;31", "warning": "33", "passed": "32", "code": "1"}
-"""The SGR parameters (ECMA-48, 8.3.117) of each role, for bold red, yellow, green and bold text."""
+"""The SGR parameters (ECMA-48, 8.3.117) for the text of each role: bold red, yellow, green and bold, in this order."""
 
 
 def paint_for(stream: TextIO) -> "Paint":

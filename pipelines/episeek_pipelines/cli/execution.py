@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def execution_of(options: argparse.Namespace) -> "Execution":
-    """Return the execution that `--scheduler`, `--scheduler-file`, `--workers`, `--quiet` and `--log-json` ask for.
+    """Return the execution that `--scheduler`, `--scheduler-file`, `--workers`, `--quiet` and `--log-json` select.
 
     If the command does not have one of these options, the default of the option is used.
 
@@ -39,7 +39,8 @@ def progress_of(options: argparse.Namespace) -> "StartProgress | None":
 def header_progress_of(options: argparse.Namespace) -> Callable[[int], Callable[[int], None]] | None:
     """Return a function that starts to show the progress of reading headers, or None if no progress is to be shown.
 
-    The function takes the number of headers, and returns the function that is called with each number of finished headers.
+    The function takes the total number of headers, and returns a second function. The second function is called with the number
+    of headers that were read since its last call.
     """
     start = progress_of(options)
     if start is None:

@@ -9,6 +9,7 @@ The exit codes are:
   files differ from the files that were sent.
 - 2: The command could not be done.
 - 130: The command was interrupted.
+- 141: The reader of standard output stopped reading.
 """
 
 import argparse

@@ -182,7 +182,7 @@ def _option(name: str, value: object) -> list[str]:
 
 
 def delta_timestamps(text: str) -> tuple[str, list[float]]:
-    """Return the feature and the offsets in seconds that `KEY=S,...` gives; each S is a number or `FIRST:STOP/FPS`.
+    """Return the feature KEY and the offsets in seconds that `KEY=S,...` gives. Each S is a number or `FIRST:STOP/FPS`.
 
     Raises:
         argparse.ArgumentTypeError: The text does not have this form.

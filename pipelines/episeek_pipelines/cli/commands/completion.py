@@ -19,7 +19,7 @@ class Option:
     help: str
     takes_value: bool
     choices: tuple[str, ...]
-    """Values that the shell offers. If there are none, it offers the names of files."""
+    """Values that the shell offers for the option. If there are none, the shell offers the names of files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Command:
     help: str
     options: tuple[Option, ...]
     words: tuple[str, ...]
-    """Values that the shell offers for positional arguments. If there are none, it offers the names of files."""
+    """Values that the shell offers for positional arguments. If there are none, the shell offers the names of files."""
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:

@@ -1,6 +1,7 @@
 """`episeek diff`: show the differences between two datasets.
 
-The exit codes are the same as those of the program `diff`: 0 the datasets are equal, 1 they differ, 2 the comparison failed.
+The exit codes are the same as those of the program `diff`: 0 the datasets are equal, 1 they differ, 2 the comparison
+could not be done or decided.
 """
 
 import argparse

@@ -104,7 +104,7 @@ def run(options: argparse.Namespace) -> Outcome:
         return Outcome((json.dumps(document, indent=2),), notes=notes)
     frames = f"frame {clip.start}" if clip.frame_count == 1 else f"frames {clip.start} to {clip.stop - 1}"
     written = f"{options.output}: {frames} of episode {clip.episode_index}, {camera}; {len(data):,} bytes"
-    fetched = f"the clip took one request: {last - first:,} bytes at {first:,} of {clip.file_path}"
+    fetched = f"the clip took one request: {last - first:,} bytes at offset {first:,} of {clip.file_path}"
     if header_request_count > 0:
         fetched += "; one more request compared the file's header with the index"
     return Outcome((written, fetched), notes=notes)
@@ -153,7 +153,7 @@ def _writable(file: str, *, roots: Sequence[str | None], is_forced: bool) -> str
     from episeek.stores.kinds import is_local, local_path
 
     if is_local(file):
-        # Links are followed, so that a link is kept and its target is written.
+        # A symbolic link is resolved, so that the link is kept and the file that it points to is written.
         path = Path(local_path(file)).resolve()
         inside = [root for root in roots if root is not None and is_local(root)]
         if any(path.is_relative_to(Path(local_path(root)).resolve()) for root in inside):

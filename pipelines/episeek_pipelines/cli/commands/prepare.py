@@ -1,7 +1,7 @@
 """`episeek prepare`, with and without `--publish`: its arguments, the call of the API, and its output. Nothing here prints.
 
-Exit codes: 0 done; 1 the verification found errors (with `--publish`, nothing was sent then), or the published files differ from
-the files that were sent; 2 the command could not be done.
+Exit codes: 0 done; 1 the verification found errors (with `--publish`, nothing was sent in this case), or the published files
+differ from the files that were sent; 2 the command could not be done.
 """
 
 import argparse

@@ -49,7 +49,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "Into a store (a bucket of the Hub, S3, or any other URL that can be written to): new files are sent under temporary names "
         "and then replace the present files. A store cannot change several files at once. For some seconds, readers of episeek get "
         "the old index, the new index or an error, but never wrong frames. A copy of the dataset that is made in these seconds "
-        "may contain old and new files. None of this concerns a dataset that is published to a new prefix."
+        "may contain old and new files. A dataset that is published to a new prefix is not affected."
     )
     command.epilog = with_examples(
         ("show what would change, and send nothing", "episeek publish out/pusht ORG/NAME --dry-run"),
@@ -121,7 +121,7 @@ def add_commit_arguments(group: argparse._ArgumentGroup) -> None:
 
 
 def given_commit_arguments(options: argparse.Namespace) -> tuple[str, ...]:
-    """Return the names of those options of `add_commit_arguments` that the command line gives."""
+    """Return the names of the options of `add_commit_arguments` that are on the command line."""
     given = {
         "--create-pr": options.create_pr,
         "--message": options.message is not None,
@@ -175,14 +175,14 @@ def run(options: argparse.Namespace) -> Outcome:
 
 
 def _given(options: argparse.Namespace) -> tuple[str, ...]:
-    """Return the names of the given options that are refused for a store. `--no-tag` is not refused, and not returned."""
+    """Return the names of the given options that apply only to repositories, except `--no-tag`, which a store ignores."""
     given = {"--base": options.base is not None, "--branch": options.branch != "main", "--private": options.private}
     names = [name for name, is_given in given.items() if is_given]
     return (*names, *(name for name in given_commit_arguments(options) if name != "--no-tag"))
 
 
 def commit_options(options: argparse.Namespace) -> "PublishOptions":
-    """Return the options of a publication for `episeek prepare --publish`.
+    """Return the options of the publication from the command line of `episeek prepare --publish`.
 
     Raises:
         argparse.ArgumentTypeError: An option has an invalid value.

@@ -1,6 +1,7 @@
-"""`episeek repair`: write a new dataset in which the defects are repaired that the evidence in the source proves.
+"""`episeek repair`: write a new dataset with every value repaired that the evidence in the source proves to be wrong.
 
-Exit codes: 0 done, and the result has no errors; 1 the result has errors that no evidence decides; 2 the command could not be done.
+Exit codes: 0 done, and the result has no errors; 1 the result has errors, for which the evidence proves no repair; 2 the command
+could not be done.
 """
 
 import argparse

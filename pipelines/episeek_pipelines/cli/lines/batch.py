@@ -89,7 +89,7 @@ def _time_line(planned: "PlannedBatch") -> str:
     if measured is None:
         return f"{total}, without a measurement on this machine"
     took = f"took {measured.seconds:.2f} s here, and {measured.cost_seconds:.2f} s were estimated"
-    return f"{total}, according to a measurement: preparing {measured.destination} into a temporary folder {took}"
+    return f"{total}, according to a measurement: preparing the dataset {measured.destination} into a temporary folder {took}"
 
 
 def duration(seconds: float) -> str:
@@ -103,10 +103,10 @@ def duration(seconds: float) -> str:
 # --- runs ------------------------------------------------------------------------------------------------------------------------
 
 _KINDS = {
-    "unchanged": "nothing to do",
+    "unchanged": "with nothing to do",
     "elsewhere": "in progress in another process",
     "left": "not begun",
-    "unrecorded": "not recorded",
+    "unrecorded": "without a record",
 }
 
 

@@ -35,7 +35,7 @@ def report_lines(report: "BenchReport") -> Iterator[str]:
         if report.order_correlation is None
         else f"; rank correlation {report.order_correlation:+.3f} with the dataset's order"
     )
-    yield f"mixing: {report.distinct_episodes:.2f} different episodes for each sample of a batch{correlation}"
+    yield f"mixing: {report.distinct_episodes:.2f} different episodes per sample of a batch{correlation}"
     if report.peak_rss_bytes is not None:
         yield f"memory: at most {report.peak_rss_bytes / 1e6:,.0f} MB for all processes of one rank together"
     if len(report.ranks) > 1:
@@ -44,7 +44,7 @@ def report_lines(report: "BenchReport") -> Iterator[str]:
 
 
 def csv_values(report: "BenchReport") -> dict[str, object]:
-    """Return the values of a report by column. Each field is a column, except `ranks`; a field without a value is None."""
+    """Return the values of a report by column. Each field except `ranks` is a column. A field without a value is None."""
     values = asdict(report)
     del values["ranks"]
     deltas = values["delta_timestamps"]

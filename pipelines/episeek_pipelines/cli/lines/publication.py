@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     )
 
 MAX_PATHS = 40
-"""Largest number of paths that a dry run prints as lines. With `--json`, it prints all paths."""
+"""Largest number of paths that a dry run prints as lines. With `--json`, a dry run prints all paths."""
 
 
 def verify_line(verification: "VerificationReport | None", *, is_required: bool, where: str) -> str:
