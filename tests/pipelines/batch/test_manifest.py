@@ -77,7 +77,7 @@ def test_a_row_has_options_of_its_own(desk: Path):
         ("list.csv", "source,options\na,video_file_size_mb=9 videos=copy\n", "video_file_size_mb=9 with videos=copy"),
         ("list.csv", "source,options\na,publish=yes\n", "the option 'publish'"),
         ("list.csv", "source,destination\na\n", "fewer values than columns"),
-        ("list.csv", "source\n\xff".encode("latin-1"), "bytes that are no UTF-8 text"),
+        ("list.csv", "source\n\xff".encode("latin-1"), "bytes that are not UTF-8 text"),
         ("nothing.txt", None, "no such file or folder"),
     ],
 )
