@@ -34,7 +34,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "source",
         metavar="SRC",
-        help="the dataset: a path or a URL; a hf:// URL needs --output, because each file written to the Hub would be a commit",
+        help="the dataset: a path or a URL; an hf:// URL needs --output, because each file written to the Hub would be a commit",
     )
     command.add_argument("--output", metavar="DIR", help="write DIR/meta/byte_index/ instead of SRC/meta/byte_index/")
     add_keyframes(command)
