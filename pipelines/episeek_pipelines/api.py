@@ -80,9 +80,9 @@ if TYPE_CHECKING:
     from episeek_pipelines.repair.record import MadeRepairs
     from episeek_pipelines.repair.registry import REPAIRS, RepairRule
     from episeek_pipelines.repair.values import Place, Refusal, Repair, RepairChoice
-    from episeek_pipelines.verify.findings.checks import VerificationReport
     from episeek_pipelines.verify.findings.findings import Finding, Location
     from episeek_pipelines.verify.findings.options import VerifyOptions
+    from episeek_pipelines.verify.findings.report import VerificationReport
     from episeek_pipelines.verify.formats import (
         format_counts,
         format_findings,

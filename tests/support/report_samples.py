@@ -4,9 +4,9 @@ import random
 
 import numpy as np
 
-from episeek_pipelines.verify.findings.checks import VerificationReport
 from episeek_pipelines.verify.findings.figures import CameraFigures, Figures
 from episeek_pipelines.verify.findings.findings import Finding, Location
+from episeek_pipelines.verify.findings.report import VerificationReport
 from episeek_pipelines.verify.rules import RULES
 
 CAMERAS = ("observation.images.front", "observation.images.wrist", "observation.images.top")

@@ -16,16 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from episeek_pipelines.verify.episodes.shard import read_shard
     from episeek_pipelines.verify.episodes.table import Shard
-    from episeek_pipelines.verify.findings.checks import (
-        Check,
-        CheckResult,
-        VerificationContext,
-        VerificationPlan,
-        VerificationReport,
-    )
+    from episeek_pipelines.verify.findings.checks import Check, CheckResult, VerificationContext, VerificationPlan
     from episeek_pipelines.verify.findings.figures import CameraFigures, Figures
     from episeek_pipelines.verify.findings.findings import Finding, Location
     from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS, VerifyOptions, with_level
+    from episeek_pipelines.verify.findings.report import VerificationReport
     from episeek_pipelines.verify.formats import (
         format_counts,
         format_findings,

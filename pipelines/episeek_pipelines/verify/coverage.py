@@ -7,15 +7,14 @@ import numpy as np
 from episeek_pipelines.dataset.v2.root import V2Root
 from episeek_pipelines.verify.findings.checks import (
     DataCheck,
-    KeyframeCounts,
     VerificationContext,
     VerificationPlan,
     VideoCheck,
     VideoFile,
-    WindowCounts,
 )
 from episeek_pipelines.verify.findings.coverage import Coverage, Note, Unchecked
 from episeek_pipelines.verify.findings.findings import Finding, finding_count
+from episeek_pipelines.verify.findings.observations import KeyframeCounts, WindowCounts
 from episeek_pipelines.verify.findings.options import VerifyOptions
 from episeek_pipelines.verify.metadata.old_version import not_applied
 from episeek_pipelines.verify.rules import (

@@ -26,19 +26,18 @@ from episeek_pipelines.verify.findings.checks import (
     CheckResult,
     DataCheck,
     DataGroup,
-    ForeignRows,
-    Observations,
     SidecarCheck,
     VerificationContext,
     VerificationPlan,
-    VerificationReport,
     VideoCheck,
 )
 from episeek_pipelines.verify.findings.figures import CameraFigures, Figures
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded
+from episeek_pipelines.verify.findings.observations import ForeignRows, Observations
 from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS, VerifyOptions
 from episeek_pipelines.verify.findings.ranges import FeatureRanges
+from episeek_pipelines.verify.findings.report import VerificationReport
 from episeek_pipelines.verify.findings.totals import FeatureTotals
 from episeek_pipelines.verify.metadata.layout_rules import check_shards
 from episeek_pipelines.verify.metadata.old_version import as_found

@@ -5,8 +5,8 @@ from typing import Final, Literal
 
 import numpy as np
 
-from episeek_pipelines.verify.findings.checks import Observations
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.findings.observations import Observations
 from episeek_pipelines.verify.findings.prints import UNKNOWN, FramePrints
 from episeek_pipelines.verify.rules import DUPLICATE
 from episeek_pipelines.verify.rules.rows import OTHER_PICTURES_REMEDY

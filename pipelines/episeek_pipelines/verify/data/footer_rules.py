@@ -7,8 +7,9 @@ import numpy as np
 
 from episeek_pipelines.parquet.footers import FOOTER_BYTES, MIN_EPISODES_PER_FILE
 from episeek_pipelines.verify.data.footer_scan import FooterScan
-from episeek_pipelines.verify.findings.checks import DataFile, ForeignRows, Observations, VerificationContext
+from episeek_pipelines.verify.findings.checks import DataFile, VerificationContext
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.findings.observations import ForeignRows, Observations
 from episeek_pipelines.verify.rules import (
     EPISODE_ROWS,
     FOOTER_SIZE,

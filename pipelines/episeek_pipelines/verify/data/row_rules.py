@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from episeek_pipelines.verify.data.row_scan import NULL_NUMBER, Oddity, RowScan
-from episeek_pipelines.verify.findings.checks import DataFile, ForeignRows, Observations, RowTimes, VerificationContext
+from episeek_pipelines.verify.findings.checks import DataFile, VerificationContext
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.findings.observations import ForeignRows, Observations, RowTimes
 from episeek_pipelines.verify.findings.options import TIMESTAMP_TOLERANCE_SECONDS
 from episeek_pipelines.verify.rules import (
     EPISODE_ROWS,

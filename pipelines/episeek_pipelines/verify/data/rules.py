@@ -28,17 +28,11 @@ from episeek_pipelines.verify.data.statistics_scan import StatisticsScan
 from episeek_pipelines.verify.data.subtask_scan import SubtaskScan
 from episeek_pipelines.verify.data.task_scan import TaskScan, has_other_task_columns
 from episeek_pipelines.verify.findings.arrays import Int64Array
-from episeek_pipelines.verify.findings.checks import (
-    UNKNOWN_TASK,
-    CheckResult,
-    DataFile,
-    DataGroup,
-    Observations,
-    VerificationContext,
-)
+from episeek_pipelines.verify.findings.checks import UNKNOWN_TASK, CheckResult, DataFile, DataGroup, VerificationContext
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded, run_rules
 from episeek_pipelines.verify.findings.lags import Lags
+from episeek_pipelines.verify.findings.observations import Observations
 from episeek_pipelines.verify.findings.prints import RowPrints
 from episeek_pipelines.verify.findings.ranges import FeatureRanges
 from episeek_pipelines.verify.findings.totals import FeatureTotals

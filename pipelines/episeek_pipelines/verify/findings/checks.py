@@ -4,27 +4,23 @@ A check contains a batch of files with their metadata, so a worker needs only th
 episodes has thousands of checks of some tens of kilobytes each.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from episeek.mp4.moov.sample_description import VisualSampleEntry
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.findings.arrays import Float64Array, Int64Array
-from episeek_pipelines.verify.findings.coverage import Coverage, Note
 from episeek_pipelines.verify.findings.episode_statistics import RecordedStatistics
-from episeek_pipelines.verify.findings.figures import CameraFigures, Figures
-from episeek_pipelines.verify.findings.findings import Finding, finding_count
-from episeek_pipelines.verify.findings.lags import Lags
-from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS, VerifyOptions
-from episeek_pipelines.verify.findings.prints import FramePrints, RowPrints
-from episeek_pipelines.verify.findings.ranges import FeatureRanges
-from episeek_pipelines.verify.findings.totals import FeatureTotals
-from episeek_pipelines.verify.rules import Level
+from episeek_pipelines.verify.findings.figures import Figures
+from episeek_pipelines.verify.findings.findings import Finding
+from episeek_pipelines.verify.findings.observations import Observations
+from episeek_pipelines.verify.findings.options import VerifyOptions
 from episeek_schemas.lerobot import DatasetInfo
+
+UNKNOWN_TASK: Final = -1
+"""The number of a task of an episode that meta/tasks.parquet does not list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,135 +195,6 @@ Check = DataCheck | VideoCheck | SidecarCheck
 
 
 @dataclass(frozen=True, slots=True)
-class ForeignRows:
-    """Rows of one episode in a data file that meta/episodes does not declare for this episode."""
-
-    episode_index: int
-    path: str
-    """The data file that contains the rows."""
-    first_row: int | None
-    """Number of the first of these rows in the file; None where only the footer was read."""
-    row_count: int | None
-    """Number of these rows; None where only the footer was read, which shows that there are some, but not how many."""
-
-
-@dataclass(frozen=True, slots=True)
-class VideoFormat:
-    """The format of the frames of one MP4 file."""
-
-    camera_key: str
-    path: str
-    entry: VisualSampleEntry
-    """The sample description, with codec and picture size."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FrameTimes:
-    """Times of the frames of one episode of a camera, in a file in which frame k is not at k/fps seconds."""
-
-    path: str
-    camera_key: str
-    episode_index: int
-    worst_frames: float
-    """Largest distance of a frame k from k/fps seconds, as a number of frames."""
-    tick_seconds: float
-    """Length of a tick of the track's timescale, in seconds."""
-    seconds: Float64Array
-    """Time of each frame after the first frame of the episode, in seconds; shape [frames]."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RowTimes:
-    """Timestamps of the rows of one episode in which some timestamps are not frame_index / fps."""
-
-    episode_index: int
-    seconds: Float64Array
-    """The values of `timestamp`, in seconds; shape [rows]."""
-
-
-@dataclass(frozen=True, slots=True)
-class WindowCounts:
-    """Numbers of windows: short ranges of frames that are decoded from a later sync sample than the file's first.
-
-    The pictures of a window have to be those that decoding the whole file gives.
-    """
-
-    compared: int = 0
-    """Windows whose pictures were compared."""
-    unknown: int = 0
-    """Windows that could not be compared, because decoding the whole file gives no picture at their times."""
-
-    def __add__(self, other: "WindowCounts") -> "WindowCounts":
-        return WindowCounts(self.compared + other.compared, self.unknown + other.unknown)
-
-
-@dataclass(frozen=True, slots=True)
-class KeyframeCounts:
-    """Numbers of keyframes that the headers of videos declare, and of those whose coded bytes were inspected."""
-
-    flagged: int = 0
-    """Samples that a header declares as sync samples."""
-    inspected: int = 0
-    """Samples among them whose coded bytes were inspected."""
-
-    def __add__(self, other: "KeyframeCounts") -> "KeyframeCounts":
-        return KeyframeCounts(self.flagged + other.flagged, self.inspected + other.inspected)
-
-
-@dataclass(frozen=True, slots=True)
-class Observations:
-    """The observations of one check that the rules over several files need.
-
-    They are not findings yet: `conclude` merges the observations of all checks, and applies these rules to them.
-    """
-
-    absent_episodes: tuple[tuple[int, str], ...] = ()
-    """(episode_index, path) of each episode that meta/episodes places in a file without any row of it."""
-    foreign_rows: tuple[ForeignRows, ...] = ()
-    timestamp_tolerance_seconds: float = 0.0
-    """The smallest tolerance in seconds with which ROW017 reports nothing."""
-    row_group_count: int = 0
-    """Number of row groups of the data files."""
-    collapsed_file_count: int = 0
-    """Number of data files that contain, or may contain, a row group with several episodes."""
-    ranges: tuple[FeatureRanges, ...] = ()
-    totals: tuple[FeatureTotals, ...] = ()
-    video_formats: tuple[VideoFormat, ...] = ()
-    figures: tuple[CameraFigures, ...] = ()
-    windows: WindowCounts = WindowCounts()
-    keyframes: KeyframeCounts = KeyframeCounts()
-    frame_times: tuple[FrameTimes, ...] = ()
-    row_times: tuple[RowTimes, ...] = ()
-    row_prints: tuple[RowPrints, ...] = ()
-    frame_prints: tuple[FramePrints, ...] = ()
-    lags: tuple[Lags, ...] = ()
-
-    @classmethod
-    def merged(cls, observations: Sequence["Observations"]) -> "Observations":
-        """Return the observations of several checks as one value."""
-        return cls(
-            absent_episodes=tuple(absent for observed in observations for absent in observed.absent_episodes),
-            foreign_rows=tuple(rows for observed in observations for rows in observed.foreign_rows),
-            timestamp_tolerance_seconds=max(
-                (observed.timestamp_tolerance_seconds for observed in observations), default=0.0
-            ),
-            row_group_count=sum(observed.row_group_count for observed in observations),
-            collapsed_file_count=sum(observed.collapsed_file_count for observed in observations),
-            ranges=tuple(ranges for observed in observations for ranges in observed.ranges),
-            totals=tuple(totals for observed in observations for totals in observed.totals),
-            video_formats=tuple(each for observed in observations for each in observed.video_formats),
-            figures=tuple(figures for observed in observations for figures in observed.figures),
-            windows=sum((observed.windows for observed in observations), WindowCounts()),
-            keyframes=sum((observed.keyframes for observed in observations), KeyframeCounts()),
-            frame_times=tuple(times for observed in observations for times in observed.frame_times),
-            row_times=tuple(times for observed in observations for times in observed.row_times),
-            row_prints=tuple(prints for observed in observations for prints in observed.row_prints),
-            frame_prints=tuple(prints for observed in observations for prints in observed.frame_prints),
-            lags=tuple(lags for observed in observations for lags in observed.lags),
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class CheckResult:
     """The findings and observations of a check, and the numbers of bytes and files that it read."""
 
@@ -375,62 +242,3 @@ class VerificationPlan:
                 f"{self.root}: found a meta/info.json that cannot be used; expected a dataset that can be checked"
             )
         return self.context
-
-
-@dataclass(frozen=True, slots=True)
-class VerificationReport:
-    """The result of a verification: its findings, sorted, and the parts of the dataset that it checked."""
-
-    root: str
-    findings: tuple[Finding, ...]
-    episode_count: int
-    data_file_count: int
-    video_file_count: int
-    files_read: int
-    bytes_read: int
-    timestamp_tolerance_seconds: float
-    """The smallest tolerance in seconds with which ROW017 reports nothing; 0 if rows were not read."""
-    level: Level = "layout"
-    against: str | None = None
-    """Path or URL of the source that the dataset was compared with."""
-    figures: Figures = field(default_factory=Figures, compare=False)
-    ignored_count: int = 0
-    """Number of findings that the configuration ignores, including those that `Finding.more` counts."""
-    accepted_count: int = 0
-    """Number of findings that the baseline accepts, including those that `Finding.more` counts."""
-    notes: tuple[Note, ...] = ()
-    """Problems that do not matter because the sidecars index the videos, sorted by code."""
-    coverage: Coverage = field(default_factory=Coverage)
-    options: VerifyOptions = DEFAULT_OPTIONS
-    date: datetime | None = None
-    """Time of the verification, which the caller sets; None leaves it out of reports."""
-    revision: str | None = None
-    """Commit of the dataset, which the caller sets; None where it is unknown."""
-    window_count: int = 0
-    """Number of windows, decoded from later sync samples, whose pictures were compared with those of the whole file."""
-    data_root: str | None = None
-    """Path or URL of the dataset whose videos were read, which the caller sets; None if `root` has the videos."""
-
-    @property
-    def level_reason(self) -> str:
-        """Return the reason for the level, as in `VerifyOptions.level_reason`; empty without a recorded reason."""
-        return self.options.level_reason
-
-    @property
-    def error_count(self) -> int:
-        """Return the number of errors, including those that `Finding.more` counts."""
-        return finding_count(found for found in self.findings if found.severity == "error")
-
-    @property
-    def warning_count(self) -> int:
-        """Return the number of warnings, including those that `Finding.more` counts."""
-        return finding_count(found for found in self.findings if found.severity == "warning")
-
-    @property
-    def is_clean(self) -> bool:
-        """Return whether the report has no errors; warnings do not count."""
-        return not self.error_count
-
-
-UNKNOWN_TASK = -1
-"""Stands for the task_index of a task that meta/tasks.parquet does not list."""

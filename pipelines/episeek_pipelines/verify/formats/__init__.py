@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from episeek_pipelines.verify.formats.names import FORMATS, MAX_FINDINGS, Format, parse_output
 
 if TYPE_CHECKING:
-    from episeek_pipelines.verify.findings.checks import VerificationReport
+    from episeek_pipelines.verify.findings.report import VerificationReport
     from episeek_pipelines.verify.formats.github import format_github
     from episeek_pipelines.verify.formats.html.page import format_html
     from episeek_pipelines.verify.formats.json_document import format_json

@@ -8,8 +8,8 @@ Therefore one finding of each rule comes first, and the last line counts all fin
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from episeek_pipelines.verify.findings.checks import VerificationReport
 from episeek_pipelines.verify.findings.findings import Finding, finding_count
+from episeek_pipelines.verify.findings.report import VerificationReport
 from episeek_pipelines.verify.formats.grouping import and_more, grouped, place_in_file
 from episeek_pipelines.verify.formats.names import MAX_FINDINGS
 from episeek_pipelines.verify.formats.text import format_counts, format_remarks

@@ -6,8 +6,8 @@ import re
 from typing import Any, Final
 
 from episeek.version import __version__
-from episeek_pipelines.verify.findings.checks import VerificationReport
 from episeek_pipelines.verify.findings.findings import Finding
+from episeek_pipelines.verify.findings.report import VerificationReport
 from episeek_pipelines.verify.rules import RULES
 
 SCHEMA_VERSION: Final = 1

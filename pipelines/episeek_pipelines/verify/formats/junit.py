@@ -9,8 +9,8 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from episeek_pipelines.verify.findings.checks import VerificationReport
 from episeek_pipelines.verify.findings.findings import Finding, finding_count
+from episeek_pipelines.verify.findings.report import VerificationReport
 from episeek_pipelines.verify.formats.grouping import Group, and_more, grouped
 from episeek_pipelines.verify.formats.text import format_counts, format_remarks
 from episeek_pipelines.verify.formats.visible import visible

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from episeek.version import __version__
-from episeek_pipelines.verify.findings.checks import VerificationReport
+from episeek_pipelines.verify.findings.report import VerificationReport
 from episeek_pipelines.verify.formats.grouping import Group, and_more, grouped
 from episeek_pipelines.verify.formats.names import MAX_FINDINGS
 from episeek_pipelines.verify.formats.text import format_counts, format_verdict

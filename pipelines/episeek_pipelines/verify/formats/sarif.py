@@ -18,8 +18,8 @@ from urllib.parse import quote_from_bytes
 
 from episeek.stores.kinds import is_local, local_path
 from episeek.version import __version__
-from episeek_pipelines.verify.findings.checks import VerificationReport
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding_count
+from episeek_pipelines.verify.findings.report import VerificationReport
 from episeek_pipelines.verify.formats.grouping import and_more, place_in_file
 from episeek_pipelines.verify.formats.json_document import dump_json
 from episeek_pipelines.verify.formats.visible import visible

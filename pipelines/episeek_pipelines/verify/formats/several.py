@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from episeek.version import __version__
-from episeek_pipelines.verify.findings.checks import VerificationReport
+from episeek_pipelines.verify.findings.report import VerificationReport
 from episeek_pipelines.verify.formats import render
 from episeek_pipelines.verify.formats.names import FORMATS, MAX_FINDINGS, Format, Paint, Role, plain
 from episeek_pipelines.words import counted

@@ -3,8 +3,8 @@
 import math
 from typing import Final
 
-from episeek_pipelines.verify.findings.checks import VerificationReport
 from episeek_pipelines.verify.findings.options import TIMESTAMP_TOLERANCE_SECONDS
+from episeek_pipelines.verify.findings.report import VerificationReport
 from episeek_pipelines.verify.formats.grouping import and_more, grouped
 from episeek_pipelines.verify.formats.names import MAX_FINDINGS, Paint, Role, plain
 from episeek_pipelines.verify.formats.visible import visible

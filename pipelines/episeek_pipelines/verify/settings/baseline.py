@@ -23,9 +23,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 from episeek.errors import EpiseekError, first_line
-from episeek_pipelines.verify.findings.checks import VerificationReport
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding, finding_count
 from episeek_pipelines.verify.findings.quoting import as_json
+from episeek_pipelines.verify.findings.report import VerificationReport
 from episeek_pipelines.verify.rules import COMPARISONS, LEVELS, RULES, SHARDS, WORKER_SHARDS, Level, includes
 from episeek_pipelines.verify.settings.rule_codes import ALWAYS_COUNTED, WHY_ALWAYS_COUNTED
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Final
 
-from episeek_pipelines.verify.findings.checks import VerificationReport
 from episeek_pipelines.verify.findings.coverage import Coverage, Unchecked
 from episeek_pipelines.verify.findings.findings import Finding, finding_count
+from episeek_pipelines.verify.findings.report import VerificationReport
 from episeek_pipelines.verify.rules import CRASHED, FAIL_ON, RULES, FailOn, Severity
 from episeek_pipelines.verify.settings.path_globs import matches, validate_pattern
 from episeek_pipelines.verify.settings.rule_codes import (

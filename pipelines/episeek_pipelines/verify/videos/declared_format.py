@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from episeek.mp4.moov.sample_description import PictureFormat, VisualSampleEntry
-from episeek_pipelines.verify.findings.checks import VideoFormat
 from episeek_pipelines.verify.findings.findings import Finding, Location, Severity, finding
+from episeek_pipelines.verify.findings.observations import VideoFormat
 from episeek_pipelines.verify.findings.quoting import quoted
 from episeek_pipelines.verify.rules import VIDEO_FORMAT
 from episeek_pipelines.verify.videos.format import format_text

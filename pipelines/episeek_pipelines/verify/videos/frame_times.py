@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from episeek_pipelines.verify.findings.arrays import Float64Array, Int64Array
-from episeek_pipelines.verify.findings.checks import FrameTimes, Observations, VerificationContext, VideoFile
+from episeek_pipelines.verify.findings.checks import VerificationContext, VideoFile
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
+from episeek_pipelines.verify.findings.observations import FrameTimes, Observations
 from episeek_pipelines.verify.rules import FRAME_GRID, TIMESTAMPS
 from episeek_pipelines.verify.rules.videos import IRREGULAR_REMEDY
 from episeek_pipelines.verify.videos.frames import HALF_FRAME, FrameView, ParsedVideo, has_other_rate

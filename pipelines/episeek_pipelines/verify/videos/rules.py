@@ -9,18 +9,11 @@ from episeek.errors import Mp4Error
 from episeek.mp4.moov.video_track import video_tracks
 from episeek.stores.byte_source import ByteSource, CountingSource
 from episeek_pipelines.verify.findings.arrays import Int64Array
-from episeek_pipelines.verify.findings.checks import (
-    CheckResult,
-    KeyframeCounts,
-    Observations,
-    VerificationContext,
-    VideoFile,
-    VideoFormat,
-    WindowCounts,
-)
+from episeek_pipelines.verify.findings.checks import CheckResult, VerificationContext, VideoFile
 from episeek_pipelines.verify.findings.figures import CameraFigures
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded, run_rules
+from episeek_pipelines.verify.findings.observations import KeyframeCounts, Observations, VideoFormat, WindowCounts
 from episeek_pipelines.verify.rules import (
     CUT_SHORT,
     DRIFT,

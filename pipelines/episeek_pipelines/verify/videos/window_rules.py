@@ -12,9 +12,10 @@ from episeek.byte_index import ByteIndex
 from episeek.clip import Clip
 from episeek.errors import EpiseekError
 from episeek.stores.byte_source import ByteRange, ByteSource
-from episeek_pipelines.verify.findings.checks import VerificationContext, VideoFile, WindowCounts
+from episeek_pipelines.verify.findings.checks import VerificationContext, VideoFile
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded
+from episeek_pipelines.verify.findings.observations import WindowCounts
 from episeek_pipelines.verify.findings.strips import Strip, StripRange
 from episeek_pipelines.verify.rules import DECODED
 from episeek_pipelines.verify.sidecars.opened_index import opened_index

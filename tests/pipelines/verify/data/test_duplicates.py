@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from episeek_pipelines.verify.data.duplicates import LEAST_CHANGES, check_duplicates
 from episeek_pipelines.verify.data.row_prints import RowPrintScan, printed_features
-from episeek_pipelines.verify.findings.checks import Observations
+from episeek_pipelines.verify.findings.observations import Observations
 from episeek_pipelines.verify.findings.prints import FramePrints, RowPrints
 
 PATH = "data/chunk-000/file-000.parquet"

@@ -9,8 +9,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
-from episeek_pipelines.verify.findings.checks import VerificationReport
 from episeek_pipelines.verify.findings.findings import Finding, Location
+from episeek_pipelines.verify.findings.report import VerificationReport
 from episeek_pipelines.verify.formats import FORMATS, Format, render, render_all
 from episeek_pipelines.verify.formats.several import MARKDOWN_BYTES
 

@@ -14,15 +14,10 @@ import pytest
 
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify import format_json
-from episeek_pipelines.verify.findings.checks import (
-    DataCheck,
-    VerificationContext,
-    VerificationReport,
-    VideoCheck,
-    VideoFile,
-)
+from episeek_pipelines.verify.findings.checks import DataCheck, VerificationContext, VideoCheck, VideoFile
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.options import VerifyOptions
+from episeek_pipelines.verify.findings.report import VerificationReport
 from episeek_pipelines.verify.findings.strips import MOST_STRIPS, Strip, StripPicture, StripRange
 from episeek_pipelines.verify.formats.html.page import format_html
 from episeek_pipelines.verify.plan import plan_verification

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from episeek.version import __version__
-from episeek_pipelines.verify.findings.checks import VerificationReport
 from episeek_pipelines.verify.findings.options import DEFAULT_OPTIONS, TIMESTAMP_TOLERANCE_SECONDS, VerifyOptions
+from episeek_pipelines.verify.findings.report import VerificationReport
 from episeek_pipelines.verify.formats.html.assets import asset, page_environment, policy_of
 from episeek_pipelines.verify.formats.html.findings import RuleGroup, filters_of, group_findings
 from episeek_pipelines.verify.formats.html.plots import plots

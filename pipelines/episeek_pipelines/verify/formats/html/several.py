@@ -6,8 +6,8 @@ from dataclasses import replace
 from markupsafe import Markup
 
 from episeek.version import __version__
-from episeek_pipelines.verify.findings.checks import VerificationReport
 from episeek_pipelines.verify.findings.findings import Finding
+from episeek_pipelines.verify.findings.report import VerificationReport
 from episeek_pipelines.verify.formats.html.assets import asset, page_environment, policy_of
 from episeek_pipelines.verify.formats.html.findings import filters_of, group_findings
 from episeek_pipelines.verify.rules import RULES

@@ -12,10 +12,10 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 
-from episeek_pipelines.verify.findings.checks import VerificationReport
 from episeek_pipelines.verify.findings.coverage import Coverage, Note, Unchecked
 from episeek_pipelines.verify.findings.findings import Finding, Location
 from episeek_pipelines.verify.findings.options import VerifyOptions
+from episeek_pipelines.verify.findings.report import VerificationReport
 from episeek_pipelines.verify.findings.strips import Strip, StripPicture
 from episeek_pipelines.verify.formats.html.page import format_html
 from episeek_pipelines.verify.strips.thumbnails import thumbnail
