@@ -116,7 +116,7 @@ def check_collapsed(context: VerificationContext, file: DataFile, footer: Footer
     rule = ROW_GROUPS if context.has_promised_row_groups else ROW_GROUPS_OF_INDEXED
     yield finding(
         rule,
-        f"row group {group} of {len(footer.group_rows)} holds {held}",
+        f"row group {group} of {len(footer.group_rows)} contains {held}",
         "one episode",
         where,
         more=len(wrong) - 1,

@@ -98,7 +98,7 @@ def _loading(seconds: float) -> str:
 
 
 def is_per_episode(scan: RowScan) -> bool:
-    """Return whether each row group holds exactly one episode, in ascending order of episode_index."""
+    """Return whether each row group is exactly one episode, and the episodes are in ascending order of episode_index."""
     is_same = np.array_equal(scan.row_group_starts, scan.first_row)
     return is_same and bool(np.all(np.diff(scan.episode_index) > 0))
 
@@ -127,7 +127,7 @@ def check_row_groups(context: VerificationContext, file: DataFile, scan: RowScan
     expected = f"episode {in_order[group]} alone" if group < len(in_order) else "no further row group"
     where = Location(file=file.path, row=int(groups[group]))
     rule = ROW_GROUPS if context.has_promised_row_groups else ROW_GROUPS_OF_INDEXED
-    yield finding(rule, f"row group {group} of {len(groups)} holds {held}", expected, where, more=len(wrong) - 1)
+    yield finding(rule, f"row group {group} of {len(groups)} contains {held}", expected, where, more=len(wrong) - 1)
 
 
 RUN_RULES = (check_episode_rows, check_row_groups)

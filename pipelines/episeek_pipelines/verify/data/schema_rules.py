@@ -177,7 +177,7 @@ def _expected(shape: tuple[int, ...], dtype: str) -> str:
 
 
 def _kind(arrow_type: pa.DataType) -> str | None:
-    """Return the kind of a type, such as "integer". Types of one kind hold the same values in different widths."""
+    """Return the kind of a type, such as "integer". Types of the same kind differ only in their width. None for any other type."""
     for kind, is_kind in (
         ("float", pa.types.is_floating),
         ("integer", pa.types.is_integer),

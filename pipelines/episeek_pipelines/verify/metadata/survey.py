@@ -164,8 +164,8 @@ def survey(root: Root, *, data_root: Root | None = None, against: Root | None = 
 
     Args:
         root: The dataset, or an overlay with data/ and meta/.
-        data_root: The root that holds the videos, when `root` is an overlay.
-        against: The source dataset, when `root` is a rewrite of it.
+        data_root: The root with the videos, if `root` is an overlay.
+        against: The source dataset, if `root` is a rewrite of it.
 
     Raises:
         NotADatasetError: `root`, `data_root` or `against` is not a directory, or has no meta/info.json.

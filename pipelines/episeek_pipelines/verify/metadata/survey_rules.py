@@ -29,7 +29,7 @@ def check_survey(surveyed: Survey, info: DatasetInfo, *, frame_count: int | None
     Args:
         surveyed: The documents of the dataset, and its listings.
         info: The parsed meta/info.json.
-        frame_count: Number of frames of the dataset; None where meta/info.json and meta/episodes contradict each other.
+        frame_count: Number of frames of the dataset; None if meta/info.json and meta/episodes contradict each other.
     """
     findings: list[Finding] = []
     names = {*surveyed.files, *surveyed.videos}

@@ -10,7 +10,7 @@ DEFAULT_GAP_BYTES = 1 << 16
 """Largest gap between two ranges, in bytes, that is fetched to save a request. `make bench-remote` measures the best value."""
 
 MAX_REQUEST_BYTES = 1 << 25
-"""Largest length of a request, in bytes, that joins ranges. Longer ones would leave fewer requests to run at the same time."""
+"""Largest length of a request, in bytes, that joins ranges. With longer requests, fewer of them could run at the same time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ def message_parts(scan: FeatureScan, shape: tuple[int, ...]) -> dict[str, tuple[
     found: dict[str, tuple[Any, int | None, int]] = {}
     for each in scan.findings():
         if each.code == "INF003":
-            length = int(each.found.removeprefix("a list of "))
+            length = int(each.found.removeprefix("a list of length "))
             found["length"] = (each.location.row, length, each.more + 1)
             continue
         kind, _, rest = each.found.partition(" in dimension ")
