@@ -285,7 +285,7 @@ _NAMES_OF: Final = {
     "repair.registry": ("REPAIRS", "RepairRule"),
     "repair.values": ("Place", "Refusal", "Repair", "RepairChoice"),
     "video.decoding_starts.keyframe_choice": ("KEYFRAME_CHOICES", "KeyframeChoice"),
-    "verify.findings.checks": ("VerificationReport",),
+    "verify.findings.report": ("VerificationReport",),
     "verify.findings.findings": ("Finding", "Location"),
     "verify.findings.options": ("VerifyOptions",),
     "verify.formats": ("format_counts", "format_findings", "format_json", "format_remarks", "format_text", "render"),

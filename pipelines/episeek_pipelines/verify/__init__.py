@@ -86,7 +86,8 @@ _NAMES_OF: Final = {
     "plan": ("plan_checks", "plan_verification", "shard_arguments"),
     "rules": ("LEVELS", "RULES", "Level", "Rule", "Severity"),
     "run": ("conclude", "run_check", "verify"),
-    "findings.checks": ("Check", "CheckResult", "VerificationContext", "VerificationPlan", "VerificationReport"),
+    "findings.checks": ("Check", "CheckResult", "VerificationContext", "VerificationPlan"),
+    "findings.report": ("VerificationReport",),
 }
 _MODULE_OF: Final = {name: module for module, names in _NAMES_OF.items() for name in names}
 
