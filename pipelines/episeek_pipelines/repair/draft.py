@@ -64,7 +64,7 @@ class Draft:
     """A dataset under repair, on which the repairs work one after the other.
 
     Columns of meta/episodes are in the order of the repaired rows. A value that cannot be used is `NO_NUMBER` in a column of int64,
-    and NaN in a column of float64. Every `Place` refers to the source, even after episodes have been left out.
+    and NaN in a column of float64. A `Place` always has the episode and row numbers from before episodes are left out.
     """
 
     def __init__(self, evidence: Evidence) -> None:
@@ -106,7 +106,7 @@ class Draft:
         self.hidden: list[str] = []
         """Files of the source that are not part of the repaired dataset."""
         self.has_all_episodes = not evidence.episodes.unreadable and bool(self.row_count)
-        """Whether all files of meta/episodes can be read, and row i is episode i after the repairs so far."""
+        """Whether all files of meta/episodes can be read and, once `repair_order` has run, row i is episode i."""
 
     def values(self, name: str) -> npt.NDArray[Any]:
         """Return the values of a column of meta/episodes, as repaired so far."""
@@ -127,7 +127,9 @@ class Draft:
         return self.edits.setdefault(path, DataEdit())
 
     def place(self, row: int, column: str | None = None, camera: str | None = None) -> Place:
-        """Return where the source contains a row of meta/episodes: the file, and the number of the row in this file.
+        """Return the place of a row of meta/episodes: its file, and the number of the row in this file.
+
+        The place refers to the rows after reordering, but before episodes are left out.
 
         Args:
             row: The number of the row in the repaired dataset.

@@ -27,7 +27,7 @@ def repair_episode_types(draft: Draft) -> Iterator[Outcome]:
 
 
 def repair_order(draft: Draft) -> Iterator[Outcome]:
-    """Sort the rows of meta/episodes by episode_index. If exactly one row has no usable number, give it the missing number."""
+    """Sort the rows of meta/episodes by episode_index. First, a single row without a usable number gets the missing number."""
     code = registry.EPISODE_ORDER.code
     if not draft.has_all_episodes:
         for path, problem in draft.evidence.episodes.unreadable.items():
@@ -82,7 +82,9 @@ def repair_pointers(draft: Draft) -> Iterator[Outcome]:
         declared = info.data_file(*numbers) if min(numbers) >= 0 else None
         if not paths or declared in paths:
             continue
-        held = " and ".join(f"{path} ({sum(r.count for r in runs if r.path == path)} rows)" for path in paths)
+        held = " and ".join(
+            f"{path} ({counted(sum(r.count for r in runs if r.path == path), 'row')})" for path in paths
+        )
         right = info.data_file_numbers(paths[0])
         if len(paths) > 1 or right is None:
             found = f"no row of the episode in its declared data file {declared}, but rows in {held}"
@@ -97,14 +99,16 @@ def repair_pointers(draft: Draft) -> Iterator[Outcome]:
             if number != wanted:
                 before = draft.raw(name, episode)
                 draft.set(name, episode, wanted)
-                proof = f"only {paths[0]} contains rows of the episode ({sum(run.count for run in runs)} rows)"
+                proof = (
+                    f"only {paths[0]} contains rows of the episode ({counted(sum(run.count for run in runs), 'row')})"
+                )
                 yield Repair(code, draft.place(episode, name), before, wanted, proof)
 
 
 def _without_orphans(draft: Draft) -> Iterator[Refusal]:
     """Find data files that no episode refers to and that repeat episodes of other files. Yield a refusal for each of them.
 
-    The draft then ignores the rows of these files.
+    The draft then ignores the repeated rows.
     """
     info = draft.evidence.info
     chunk, file = (draft.values(name).tolist() for name in (lerobot.DATA_CHUNK_INDEX, lerobot.DATA_FILE_INDEX))
@@ -172,7 +176,7 @@ def repair_lengths(draft: Draft) -> Iterator[Outcome]:
             )
             if number > run.count and draft.evidence.data[run.path].recovered is not None:
                 lost += ": leave the episode out with --skip-lost-episodes"
-            yield Refusal(code, place, found, (f"the episode has {run.count} rows", lost))
+            yield Refusal(code, place, found, (f"the episode has {counted(run.count, 'row')}", lost))
         elif not run.order_witnesses:
             found = "rows whose frame_index, index and timestamp all contradict their order"
             yield Refusal(
@@ -201,7 +205,8 @@ def repair_ranges(draft: Draft) -> Iterator[Outcome]:
         draft.set(name, row, wanted[row])
         length = int(draft.values(lerobot.LENGTH)[row])
         proof = (
-            f"{int(stop[row]) - length} rows in {counted(row, 'earlier episode')}, and {length} rows in this episode"
+            f"{counted(int(stop[row]) - length, 'row')} in {counted(row, 'earlier episode')}, "
+            f"and {counted(length, 'row')} in this episode"
         )
         yield Repair(code, draft.place(row, name), before, int(wanted[row]), proof)
 
@@ -258,7 +263,8 @@ def declared_numbers(draft: Draft, episode: int, recorded: list["np.ndarray"]) -
 def _witnesses(draft: Draft, episode: int, run: Run, recorded: list["np.ndarray"]) -> dict[str, int]:
     """Return the number of rows that each value implies for an episode, by the name of the value.
 
-    In addition to the values of `declared_numbers`, there is `index` of the next episode, or total_frames for the last episode.
+    In addition to the values of `declared_numbers`, the result uses `index` of the next episode, or total_frames for the last
+    episode.
     """
     found = declared_numbers(draft, episode, recorded)
     if run.index.start != NO_NUMBER and run.index.wrong * 2 < run.count:

@@ -56,9 +56,9 @@ def repair_totals(draft: Draft) -> Iterator[Outcome]:
             continue
         place = Place(layout.INFO_PATH, column=key)
         if is_more or unlisted or (key == "total_frames" and not draft.proved.all()):
-            readings = (f"there are {count}", "episodes are missing in meta/episodes")
+            readings = (f"{count} is right", "episodes are missing in meta/episodes")
             if key == "total_frames" and not is_more:
-                readings = (f"there are {count}", "rows are missing")
+                readings = (f"{count} is right", "rows are missing")
             yield Refusal(code, place, f"{key} {found!r}, but {count} according to {what}", readings)
             continue
         draft.info[key] = count

@@ -1,8 +1,9 @@
 """Find episodes whose rows are lost, leave them out on request, and renumber the remaining episodes.
 
-Lost episodes are found before lengths are compared, and left out after all other repairs, so that every `Place` refers to the
-source. Renumbering lowers the episode_index of an episode by the number of lost episodes before it. It lowers `index` and the row
-ranges by the number of rows that these lost episodes had. Values that another repair refuses do not change, and neither do videos.
+Lost episodes are found before lengths are compared, and left out after all repairs except the repairs of statistics. Every `Place`
+has the episode number from before the renumbering. Renumbering lowers the episode_index of an episode by the number of lost
+episodes before it. It lowers `index` and the row ranges by the number of rows that these lost episodes had. Values that another
+repair refuses do not change, and neither do videos.
 """
 
 from collections import defaultdict
@@ -30,7 +31,8 @@ _CODE = registry.LOST_EPISODES.code
 def find_lost_episodes(draft: Draft) -> Iterator[Outcome]:
     """Find the episodes that have no rows in any data file, or only their first rows.
 
-    Yield a repair for each episode whose rows are proved to be lost, and a refusal for each episode without this proof.
+    Yield a repair for each episode whose rows are proved to be lost, and a refusal for each episode without this proof. If the rows
+    of all episodes are lost, yield a single refusal.
     """
     if not draft.has_all_episodes:
         return
@@ -158,7 +160,7 @@ def _lost(draft: Draft, episode: int, rows: int) -> LostEpisode | None:
 
 
 def _stray_rows(draft: Draft) -> str | None:
-    """Return a clause about data rows that may belong to any episode, since they name no listed one; None if all rows name one."""
+    """Return a clause about data rows that have no listed episode's number and may belong to any episode; None if all have one."""
     for file in draft.evidence.data.values():
         if not file.problem and sum(run.count for run in file.runs) != file.row_count:
             return f"{file.path} does not say which episode its rows belong to"
@@ -201,7 +203,7 @@ def _shift_rows(draft: Draft, episode_shift: Int64Array, row_shift: Int64Array) 
 
 
 def _files_of_no_episode(draft: Draft, lost: Int64Array) -> Iterator[str]:
-    """Yield the data files and videos that no remaining episode uses.
+    """Yield the data files and videos that lost episodes use, but no remaining episode.
 
     A data file is used by the episodes that refer to it, and by the episodes that have rows in it.
     """

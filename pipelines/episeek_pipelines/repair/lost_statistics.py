@@ -1,4 +1,4 @@
-"""Update the statistics after episodes were left out: the statistics of renumbered columns, and those of the whole dataset."""
+"""Update statistics after episodes were left out: of the renumbered columns in each episode, and of the whole dataset."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -19,9 +19,10 @@ _BY_EPISODE: Final = (lerobot.EPISODE_INDEX, lerobot.INDEX)
 
 
 def repair_statistics_of_kept(draft: Draft) -> Iterator[Outcome]:
-    """Aggregate the statistics of the dataset from those of the remaining episodes, as LeRobot does.
+    """Aggregate the statistics of the dataset from the statistics of the remaining episodes, as LeRobot does.
 
-    If the episodes have no statistics of a numeric feature, its statistics are computed from the rows. If that is impossible, too,
+    The recorded statistics of renumbered episodes get new values for `episode_index` and `index`. If the episodes have no
+    statistics of a numeric feature, the dataset's statistics of the feature are computed from the rows. If that is impossible, too,
     the feature keeps its statistics, and a refusal is yielded.
     """
     code = registry.LOST_EPISODES.code
@@ -42,7 +43,10 @@ def repair_statistics_of_kept(draft: Draft) -> Iterator[Outcome]:
         elif truth is not None:
             draft.statistics[feature] = stats_entry({name: truth[name] for name in NAMES})
         elif isinstance(known, Mapping) and feature in draft.info["features"]:
-            readings = ("they include the lost episodes", "they are the statistics of the remaining episodes alone")
+            readings = (
+                "these statistics include the lost episodes",
+                "these statistics describe only the remaining episodes",
+            )
             found = "statistics of the dataset, but no statistics of its episodes"
             yield Refusal(code, Place(layout.STATS_PATH, column=feature), found, readings)
             continue

@@ -1,4 +1,4 @@
-"""Write and read the record `.episeek/repairs.json`, which lists the repairs made to a dataset's source and those refused."""
+"""Write and read the record `.episeek/repairs.json`, which lists the repairs that were made to a dataset or refused."""
 
 import json
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Report the Parquet files without a footer that get a new footer, after their row groups were found from page headers."""
+"""Report the Parquet files without a footer that get a new one. Their row groups were found from page headers."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from episeek_pipelines.words import counted
 
 
 def repair_footers(draft: Draft) -> Iterator[Outcome]:
-    """Yield a repair for each file that gets a footer. It states which rows were found and what is lost."""
+    """Yield a repair for each file that gets a footer. The repair states which rows were found and what is lost."""
     evidence = draft.evidence
     files = {path: file.recovered for path, file in evidence.data.items() if file.recovered is not None}
     for path, found in {**evidence.episodes.recovered, **files}.items():

@@ -13,7 +13,7 @@ from episeek_pipelines.repair.schemas import converted, edited_schema
 
 
 def repaired_rows(draft: Draft, path: str, names: Sequence[str]) -> Iterator[pa.Table]:
-    """Yield a table with some columns for each row group of a data file. The edits of the draft are applied to the rows.
+    """Yield a table with the columns `names` for each row group of a data file, after the edits of the draft.
 
     Raises:
         ReadError: The store or the system failed.

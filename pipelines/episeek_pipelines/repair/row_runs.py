@@ -27,7 +27,7 @@ class Count:
     """Whether the values of one column count up by one from row to row of a run, and in which rows they do not."""
 
     start: int
-    """The first value of the run according to most of its rows, each counted back to row 0; `NO_NUMBER` without the column."""
+    """The value of row 0 that most rows of the run imply if values count up by one; `NO_NUMBER` without the column."""
     wrong: int
     """The number of rows k whose value is not `start` + k; all rows if the column is missing."""
     first_wrong: int = -1
@@ -71,9 +71,9 @@ class Run:
     index: Count
     times: Times
     tasks: tuple[tuple[int, int, int], ...]
-    """For each task_index: the number, how many rows have it, and the first of these rows within the run. Most rows first.
+    """For each task_index: the task_index, the number of its rows, and the first of these rows, counted from the start of the run.
 
-    Empty if the column is missing.
+    The most frequent task_index comes first. At most 16 are kept. Empty if the column is missing.
     """
 
     @property

@@ -149,8 +149,8 @@ def _described(schema: pa.Schema) -> dict[str, Any] | None:
 def _feature(draft: Draft, file: DataFileEvidence, name: str, kind: pa.DataType) -> Any:
     """Return the entry of a column in the `huggingface` metadata.
 
-    It is copied from another file in which the column has the same type, or else made from the type. It is None for a type without
-    a known entry.
+    The entry is copied from another file in which the column has the same type, or else made from the type. The result is None for
+    a type without a known entry.
     """
     for other in draft.evidence.data.values():
         if other is not file and other.schema is not None and name in other.schema.names:

@@ -155,11 +155,11 @@ def _proof(frames: EpisodeFrames, row: int, count: int) -> str:
     first = int(frames.first[row])
     stop = first + int(frames.count[row])
     how = (
-        "the lengths of all episodes add up to the file"
+        "the lengths of all episodes add up to the length of the file"
         if frames.by_ordinals
         else "only these frames agree with lengths, streams and neighbours"
     )
-    return f"{how}: frames {first} to {stop} of the {count}"
+    return f"{how}: frames {first} to {stop} of the {count} frames"
 
 
 def _readings(frames: EpisodeFrames, episodes: DeclaredEpisodes, row: int) -> tuple[str, ...]:

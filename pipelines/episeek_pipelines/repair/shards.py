@@ -123,9 +123,9 @@ def _table(file: pq.ParquetFile) -> pa.Table:
 def _recovered(
     root: Root, path: str, features: Mapping[str, Any], statistics: Mapping[str, Any] | None
 ) -> Recovered | str:
-    """Return the complete row groups of a file without a footer, or a noun phrase that says why it has none.
+    """Return the complete row groups of a file without a footer, or a noun phrase that says why no row group can be used.
 
-    The phrase is empty if a missing footer is not the problem of the file.
+    The phrase is empty for a file with a footer, whose problem is another one.
     """
     stored = StoredBytes(root, path)
     try:

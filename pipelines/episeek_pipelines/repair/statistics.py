@@ -31,7 +31,7 @@ _RANK_TOLERANCE: Final = 1e-3
 
 
 def repair_episode_statistics(draft: Draft) -> Iterator[Outcome]:
-    """Replace recorded statistics of episodes if they differ from the statistics of the episode's rows."""
+    """Replace the recorded statistics of an episode if a value is missing or differs from the statistics of the episode's rows."""
     measured = draft.measured
     if measured is None:
         return

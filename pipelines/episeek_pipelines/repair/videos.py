@@ -178,7 +178,7 @@ def _format_of(entry: VisualSampleEntry) -> tuple[tuple[str, Any], ...]:
 
 
 def _differs(key: str, declared: Any, actual: Any) -> bool:
-    """Return whether a declared value contradicts the value of the files. Unknown names of codecs and pixel formats never do."""
+    """Return whether a declared value contradicts the value of the files. An unknown name of a codec or pixel format never does."""
     if key == "video.codec":
         entries = sample_entries(declared)
         return (

@@ -61,7 +61,7 @@ def picture_histogram(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
 def picture_statistics(histograms: Sequence[npt.NDArray[np.int32]]) -> dict[str, npt.NDArray[Any]]:
     """Return the statistics of some pictures by name, for pixels scaled to the range from 0 to 1.
 
-    Each has the shape [3, 1, 1] for the three channels, except `count`, the number of pictures, which has the shape [1].
+    Each statistic has the shape [3, 1, 1] for the three channels, except `count`, the number of pictures, which has the shape [1].
 
     >>> one = picture_histogram(np.full((2, 2, 3), 51, np.uint8))
     >>> picture_statistics([one, one])["mean"].ravel().tolist()

@@ -39,8 +39,9 @@ def measured_features(features: Mapping[str, Any]) -> tuple[str, ...]:
 def measure_file(file: pq.ParquetFile, features: Sequence[str], where: str) -> EpisodeStatistics:
     """Return the statistics of the episodes of a data file, in the order of its rows.
 
-    A feature has no statistics if its column contains null, NaN, infinity, lists of different lengths or values that are not
-    numbers. `left_out` of the result then contains the reason. A feature without a column in the file is left out without a reason.
+    A feature has no statistics if its column contains null, NaN, infinity, empty lists, lists of different lengths or values that
+    are not numbers. `left_out` of the result then contains the reason. A feature without a column in the file is left out without a
+    reason.
 
     Args:
         file: A data file, opened with `READ_OPTIONS`.
@@ -104,7 +105,7 @@ class EpisodeScan:
     def add(self, batch: pa.RecordBatch) -> Iterator[EpisodeStatistics]:
         """Take the next rows, and yield the statistics of the episodes that are now complete.
 
-        The last episode of a batch is never complete, since it may continue in the next batch.
+        The last episode of a batch is kept for the next call, since it may continue in the next batch.
         """
         if not len(batch):
             return

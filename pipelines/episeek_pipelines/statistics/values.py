@@ -21,7 +21,7 @@ class Unusable:
 
 
 def sample_values(column: pa.Array) -> npt.NDArray[Any] | Unusable:
-    """Return the numbers of a column as an array of shape [rows, samples per row, dimensions], or why there are no statistics.
+    """Return the numbers of a column as an array of shape [rows, samples per row, dimensions], or an `Unusable` with the reason.
 
     A row with a number or a flat list is one sample. In nested lists, the innermost lists are the samples: LeRobot keeps the last
     dimension of an array and flattens the others (`RunningQuantileStats.update`). The array has the type of the column, except that

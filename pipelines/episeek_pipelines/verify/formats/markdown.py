@@ -17,7 +17,7 @@ from episeek_pipelines.verify.formats.text import format_counts, format_verdict
 from episeek_pipelines.verify.formats.visible import visible
 
 MAX_BYTES: Final = 1_000_000
-"""GitHub drops the summary of a step if it has more than 1 MiB."""
+"""Largest size of the document in bytes. GitHub drops the summary of a step if it has more than 1 MiB."""
 _MAX_LENGTH: Final = 2000
 # All punctuation characters of ASCII except "-", "." and "/".
 _PUNCTUATION: Final = re.compile(r"[!-,:-@\[-`{-~]")

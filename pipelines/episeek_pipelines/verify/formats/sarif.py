@@ -251,7 +251,7 @@ def _base_ids(reports: Sequence[VerificationReport]) -> dict[str, Any]:
 
 
 def _numbered(base_id: str, number: int) -> str:
-    """Return the `uriBaseId` of the dataset with a number: `DATASET` for number 0, `DATASET2` for number 1, and so on."""
+    """Return `base_id` with the number of a dataset: `DATASET` for number 0, `DATASET2` for number 1, and so on."""
     return f"{base_id}{number + 1}" if number else base_id
 
 

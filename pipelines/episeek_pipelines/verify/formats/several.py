@@ -14,7 +14,7 @@ from episeek_pipelines.verify.formats.names import FORMATS, MAX_FINDINGS, Format
 from episeek_pipelines.words import counted
 
 MARKDOWN_BYTES: Final = 1_000_000
-"""GitHub drops the summary of a step if it has more than 1 MiB."""
+"""Largest size of the Markdown document in bytes. GitHub drops the summary of a step if it has more than 1 MiB."""
 
 
 def render_all(reports: Sequence[VerificationReport], format: Format, *, max_findings: int = MAX_FINDINGS) -> str:

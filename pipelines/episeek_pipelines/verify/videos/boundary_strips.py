@@ -9,7 +9,7 @@ from episeek_pipelines.video.frame_problems import FrameProblem
 
 
 def strip_of_problem(view: FrameView, problem: FrameProblem) -> Strip | None:
-    """Return a strip that shows the frames at which a problem of an episode occurs; None if the file has no frames there.
+    """Return a strip that shows the frames at which a problem of an episode occurs; None if no such frame can be determined.
 
     The kind of the problem decides which frames are marked. `surplus`: the frames that belong to no episode. `missing`: the last
     frame of the episode. `displaced` and `uncertain`: the frame at which the episode's declared seconds begin.

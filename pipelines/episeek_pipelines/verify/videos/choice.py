@@ -18,8 +18,8 @@ from episeek_pipelines.verify.videos.frames import FrameView, ParsedVideo
 from episeek_pipelines.verify.videos.picture_reader import has_decoder
 
 WINDOW_FRAMES: Final = 16
-"""Largest number of frames of a window at level `decode`. More than one is needed: after a false sync sample, the first pictures
-may be right."""
+"""Largest number of frames of a window at level `decode`. Several frames are needed, since the first pictures after a false sync
+sample may be right."""
 
 SHORT_WINDOW_FRAMES: Final = 8
 """Largest number of frames of a window at lower levels."""

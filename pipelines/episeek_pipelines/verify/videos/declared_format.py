@@ -44,7 +44,7 @@ CHANNELS_REMEDY: Final = (
 )
 STALE_REMEDY: Final = (
     "run `episeek repair SRC DST`, or remove `video_info` from the feature in meta/info.json: LeRobot reads only "
-    "`info`, and writes this key if it is missing"
+    "`info`, and writes `info` if it is missing"
 )
 
 

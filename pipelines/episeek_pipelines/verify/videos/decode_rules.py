@@ -72,7 +72,8 @@ def check_pictures(
         video: Its parsed header.
         source: The byte source; one range is fetched for each episode.
         positions: Positions of the episodes in the arrays of `file`.
-        reference: A `FileReference` is compared with the pictures of the episodes. To an `EpisodeReference` they are added.
+        reference: A `FileReference`, with which the pictures of the episodes are compared, or an `EpisodeReference`, to which the
+            pictures are added.
         burned_in_bits: The number of bits of the burned-in frame numbers; None if the pictures have no such numbers.
     """
     for position in positions:

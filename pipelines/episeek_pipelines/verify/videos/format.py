@@ -26,7 +26,7 @@ def check_order(context: VerificationContext, file: VideoFile, video: ParsedVide
 
 
 def check_keyframe_interval(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """Yield VID039 for a file in which keyframes are further apart than `LONG_INTERVAL_SECONDS`, and by more than two frames."""
+    """Yield VID039 for a file with keyframes more than two frames and more than `LONG_INTERVAL_SECONDS` apart."""
     limit = max(int(LONG_INTERVAL_SECONDS * context.info.fps), 2)
     intervals = keyframe_intervals(video)
     long = intervals[intervals > limit]
@@ -45,7 +45,7 @@ FORMAT_RULES = (check_order, check_keyframe_interval)
 
 
 def keyframe_intervals(video: ParsedVideo) -> Int64Array:
-    """Return the number of frames from each keyframe to the next in decode order, or from the last one to the end of the file."""
+    """Return the number of frames from each keyframe to the next in decode order, and from the last keyframe to the file's end."""
     sync = np.flatnonzero(video.table.is_sync)
     return np.diff(np.append(sync, len(video.table)))
 

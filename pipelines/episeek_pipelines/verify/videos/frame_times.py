@@ -25,8 +25,8 @@ def regular_episodes(view: FrameView, length: Int64Array, rows: Int64Array, *, f
 def irregular_times(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> tuple[FrameTimes, ...]:
     """Return the frame times of the episodes whose frames are not at k/fps.
 
-    The result is empty if the level reads no rows, since their timestamps may equal these times. It is also empty if the file has
-    another steady rate.
+    The result is empty if the level reads no rows, since only the timestamps of the rows show whether these times are wrong. The
+    result is also empty if the file has another steady rate.
     """
     view, fps = video.view, context.info.fps
     if not context.options.looks_at("rows") or has_other_rate(view, fps=fps):

@@ -76,10 +76,10 @@ def frame_view(table: SampleTable, file: VideoFile, *, fps: float, read_marks: R
         table: The sample table of the file.
         file: The file and its episodes, sorted by from_timestamp.
         fps: The dataset's frame rate.
-        read_marks: Reads the samples in which an encoder marks the start of a stream. It is called only if they are needed.
+        read_marks: Reads the samples in which an encoder marks the start of a stream. It is called only if the marks are needed.
 
     Raises:
-        ReadError: These samples cannot be read.
+        ReadError: The samples with these marks cannot be read.
     """
     frames_of_file = FileFrames.of(table, read_marks)
     frames = locate_frames(frames_of_file, declared_episodes(file), fps=fps)

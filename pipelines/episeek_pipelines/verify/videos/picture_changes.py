@@ -13,7 +13,7 @@ pairs are bit-identical. Therefore the first two of these measures require motio
 - *nothing changes*: in an episode of 2 s or more, no picture differs from the first picture.
 
 The change between two pictures is the largest mean absolute difference of luma in any tile, in levels of 0 to 255. A tile has
-16 x 16 pixels in a picture of up to 959 pixels in width, and more pixels in a wider picture. Measured on pictures with noise of 0.5
+16 x 16 pixels in a picture of 64 to 959 pixels in width, and more pixels in a wider picture. Measured on pictures with noise of 0.5
 to 3 levels, encoded as AV1, H.264 and HEVC at crf 23 to 45, still scenes change by up to 7 levels (at a keyframe that refreshes the
 noise), and a textured edge that moves by two pixels changes by 12 or more. Hence the limit of 8 levels for motion.
 

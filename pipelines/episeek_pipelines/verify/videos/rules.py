@@ -1,4 +1,4 @@
-"""Check one video file: run all rules on it, of which this module contains INF002, VID022 to VID025 and VID040."""
+"""Check one video file with all rules. This module contains the rules INF002, VID022 to VID025 and VID040."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

@@ -139,8 +139,8 @@ class SampleWindows:
 def sample_windows(video: ParsedVideo, position: Int64Array) -> SampleWindows:
     """Return the range of samples that decoding each of some episodes needs.
 
-    The range starts at the last sync sample that is not after the episode's first frame, neither in decode order nor in
-    presentation order. It ends with the episode's last sample in decode order.
+    The range starts at the last sync sample that precedes or is the episode's first frame, both in decode order and in presentation
+    order, or at sample 0 if there is none. It ends with the episode's last sample in decode order.
 
     Args:
         video: The parsed header of the file.

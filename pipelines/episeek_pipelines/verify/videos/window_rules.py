@@ -44,8 +44,8 @@ def check_windows(
 ) -> tuple[list[Finding], WindowCounts]:
     """Compare the pictures of windows with the reference, and return the findings and how many windows were compared.
 
-    Each episode with windows that decode to other pictures gets one VID027. A window is decoded twice, as readers get it: located
-    by the video's header, and located by the sidecars, if they describe the current file.
+    Each episode with windows that decode to other pictures gets one VID027. Each window is located by the video's header and, if
+    the sidecars describe the current file, also by the sidecars. It is decoded twice if the two clips differ.
 
     Args:
         context: The dataset.

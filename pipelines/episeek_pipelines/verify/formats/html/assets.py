@@ -34,7 +34,7 @@ def asset(package: str, name: str) -> str:
 
 
 def policy_of(style: str, script: str = "") -> str:
-    """Return a Content Security Policy that allows only the given style sheet and script, by their digests."""
+    """Return a Content Security Policy that allows only embedded images and, by their digests, the given style sheet and script."""
     scripts = f"script-src {_digest(script)}; " if script else ""
     return (
         f"default-src 'none'; style-src {_digest(style)}; {scripts}img-src data:; base-uri 'none'; form-action 'none'"

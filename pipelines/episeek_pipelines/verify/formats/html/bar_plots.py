@@ -70,7 +70,7 @@ def keyframe_intervals(cameras: Sequence[CameraFigures], _: Figures) -> Plot:
     )
     distinct = np.unique(np.concatenate(intervals))
     if not distinct.size:
-        return Plot(about, title, absent="No video has two keyframes with known positions.", table=table)
+        return Plot(about, title, absent="No video has a keyframe with a known position.", table=table)
     if distinct.size <= _MOST_SINGLE_INTERVALS:
         edges, groups = distinct.tolist(), [_by_value(distinct, i, c) for i, c in zip(intervals, counts, strict=True)]
         ticks = tuple((position + 0.5, tick_label(value)) for position, value in enumerate(edges))
@@ -102,8 +102,8 @@ def _histogram(values: Int64Array, counts: Int64Array, most_bars: int) -> tuple[
     """Return the edges of bins of equal, round width, and the number of values in each bin `[edge, next edge)`.
 
     Args:
-        values: The distinct values.
-        counts: How often each value occurs.
+        values: The values, at least one.
+        counts: How many times each of these values is counted.
         most_bars: The largest number of bins, approximately.
     """
     low, high = int(values.min()), int(values.max())

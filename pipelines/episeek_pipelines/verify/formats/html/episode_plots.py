@@ -125,7 +125,7 @@ def _over_episodes(
         marks.append(line(x, y, list(zip(middles, median, strict=True)), series=position))
     if is_binned:
         about += f" Line: median of about {math.ceil((last - first + 1) / _BINS):,} neighbouring episodes; band: least to most."
-    label = f"{title} by episode and camera, {'binned' if is_binned else 'one mark for each'}"
+    label = f"{title} by episode and camera, {'binned' if is_binned else 'one mark for each value'}"
     return Plot(about, title, Chart(label, x, y, tuple(marks)).svg(), table=table)
 
 

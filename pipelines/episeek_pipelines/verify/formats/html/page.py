@@ -115,6 +115,6 @@ _FLAGS = {
 
 
 def _rules(report: VerificationReport, groups: Sequence[RuleGroup]) -> list[Rule]:
-    """Return the rules that the page explains: those of all findings and notes."""
+    """Return the rules that the page explains: the rules of all findings and notes."""
     codes = {group.code for group in groups} | {note.code for note in report.notes}
     return [RULES[code] for code in sorted(codes)]

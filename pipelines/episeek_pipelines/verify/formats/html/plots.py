@@ -18,7 +18,7 @@ MOST_CAMERAS: Final = 24
 
 
 def plots(figures: Figures, level: Level) -> list[Plot]:
-    """Return all plots of a dataset. A plot that cannot be drawn has only a sentence that says why."""
+    """Return all plots of a dataset. A plot that cannot be drawn contains a sentence that says why."""
     parts = []
     if figures.episode_length.size:
         parts.append(episode_lengths(figures))
