@@ -242,7 +242,7 @@ class Draft:
 
 
 def listed(repairs: Iterable[Repair]) -> Iterator[Repair]:
-    """Yield the first hundred repairs of each kind and column; `more` of the last one counts the further repairs.
+    """Yield the first hundred repairs of each kind and column; `more` of the hundredth repair counts the further repairs.
 
     Repairs that leave out an episode are always listed.
     """
@@ -264,7 +264,7 @@ def numbers_of(edits: Sequence[RowNumbers], first: int, values: npt.NDArray[Any]
 
     Args:
         edits: The edits of the column, which are applied in their order.
-        first: The number of the row in the file to which `values[0]` belongs.
+        first: The row number of `values[0]` within the file.
         values: The values of consecutive rows.
         fps: The dataset's frame rate.
     """

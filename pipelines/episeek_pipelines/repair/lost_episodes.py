@@ -160,7 +160,10 @@ def _lost(draft: Draft, episode: int, rows: int) -> LostEpisode | None:
 
 
 def _stray_rows(draft: Draft) -> str | None:
-    """Return a clause about data rows that have no listed episode's number and may belong to any episode; None if all have one."""
+    """Return a clause about data rows without the number of a listed episode; None if every row has such a number.
+
+    Rows without such a number may belong to any episode.
+    """
     for file in draft.evidence.data.values():
         if not file.problem and sum(run.count for run in file.runs) != file.row_count:
             return f"{file.path} does not say which episode its rows belong to"

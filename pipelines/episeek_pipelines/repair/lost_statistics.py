@@ -1,4 +1,4 @@
-"""Update statistics after episodes were left out: of the renumbered columns in each episode, and of the whole dataset."""
+"""Update the statistics of renumbered columns and the statistics of the dataset after episodes were left out."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -22,8 +22,8 @@ def repair_statistics_of_kept(draft: Draft) -> Iterator[Outcome]:
     """Aggregate the statistics of the dataset from the statistics of the remaining episodes, as LeRobot does.
 
     The recorded statistics of renumbered episodes get new values for `episode_index` and `index`. If the episodes have no
-    statistics of a numeric feature, the dataset's statistics of the feature are computed from the rows. If that is impossible, too,
-    the feature keeps its statistics, and a refusal is yielded.
+    statistics of a numeric feature, the dataset's statistics of the feature are computed from the rows. A feature without
+    statistics from episodes or rows keeps its old statistics, and a refusal is yielded.
     """
     code = registry.LOST_EPISODES.code
     if not (draft.lost or draft.unlisted):

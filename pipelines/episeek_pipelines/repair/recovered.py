@@ -1,4 +1,4 @@
-"""Report the Parquet files without a footer that get a new one. Their row groups were found from page headers."""
+"""Report the Parquet files that have no footer and get a new footer. Their row groups were found from page headers."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The table of all repairs: for each its code, its title, its proof in words, and the `verify` rules whose findings it removes."""
+"""The table of all repairs, with the code, title and proof of each repair and the `verify` rules whose findings it removes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

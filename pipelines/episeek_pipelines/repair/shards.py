@@ -125,7 +125,7 @@ def _recovered(
 ) -> Recovered | str:
     """Return the complete row groups of a file without a footer, or a noun phrase that says why no row group can be used.
 
-    The phrase is empty for a file with a footer, whose problem is another one.
+    The phrase is empty for a file that has a footer.
     """
     stored = StoredBytes(root, path)
     try:

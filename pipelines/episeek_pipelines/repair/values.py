@@ -1,4 +1,4 @@
-"""Classes that describe repairs: where one is made, what changes and why, which repairs are refused, and which are selected."""
+"""Classes for repairs: the place, the change and the proof of a repair, a refused repair, and the user's choice of repairs."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Final

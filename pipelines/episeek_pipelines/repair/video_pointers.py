@@ -1,4 +1,4 @@
-"""Correct the video chunk_index and file_index of episodes for which they are missing or belong to no file."""
+"""Correct the video chunk_index and file_index of an episode if these numbers are missing or belong to no file."""
 
 from collections.abc import Iterator
 

@@ -65,8 +65,8 @@ class SortedEpisodes:
     def _counts_below(self, limits: _Numbers, guess: npt.NDArray[np.int64], neighbour: int) -> npt.NDArray[np.int64]:
         """Return how many values of each episode are below each limit; shape [dimensions, episodes, limits].
 
-        Most bins contain few values, so that the guess is mostly right. A comparison of the limit with one neighbouring value shows
-        whether it is. If it is wrong, a binary search finds the result.
+        Most bins contain few values, so that most guesses are right. A comparison of the limit with one neighbouring value shows
+        whether a guess is right. A binary search replaces wrong guesses.
 
         Args:
             limits: The limits; shape [dimensions, episodes, limits].

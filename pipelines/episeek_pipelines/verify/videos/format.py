@@ -26,7 +26,7 @@ def check_order(context: VerificationContext, file: VideoFile, video: ParsedVide
 
 
 def check_keyframe_interval(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """Yield VID039 for a file with keyframes more than two frames and more than `LONG_INTERVAL_SECONDS` apart."""
+    """Yield VID039 for a file with consecutive keyframes more than two frames and more than `LONG_INTERVAL_SECONDS` apart."""
     limit = max(int(LONG_INTERVAL_SECONDS * context.info.fps), 2)
     intervals = keyframe_intervals(video)
     long = intervals[intervals > limit]
@@ -51,7 +51,10 @@ def keyframe_intervals(video: ParsedVideo) -> Int64Array:
 
 
 def frame_entry(video: ParsedVideo, path: str) -> VisualSampleEntry:
-    """Return the first sample description of a video. All descriptions agree about the pictures, or the file was refused before."""
+    """Return the first sample description of a video.
+
+    All descriptions have the same codec, picture size and bit depth, since other files are refused when they are parsed.
+    """
     return read_entries(video.table.sample_description, where=path)[0]
 
 

@@ -1,7 +1,8 @@
 """Compare the times of irregular frames, which are not at k/fps, with the timestamps of their rows.
 
 A camera without a steady rate gives each frame the time at which it was taken. LeRobot reads such videos correctly if the rows have
-the same times, so that there is no finding then. Separate checks read the times of frames and of rows; the comparison comes last.
+the same times, and the comparison then yields no finding. Separate checks read the times of frames and of rows; the comparison
+comes last.
 """
 
 from collections.abc import Iterable, Iterator
@@ -73,7 +74,7 @@ def compare_times(
 
 
 def _worst(view: FrameView, length: Int64Array, rows: Int64Array, *, fps: float) -> Float64Array:
-    """Return, for each episode in `rows`, the largest distance in frames of a frame from its time at `fps`."""
+    """Return the largest distance between the time of a frame and its time at `fps`, in frames, for each episode in `rows`."""
     if not len(rows):
         return np.zeros(0)
     first, count = view.first[rows], length[rows]

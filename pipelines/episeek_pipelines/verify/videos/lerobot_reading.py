@@ -8,7 +8,8 @@ returned frame is off by 1e-4 seconds or more. LeRobot 0.4.4 with TorchCodec 0.1
   that are merely reordered within closed groups of pictures.
 - episodes whose `from_timestamp` is not the time of their first frame, for example because rounded durations were added up.
 
-Only episodes whose frames are at k/fps are checked for the second cause. For others, the timestamps of the rows decide.
+Only episodes whose frames are at k/fps are checked for the second cause. LeRobot reads other episodes correctly if the timestamps
+of the rows are the times of the frames, which `frame_times` checks.
 """
 
 from collections.abc import Iterator, Mapping

@@ -5,8 +5,8 @@ half of all consecutive pairs bit-identical, and HEVC with g=30 makes nine of te
 pairs are bit-identical. Therefore the first two of these measures require motion around the unchanged pictures:
 
 - *frozen*: for 0.5 s or more, all pictures show the same as the first of them. The scene moves directly before and directly after
-  them. At their end it jumps by at least 4 times its motion per frame afterwards, because it moved while the pictures did not. A
-  robot that rested starts with a step as small as the following steps.
+  these pictures. After the last of them, the scene jumps by at least 4 times its later motion per frame, because it moved while the
+  pictures stood still. A robot that rested starts with a step as small as the following steps.
 - *repeated*: during strong motion, at least 30 % of the pairs of neighbouring pictures are bit-identical, and at least 10 pairs:
   the camera delivers fewer pictures than are recorded. Jerky motion gave up to 24 %. In slow motion, AV1 at crf 45 and more repeats
   every second picture, but the changes stay below 20 levels, which is not strong motion.
@@ -74,7 +74,7 @@ class FrozenRun:
 
 @dataclass(slots=True)
 class _Held:
-    """A run of unchanged pictures that is long enough to be frozen. The changes after it decide whether it is."""
+    """A run of unchanged pictures that is long enough to be frozen. The changes after the run decide whether it is reported."""
 
     run: FrozenRun
     jump: Change

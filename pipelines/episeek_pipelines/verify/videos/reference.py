@@ -153,7 +153,7 @@ def file_pictures(
 
 
 def _delay_of(video: ParsedVideo, packet: "Packet[VideoStream]") -> Fraction | None:
-    """Return by how many seconds FFmpeg's times are later than the times in the header; None if the packet does not show this.
+    """Return by how many seconds FFmpeg's times are later than the header's times; None if no sample time matches the packet.
 
     The times differ because FFmpeg rounds the times of edit lists, and shifts all times of some fragmented files.
     """

@@ -45,7 +45,7 @@ def check_windows(
     """Compare the pictures of windows with the reference, and return the findings and how many windows were compared.
 
     Each episode with windows that decode to other pictures gets one VID027. Each window is located by the video's header and, if
-    the sidecars describe the current file, also by the sidecars. It is decoded twice if the two clips differ.
+    the sidecars describe the current file, also by the sidecars. The window is decoded twice if the two clips differ.
 
     Args:
         context: The dataset.
@@ -155,8 +155,8 @@ def _problem_of_clip(clip: Clip, mp4: bytes, first: int, reference: Reference) -
         reference: The pictures to compare with.
 
     Returns:
-        The problem as text, which is empty if there is none; the frames of the video that decode to other pictures, or the frame
-        near which the decoder fails; and whether any pictures were compared.
+        The problem as text, the frames of the video that show the problem, and whether any pictures were compared. The text is
+        empty if there is no problem. The frames are those with other pictures, or the one near which the decoder fails.
     """
     origin = int(clip.samples.pts.min())
     frame_of_tick = {tick: frame for frame, tick in enumerate((clip.frame_ticks - origin).tolist(), first + clip.start)}

@@ -137,7 +137,7 @@ def group_findings(findings: Sequence[Finding], *, most_rows: int = MOST_ROWS) -
 def _with_few_pictures(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return the findings, and remove all pictures except those of the first `MOST_STRIPS` findings with pictures.
 
-    A single report has pictures for no more findings than these, but several reports together may have.
+    The findings of a single report never need this limit, but the findings of several reports together may exceed it.
     """
     kept: list[Finding] = []
     count = 0
