@@ -72,9 +72,10 @@ class _ColumnModel:
         return f"a number from {self.low} to {self.high}"
 
     def accepts(self, dtype: pa.DataType) -> bool:
-        """Return whether a column of `meta/episodes` may have a type: its width may differ from that of the expected type.
+        """Return whether a column of `meta/episodes` may have the type `dtype`.
 
-        For a floating-point type, integers are accepted as well. Columns of sidecars need exactly the expected type.
+        If the expected type is an integer type, every integer type is accepted. If it is a floating-point type, every integer and
+        floating-point type is accepted. Columns of sidecars, which this method does not check, need exactly the expected type.
         """
         if pa.types.is_integer(self.dtype):
             return bool(pa.types.is_integer(dtype))

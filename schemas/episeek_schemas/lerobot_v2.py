@@ -85,9 +85,10 @@ def validate_info_v2(document: Mapping[str, Any]) -> list[InfoProblem]:
 
 
 def info_as_v3(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a valid `meta/info.json` of version 2.x, converted to version 3.0. The new path templates give the same paths.
+    """Convert a valid `meta/info.json` of version 2.x to version 3.0, and return it. The new path templates give the same paths.
 
-    Features other than videos get the entry `fps`, as in files that LeRobot writes. Totals, splits and unknown keys do not change.
+    Features other than videos get the entry `fps`, as in files that LeRobot writes. `total_chunks` and `total_videos` are removed.
+    Other totals, splits and unknown keys do not change.
     """
     kept = {key: value for key, value in document.items() if key not in _GONE}
     features = {

@@ -22,7 +22,7 @@ class ConflictError(EpiseekError, RuntimeError):
         where: The repository, with the revision or path, or the store.
         found: The present state of the repository or store.
         expected: The state when the changes were planned.
-        head: The present commit of the branch; empty if it was not read, and for a store.
+        head: The present commit of the branch, tag or pull request; empty if it was not read, and for a store.
         hint: Advice as an imperative; empty for no advice.
     """
 

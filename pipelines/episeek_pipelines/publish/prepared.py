@@ -65,7 +65,7 @@ def prepare_and_publish(
     Args:
         source: `hf://datasets/ORG/NAME`, with `@BRANCH` for a branch other than main.
         destination: The folder on this machine in which the result is prepared. None stands for the folder that
-            `working_directory` returns; its content is removed after the publication.
+            `working_directory` returns. That folder is deleted after a publication, and kept after a dry run.
         max_episodes_per_file: As for `prepare`.
         keyframes: As for `prepare`.
         options: The options of the publication. The job replaces two of them: `branch` becomes the branch of `source`, and
@@ -74,8 +74,8 @@ def prepare_and_publish(
         repository: The client of the repository, as for `publish`.
 
     Raises:
-        DestinationError: `source` is not a branch of a dataset repository, or its dataset has version 2.x; or `destination` is in
-            a store, or contains something other than a result of this job.
+        DestinationError: `source` is not a branch of a dataset repository, or its dataset has version 2.x; `destination` is in a
+            store, or contains something other than a result of this job; or another run uses the same folder.
         ConflictError: Others have changed the same files since the dataset was read.
         EpiseekError: `prepare` or `publish` failed. The finished work of the preparation is kept, so the same call can continue.
     """
@@ -150,7 +150,11 @@ def _require_version_3(hub: HubClient, branch: str) -> None:
 
 
 def working_directory(source: str) -> str:
-    """Return the folder in which `prepare_and_publish` prepares a dataset, below `$EPISEEK_CACHE` or `~/.cache/episeek`."""
+    """Return the folder in which `prepare_and_publish` prepares a dataset, below `$EPISEEK_CACHE` or `~/.cache/episeek`.
+
+    Raises:
+        DestinationError: `source` is not a branch of a dataset repository.
+    """
     location = _location(source)
     name = "--".join([*location.repo_id.split("/"), *([location.revision] if location.revision else [])])
     return os.fspath(Path(cache_directory(), "publications", quote(name, safe="")))

@@ -18,7 +18,7 @@ Encoding = Literal["PLAIN", "DELTA_BINARY_PACKED", "BYTE_STREAM_SPLIT", "DICTION
 COMPRESSION: Final = "zstd"
 
 PAGE_BYTES: Final = 1 << 20
-"""Target size of a data page in bytes. pyarrow compares a page with it only after each batch of values, see `writer_options`."""
+"""Target size of a data page in bytes. pyarrow checks the size of a page only after each batch of values, see `writer_options`."""
 
 MIN_SAVING: Final = 0.02
 """Fraction of the bytes that a candidate must save to be chosen over the best candidate before it.
@@ -50,6 +50,8 @@ class ColumnEncodings:
 
 def choose_encodings(samples: Iterable[Sequence[pa.Table]]) -> ColumnEncodings:
     """Return, for each leaf column, the encoding that needs the fewest bytes for the sampled episodes.
+
+    An encoding other than PLAIN is chosen only if it saves more than `MIN_SAVING`.
 
     Args:
         samples: For each sampled file, a sequence with one table of rows for each sampled episode.

@@ -3,9 +3,9 @@
 The new file is written next to the old file, compared with it value by value, and renamed over it. So the name refers to a complete
 file with these values at every moment. The old file itself is not changed, so other hard links to it keep its content.
 
-A rewrite is refused if the file is reached through a symbolic link, has rows out of episode order or rows of episodes that the
-metadata places in other files, changes in the meantime, or has an owner that the new file cannot get. Extended attributes are not
-copied.
+A rewrite is refused if the file is reached through a symbolic link, changes in the meantime, or has an owner that the new file
+cannot get. A rewrite is also refused if rows are out of episode order, or belong to episodes that the metadata places in other
+files. Extended attributes are not copied.
 """
 
 import glob

@@ -64,7 +64,7 @@ class RewriteResult:
     path: str
     source_bytes: int
     outputs: tuple[WrittenFile, ...]
-    """The outputs that were written. Of several planned outputs, those without rows are not written."""
+    """The outputs that were written. If several outputs were planned, the outputs without rows were not written."""
     request_count: int = 0
     """Number of requests to a store; 0 for a local file."""
     retry_count: int = 0
@@ -94,9 +94,9 @@ def rewrite_file(source: Root, destination: Root, unit: RewriteUnit) -> RewriteR
     Raises:
         MissingFileError: A source file does not exist.
         ParquetError: A source file has no footer, or its pages cannot be read.
-        RowOrderError: `episode_index` cannot be used; the rows of an episode are not next to each other; the file is to be split,
-            but its episodes are not in the order of the outputs; or one of several files that are merged does not contain exactly
-            the declared rows of its episode, or has other columns or types than the first file.
+        RowOrderError: `episode_index` cannot be used, the rows of an episode are not next to each other, or the episodes of a file
+            to be split are not in the order of the outputs. If files are merged: one of the files does not contain exactly the
+            declared rows of its episode, or has other columns or types than the first file.
         WriteError: The destination cannot be written.
     """
     if unit.episodes:
@@ -213,7 +213,7 @@ def write_metadata(
     Files are copied byte for byte. `meta/byte_index` is left out, because it describes the old data. If episodes are now in other
     data files than the source's metadata declares, the tables of `meta/episodes` get new values of `data/chunk_index` and
     `data/file_index`; their other columns, schema and row groups do not change. If videos have new locations, the columns with the
-    locations are updated in the same way, and `meta/info.json` gets the new path templates.
+    locations are updated in the same way. If path templates of data or videos change, `meta/info.json` gets the new templates.
 
     Args:
         source: Root of the source dataset.

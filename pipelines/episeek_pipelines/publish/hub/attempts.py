@@ -154,7 +154,10 @@ class Publisher:
         return _Origin(tuple(commits), files)
 
     def remember(self, published: PublishResult) -> None:
-        """Record the published commit, so that the next publication of the overlay may replace the files of this commit."""
+        """Record the published commit, so that the next publication of the overlay may replace the files of this commit.
+
+        Nothing is recorded for a pull request or for a branch other than main.
+        """
         if self.options.branch != MAIN or self.options.create_pr:
             return
         remember_commit(self.repository.repository_id, published.commit)

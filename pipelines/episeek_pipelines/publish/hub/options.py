@@ -34,8 +34,9 @@ class PublishOptions:
     message: str = ""
     """Title of the commit; empty for a standard title."""
     base: str | None = None
-    """The revision of the repository that the overlay was prepared from. Files that others have changed since this revision are not
-    replaced. None stands for the commit that `prepare` has recorded and the commit that this machine last published.
+    """The revision of the repository that the overlay was prepared from. The publication fails if it would replace a file that
+    others have changed since this revision. None stands for the commit that `prepare` has recorded and the commit that this machine
+    last published.
     """
     create: bool = False
     """Create the repository if it does not exist."""
@@ -88,7 +89,9 @@ class PublishResult:
     commit_count: int
     """Number of commits on the branch or the pull request, not counting a merge. In a dry run, the number of planned commits."""
     pull_request: str | None
-    """URL of the pull request's web page if the option `create_pr` is given, otherwise None."""
+    """URL of the web page of the pull request for others to merge. None without the option `create_pr`, in a dry run, and if the
+    repository contained all changes already.
+    """
     tag_moved: bool
     """Whether the tag was moved; False if no tag is to be moved, or if the tag was at `commit` already."""
     target_check: TargetCheck

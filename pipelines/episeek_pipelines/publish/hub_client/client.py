@@ -6,8 +6,8 @@ pull requests only once. None of its requests has a time limit. Therefore every 
 the time limit of the retry policy is reached, and the retry policy decides whether the call is repeated.
 
 A change is made only once. If it is uncertain whether a change was made (no response, a timeout or a failure of the server), the
-repository is read before the next try. A commit names its parent, so if a commit is sent twice, the Hub refuses the second one,
-even if the first one arrives late.
+repository is read before the next try. The request for a commit contains the parent commit. So if a commit is sent twice, the Hub
+accepts only one of the two requests, even if the first request arrives late.
 """
 
 from collections.abc import Callable, Iterable
@@ -46,7 +46,7 @@ class HubClient:
     The token is not pickled. A client that is unpickled in another process uses the token in that process's environment.
 
     Args:
-        repository_id: The name of the repository, `ORGANIZATION/NAME`.
+        repository_id: The name of the repository, `ORG/NAME`.
         token: A token of the Hub; None for the token of the environment, as huggingface_hub finds it.
         retry: The time limit and the retries of each request. Uploads get more time in proportion to their size.
         endpoint: The URL of the Hub; None for the URL in the environment, or the public Hub.
@@ -66,13 +66,13 @@ class HubClient:
     def __post_init__(self) -> None:
         location = parse_hub_url(f"hf://datasets/{self.repository_id}")
         if location.repo_id != self.repository_id or location.revision or location.prefix:
-            raise ReadError(f"hf://datasets/{self.repository_id}", "a revision or a folder", "ORGANIZATION/NAME")
+            raise ReadError(f"hf://datasets/{self.repository_id}", "a revision or a folder", "ORG/NAME")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickled, (self.repository_id, self.retry, self.endpoint)
 
     def url(self, revision: str | None = None) -> str:
-        """Return the URL of the repository, `hf://datasets/ORGANIZATION/NAME`, with `@REVISION` if a revision is given."""
+        """Return the URL of the repository, `hf://datasets/ORG/NAME`, with `@REVISION` if a revision is given."""
         return f"hf://datasets/{self.repository_id}" + (f"@{revision}" if revision else "")
 
     # --- contents ---

@@ -24,9 +24,9 @@ def commit_in_parts(
     """Commit any number of changes to a draft pull request, in commits of at most `MAX_OPERATIONS_PER_COMMIT` files.
 
     Readers of the branches do not see the changes until the pull request is merged. If a run was stopped and the function is called
-    again, it finds the pull request of that run and makes the commits that are missing. It recognizes the pull request by its
-    author, by its title, which contains the parent and a digest of the changes, and by its contents. If the Hub does not report the
-    name of the token's user, a new pull request is opened.
+    again, the function finds the pull request of that run and makes the commits that are missing. It recognises the pull request by
+    the author, the title and the contents; the title contains the parent and a digest of the changes. If the Hub does not report
+    the name of the token's user, a new pull request is opened.
 
     Args:
         repository: The client of the repository.
@@ -66,7 +66,9 @@ def commit_in_parts(
 
 
 def upload_marker(parent: str, changes: Changes) -> str:
-    """Return the end of a pull request's title, which identifies the parent and the changes, so that a later run finds it."""
+    """Return the end of a pull request's title: the parent and a digest of the changes, so that later runs find the pull
+    request.
+    """
     return f"[episeek {parent[:_DIGITS]}-{changes_digest(changes)[:_DIGITS]}]"
 
 

@@ -43,7 +43,7 @@ def upload(repository: HubClient, additions: tuple[Addition, ...], revision: str
         repository.write(
             partial(_preupload, repository, operations=[operation for _, operation in made], revision=revision),
             where=repository.url(revision),
-            expected=f"an upload of {len(group)} files, the first of them {group[0].path}",
+            expected=f"an upload of files, beginning with {group[0].path}",
             # The upload may be repeated, because content that has arrived is not sent again.
             landed=None,
             byte_count=sum(addition.size for addition in group),

@@ -48,7 +48,7 @@ class ArrivalReport:
     deleted_count: int
     """Number of files that the publication deleted and that really no longer exist."""
     compared_clips: int
-    """Number of clips whose bytes are the same as those of the source video."""
+    """Number of clips that are byte for byte the same as the clips of the source video."""
     decoded_clips: int
     """Number of clips that were decoded and compared with the index instead, because their source videos are not on this machine.
     """
@@ -71,7 +71,7 @@ class ArrivalReport:
         if self.size_only_count:
             parts[0] += f" ({self.size_only_count} compared by size alone)"
         if self.compared_clips:
-            parts.append(f"{self.compared_clips} clips equal to the source's")
+            parts.append(f"{self.compared_clips} clips as in the source videos")
         if self.decoded_clips:
             parts.append(f"{self.decoded_clips} clips decoded")
         return f"{', '.join(parts)}, {self.clip_bytes:,} bytes of clips, build {self.build_id[:12]}"
@@ -104,8 +104,8 @@ def check_arrival(
         overlay: The overlay that was published.
         data_root: Root of the videos that were indexed. With None, clips are compared with the overlay's videos; if the overlay
             has no videos, clips are decoded with PyAV instead.
-        sent: The changes that were sent. Their files are compared with the revision, and the build id of their sidecars is the
-            expected one.
+        sent: The changes that were sent. Their files are compared with the revision. If the changes contain sidecars, the revision
+            must have the build id of these sidecars, otherwise the build id of the overlay.
         clip_count: Number of clips to compare: one at the start of the first episode, one at the end of the last episode, and
             random clips.
         seed: Seed for choosing the random clips.

@@ -14,7 +14,7 @@ MAX_READ_BYTES: Final = 1 << 26
 """Size in bytes of the largest file that is read to compare its content if the store gives no SHA-256 of the file."""
 
 STAGED_PREFIX: Final = f"{layout.BYTE_INDEX_PARTIAL_DIR}/"
-"""Beginning of the paths of staged files, which a publication into a store has sent but which do not have their final names yet."""
+"""Beginning of the paths of staged files. A publication into a store has sent them, but they do not have their final names yet."""
 
 _SHOWN_PATHS: Final = 5
 

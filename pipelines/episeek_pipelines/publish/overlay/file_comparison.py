@@ -19,7 +19,7 @@ _RANGE_BYTES: Final = 1 << 23
 
 
 def remaining_changes(changes: Changes, files: RemoteFiles) -> Changes:
-    """Return the changes that still have to be made to a repository or store, without those that are made already.
+    """Return the changes of a publication that still have to be made to a repository or store.
 
     Args:
         changes: The changes of one publication.

@@ -55,13 +55,14 @@ def plan_changes(
         sidecars_only: Send only `meta/byte_index/` and the card, and delete nothing.
         replaced_files: Contents or local paths, by path in the dataset, that are sent instead of the overlay's files.
         digests: Digests of local files that were computed before. They are reused, so that no file is read twice.
-        is_repository: Whether the target is a repository, so that the limits of the Hub's repositories and of clones apply.
+        is_repository: Whether the target is a repository. The numbers of files and conflicting names are checked only for a
+            repository; forbidden paths are refused for every target.
 
     Raises:
         NotADatasetError: The overlay (with `sidecars_only`, the target) has no `meta/info.json`, or the overlay has no Parquet
             files in data/ or meta/episodes/.
         MissingSidecarError, MixedBuildError, SidecarLayoutError, FormatVersionError: The overlay has no complete set of sidecars.
-        UnpublishableError: A repository cannot contain one of the paths, or as many files.
+        UnpublishableError: A repository cannot contain one of the paths, or would have too many files or conflicting names.
         ReadError: A file cannot be read, or is being written.
     """
     contents: dict[str, str | bytes] = {**sendable_files(overlay), **replaced_files}

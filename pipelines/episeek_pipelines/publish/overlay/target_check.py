@@ -79,13 +79,13 @@ class TargetCheck:
     episode_count: int
     frame_count: int
     units: tuple[IndexUnit, ...]
-    """The MP4 files, sorted by path, with the identities that they have in the target."""
+    """The videos, sorted by path, with the identities that they will have after the publication."""
     headers_read: int = 0
     """Number of video headers that were read because identities could not be compared."""
     request_count: int = 0
     """Number of requests to the target for headers. The header of a file that is also on this machine is read without a request."""
     bytes_read: int = 0
-    """Number of bytes that these requests returned."""
+    """Number of bytes of video headers that were read from the target."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,8 @@ class StorePublisher:
     def _require_known_origin(self, plan: StorePlan) -> None:
         """Raise ConflictError if the publication would replace a file that somebody else may have changed.
 
-        Nothing is checked if this run continues an earlier run, because the files of that run are in the store already.
+        Nothing is checked with the option `overwrite`. Nothing is checked either if this run continues an earlier run, because the
+        files of that run are in the store already.
         """
         if self.options.overwrite or self.run.is_resumed:
             return

@@ -38,7 +38,7 @@ class Publication:
 
         Args:
             wanted: All files to publish, including files that the store contains already.
-            sidecars_only: Whether only sidecars are published, which makes it a different publication.
+            sidecars_only: Whether only sidecars are published. The publication then has a different digest.
         """
         digest = hashlib.sha256(b"sidecars" if sidecars_only else b"dataset")
         for addition in sorted(wanted, key=lambda addition: addition.path):

@@ -12,15 +12,15 @@ from episeek_pipelines.publish.overlay.files import SIDECAR_PATHS
 from episeek_schemas import layout
 
 DataOrder = Literal["any", "last first", "first first"]
-"""The order in which existing data files change: from the last file on, from the first file on, or `any` if no rows move."""
+"""The order in which existing data files change: beginning with the last file or with the first file, or `any` if no rows move."""
 
 
 def switch_waves(changes: Changes, present: Collection[str], *, order: DataOrder | None = None) -> list[list[str]]:
     """Return the waves of a switch. Each wave is a list of paths that get their final content at about the same time.
 
-    The order is: videos, data, metadata other than `meta/episodes`, `meta/episodes`, `meta/info.json`, the card, three tables of
-    the sidecars, the fourth table. So readers see a new dataset only after its data has arrived, and its index only at the end.
-    Readers refuse sidecar tables of two different builds.
+    The order is: videos, data, metadata other than `meta/episodes`, `meta/episodes`, `meta/info.json`, the card, all sidecar tables
+    except `files`, and last the table `files`. So readers see a new dataset only after its data has arrived, and the index of the
+    dataset only at the end. Readers refuse sidecar tables of two different builds.
 
     New data files come before existing ones. If `order` is not `any`, each existing data file has its own wave.
 

@@ -120,7 +120,8 @@ class FsspecWriter:
     root: Root
     retry: RetryPolicy
     _opened: PerProcess[tuple[fsspec.AbstractFileSystem, str]] = field(init=False, repr=False, compare=False)
-    """The file system and the root's path in it. All threads of the process share them; fsspec would make one per thread."""
+    """The file system and the root's path in it. All threads of the process share them; fsspec would make a file system per thread.
+    """
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_opened", PerProcess(partial(url_to_fs, self.root.url)))
