@@ -161,10 +161,10 @@ class ByteIndex:
     def rows(
         self, episode_index: int, start: int = 0, stop: int | None = None, columns: Sequence[str] | None = None
     ) -> pa.Table:
-        """Return rows `[start, stop)` of an episode, which hold all values of its frames except videos.
+        """Return rows `[start, stop)` of an episode. They contain all values of its frames except videos.
 
-        From a store, this takes one request for an episode with a row group of its own, as `episeek prepare` writes it, after one
-        or two requests for the footer of its data file.
+        In a store, an episode in its own row group, as `episeek prepare` writes it, takes one request. The footer of each data
+        file takes one or two more requests, once.
 
         Args:
             episode_index: 0 to `episode_count - 1`.
@@ -175,8 +175,8 @@ class ByteIndex:
         Raises:
             EpisodeNotFoundError: The dataset has no such episode.
             FrameRangeError: The rows reach past the end of the episode.
-            MetadataError: The data file does not hold the episode where `meta/episodes` says.
-            MissingFileError, ParquetError, ReadError: A file is missing, damaged, or not delivered.
+            MetadataError: The data file does not contain the episode in the rows that `meta/episodes` gives.
+            MissingFileError, ParquetError, ReadError: A file is missing, is damaged, or cannot be read.
         """
         return self.dataset_rows.read(operator.index(episode_index), start, stop, columns)
 
@@ -193,7 +193,7 @@ class ByteIndex:
         """
         if not 0 <= file_id < self.file_count:
             raise FileNotIndexedError(
-                self._where["files"], f"no row {file_id}", f"one of its {self.file_count} rows, from 0"
+                self._where["files"], f"no row {file_id}", f"a row number below {self.file_count}"
             )
         record = self._file_records.get(file_id)
         if record is None:
@@ -259,10 +259,10 @@ class ByteIndex:
             if start < 0 or count < 1 or start + count > self._tables[name].row_count:
                 return f"{count} {name} from row {start} of {self._tables[name].row_count}"
         if span.frame_count < 1 or span.lead_in_count < 0 or span.lead_in_count + span.frame_count > span.sample_count:
-            return f"{span.lead_in_count} + {span.frame_count} frames in {span.sample_count} samples"
+            return f"{span.lead_in_count} lead-in + {span.frame_count} frames in {span.sample_count} samples"
         file = self.file(span.file_id)
         if span.mdat_offset < 0 or span.mdat_length < 1 or span.mdat_offset + span.mdat_length > file.file_size:
-            return f"{span.mdat_length} bytes from {span.mdat_offset} of a file of {file.file_size}"
+            return f"{span.mdat_length} bytes from offset {span.mdat_offset} in a file of {file.file_size} bytes"
         return ""
 
     def keyframes(self, episode_index: int, camera_key: str) -> Keyframes:
@@ -282,7 +282,7 @@ class ByteIndex:
     def clip(self, episode_index: int, camera_key: str, start: int = 0, stop: int | None = None) -> Clip:
         """Return frames `[start, stop)` of an episode as a clip, without fetching any byte of the video.
 
-        The episode's rows of `samples` are fetched if they are not on this machine, together with those of many other episodes.
+        If the episode's rows of `samples` are not on this machine, they are fetched, together with rows of many other episodes.
 
         Args:
             episode_index: 0 to `episode_count - 1`.
@@ -339,7 +339,7 @@ class ByteIndex:
     def fetch_rows(self, episodes: Iterable[tuple[int, str]]) -> None:
         """Fetch, together, the rows of the tables that clips of these episodes need. Do nothing if the tables are on this machine.
 
-        `clips`, `read_clips` and `decode_clips` call this. Otherwise each clip fetches its rows when it is made.
+        `clips`, `read_clips` and `decode_clips` call this method. `clip` itself fetches the rows of one clip.
 
         Args:
             episodes: Pairs of an episode and a camera.

@@ -144,7 +144,8 @@ class ClipCache:
     def prefetch(self, requests: Iterable[ClipRequest]) -> int:
         """Start to fetch clips that will be needed soon, in the given order, and return without waiting for them.
 
-        If the rows of `samples` that locate the clips are not on this machine, they are fetched first, and waited for.
+        If the rows of `samples` that locate the clips are not on this machine, the call first fetches these rows and waits for
+        them.
 
         Returns:
             The number of accepted requests, counted from the first one. Their clips are in the cache or being fetched, except for

@@ -37,7 +37,8 @@ class DecodedFrames:
 
     data: Any
     """uint8 [frame_count, 3, height, width], RGB; or uint16 [frame_count, 1, height, width], the values of monochrome video
-    of more than 8 bits. A torch tensor from TorchCodec, a numpy array from PyAV.
+    of more than 8 bits. A torch tensor from TorchCodec, a numpy array from PyAV. With backend "auto", a tensor if torch is
+    installed.
     """
     pts_seconds: npt.NDArray[np.float64]
     """Presentation times, seconds from the first frame, shape [frame_count]; a numpy array that belongs to the caller."""

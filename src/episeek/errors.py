@@ -130,7 +130,7 @@ class NotADatasetError(DatasetError):
 
 
 class UnsupportedVersionError(DatasetError):
-    """The dataset's `codebase_version` is not 3.x."""
+    """The dataset's `codebase_version` is one that the operation does not support."""
 
 
 class MetadataError(DatasetError):
@@ -216,7 +216,7 @@ class SidecarLayoutError(SidecarError):
 
 
 class StaleSidecarsError(SidecarError):
-    """The dataset has other episodes than its sidecars, because it was edited after they were written."""
+    """The dataset differs from its sidecars, for example in its episodes, because it was edited after it was indexed."""
 
 
 class SpanTooLargeError(EpiseekError, OverflowError):
@@ -224,7 +224,7 @@ class SpanTooLargeError(EpiseekError, OverflowError):
 
 
 class StaleSidecarsWarning(UserWarning):
-    """The dataset has other episodes than its sidecars. The reader uses the episodes of the sidecars."""
+    """The dataset differs from its sidecars, for example in its episodes. The reader uses the episodes of the sidecars."""
 
 
 class SidecarLayoutWarning(UserWarning):

@@ -2,8 +2,8 @@
 
 Opening a file, reading its header and starting a decoder cost more than decoding a frame. One decoder is made for each thread and
 sample description, from the complete MP4 of the first clip, so that it has exactly the parameters of a demuxed file. Later clips
-with the same description only pass their samples to it. All clips start at a sync sample, and the decoder is flushed between
-them. Files with several sample descriptions (`files.start_description_runs` in docs/format.md) are not decoded here: their
+with the same description only pass their samples to this decoder. All clips start at a sync sample, and the decoder is flushed
+between them. Files with several sample descriptions (`files.start_description_runs` in docs/format.md) are not decoded here: their
 streams change the parameters of the decoder, and the changes would last into the next clip.
 """
 
@@ -72,7 +72,7 @@ def decode_packets(
         where: The clip, for messages.
 
     Raises:
-        DecodeError: Decoding failed, a frame is missing, or the pictures cannot be converted to RGB of 8 bits without loss.
+        DecodeError: Decoding failed, a frame is missing, or a picture is monochrome with more than 8 bits.
     """
     import av
 

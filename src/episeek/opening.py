@@ -26,7 +26,7 @@ def open_index(
 
     Args:
         url: The root of the dataset: a local path; `hf://datasets/ORG/NAME[@REVISION]`, pinned to its current commit;
-            `hf://buckets/ORG/NAME`; a URL of http, https, s3, gs or az; any other URL that fsspec knows.
+            `hf://buckets/ORG/NAME`; a URL of http, https, s3, gs or az; any other URL that fsspec supports.
         data_root: The root of the videos, if it is not `url`, as for an overlay made by `episeek prepare`. None for videos in
             `url`. For a local overlay without videos, None means the source that the overlay records, whose root is then logged.
         storage_options: Credentials and endpoints by fsspec's names; for `hf://`, `token` and `endpoint`.
@@ -44,13 +44,13 @@ def open_index(
         FormatVersionError: The tables have no format version, or a version that this release does not know.
         MixedBuildError: The tables come from different builds.
         SidecarLayoutError: A table has other columns or types, or is damaged.
-        StaleSidecarsError: The dataset has other episodes than the sidecars, and `on_stale` is "raise".
+        StaleSidecarsError: The dataset differs from the sidecars, and `on_stale` is "raise".
         AccessError, ReadError: The store refuses access or does not answer.
         BackendUnavailableError: A package for this kind of store is not installed.
         ValueError: `verify`, `on_stale` or `transport` has an unknown value.
 
     Warns:
-        StaleSidecarsWarning: The dataset has other episodes than the sidecars. The reader uses the episodes of the sidecars.
+        StaleSidecarsWarning: The dataset differs from the sidecars. The reader uses the episodes of the sidecars.
         SidecarLayoutWarning: A table was rewritten by another tool, so it is read into memory instead of being mapped.
     """
     if verify not in VERIFY_MODES:

@@ -1,4 +1,4 @@
-"""The id of a build: a digest of everything in its four tables, which differs between builds.
+"""The id of a build of the sidecars: a digest of the contents of the four tables.
 
 The id does not depend on the release that writes the tables. All releases with the same format version and index version give a
 dataset the same id.

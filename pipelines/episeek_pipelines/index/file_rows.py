@@ -220,7 +220,7 @@ def _check_times(name: str, relative_pts: npt.NDArray[np.int64], frame_pts: npt.
     Raises:
         SpanTooLargeError: Two neighbouring samples are too many ticks apart for a clip, or a sample is presented too many ticks
             before a sample that precedes it in decode order.
-        EpisodeFramesError: Two of these frames have the same presentation time.
+        EpisodeFramesError: Two frames in `frame_pts` have the same presentation time.
     """
     distance = int(np.diff(np.sort(relative_pts)).max(initial=0))
     if distance > MAX_DURATION:

@@ -126,7 +126,7 @@ def _open_fragment(work: Root, fragment: str) -> Iterator[Any]:
 
 
 def _identity(unit: IndexUnit, fps: float) -> str:
-    """Return a digest of everything that determines a fragment: the file, its episodes, the index version and its options."""
+    """Return a digest of everything that determines a fragment: file, episodes, frame rate, options and index version."""
     declared = unit.episodes.digest(camera_index=unit.camera_index, fps=fps)
     chosen = f"index {sidecars.INDEX_VERSION} {unit.path} {unit.identity} {declared} {unit.keyframes}{' whole' * unit.is_whole}"
     return hashlib.sha256(chosen.encode()).hexdigest()

@@ -192,7 +192,7 @@ class _Block:
 
 
 def _starts(count: npt.NDArray[Any]) -> Int64Array:
-    """Return the starts of runs with the lengths `count` that follow one another from 0."""
+    """Return the start of each run, if the runs have the lengths `count` and follow one another from 0."""
     return np.asarray(np.cumsum(count, dtype=np.int64) - count, np.int64)
 
 

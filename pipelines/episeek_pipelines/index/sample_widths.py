@@ -12,7 +12,7 @@ from episeek_schemas import sidecars
 
 
 def narrowest(column: str, values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    """Return the values of a column of `samples` in its narrow type if this can represent all values, else in its wide type."""
+    """Return the values of a column of `samples` in the column's narrow type if they all fit, otherwise in its wide type."""
     dtype = np.dtype(sidecars.SAMPLES.field(column).type.to_pandas_dtype())
     wide = sidecars.WIDE_SAMPLES.get(column)
     if wide is not None and len(values):

@@ -73,7 +73,7 @@ def check_index(
     """Compare a dataset with its sidecars.
 
     Args:
-        source: Root of a LeRobot v3.0 dataset.
+        source: Root of a LeRobot dataset of version 3.0, 2.1 or 2.0.
         output: Root above the sidecars; None for `source`.
         data_root: The dataset with the videos if `source` is an overlay. None for `source`, or for the source that a local overlay
             records.
@@ -129,7 +129,9 @@ def check_index(
 def _missing_rows(units: list[IndexUnit], build: ExistingBuild) -> Iterator[Stale]:
     for unit in units:
         if unit.path not in build.files:
-            yield Stale(unit.path, "new", "no row in the sidecars", f"a row for its {len(unit.episodes)} episodes")
+            yield Stale(
+                unit.path, "new", "no row in the sidecars", f"a row; episodes of this file: {len(unit.episodes)}"
+            )
 
 
 def _gone(units: list[IndexUnit], missing: list[IndexUnit], build: ExistingBuild) -> Iterator[Stale]:

@@ -42,7 +42,7 @@ def plan_index(
         dataset: The dataset.
         data_root: The root of the videos.
         keyframes: Which sync samples to read and check.
-        is_whole: Whether to refuse a file unless its number of frames is the length of its only episode.
+        is_whole: Whether each file must contain exactly the frames of one episode.
 
     Raises:
         MetadataError, MissingFileError: As for `require_videos`.

@@ -67,8 +67,9 @@ def answer_probes(probes: tuple[Probe, ...]) -> dict[str, Any]:
     """Read all probes on a worker, write a file next to each probe if the job writes there, and return what happened.
 
     Returns:
-        "found" and "wrote", two dicts by the number of the probe: a problem, which is empty if the worker sees the right
-        contents, and the path of the file that the worker wrote.
+        A dict with two entries, each a dict whose keys are the numbers of probes. "found" contains a text for each probe: the
+        problem, or an empty text if the worker sees the right contents. "wrote" contains the path of each file that the worker
+        wrote.
     """
     found: dict[str, Any] = {"found": {}, "wrote": {}}
     for number, probe in enumerate(probes):
@@ -113,7 +114,10 @@ _NAMES: Final = {"episeek": "episeek", "format": "format version", "index": "ind
 
 @contextmanager
 def placed_probes(roots: Iterable[Root]) -> Iterator[tuple[Probe, ...]]:
-    """Yield probes for directories: `meta/info.json` in a dataset, otherwise a new file that is removed afterwards."""
+    """Yield probes for existing directories: `meta/info.json` in a dataset, otherwise a new file that is removed afterwards.
+
+    A directory that contains other directories of `roots`, but is not a dataset, gets no probe.
+    """
     written: list[tuple[Root, str]] = []
     probes = []
     # workers read the files of the store itself, not a view of them as version 3.0

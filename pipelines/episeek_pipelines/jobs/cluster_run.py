@@ -15,7 +15,7 @@ from episeek.errors import ReadError
 from episeek_pipelines.jobs.nodes import Blocked, Constant, Failure, Node, Outcome, run_batch
 
 WORKERLESS_SECONDS: Final = 300.0
-"""Seconds that a run waits for a worker while there are none. A batch system may start workers late."""
+"""Seconds that a run waits for a worker while the scheduler has no workers. A batch system may start workers late."""
 
 _LOOK_SECONDS: Final = 1.0
 """Seconds between two checks of the scheduler while no node finishes."""

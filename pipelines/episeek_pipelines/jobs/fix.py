@@ -81,7 +81,7 @@ def fix(
         execution: Scheduler, workers, progress.
 
     Raises:
-        DestinationError: `root` is in a store or an overlay, or another run is fixing it.
+        DestinationError: `root` is in a store, is an overlay, or is being fixed by another run.
         EpiseekError: `root` is not a dataset.
         WorkFailedError: The disk is full, a permission is missing, or an unforeseen error occurred. Every file is either fixed
             or unchanged.
@@ -99,7 +99,7 @@ def apply_fix(plan: FixPlan, root: Root, *, execution: Execution = DEFAULT_EXECU
     A file that has changed since the plan was made, or that cannot be read, stays unfixed; the others are fixed.
 
     Raises:
-        DestinationError: `root` is in a store or an overlay, or another run is fixing it.
+        DestinationError: `root` is in a store, is an overlay, or is being fixed by another run.
         WorkFailedError: As for `fix`.
     """
     require_local_with_videos(root)

@@ -115,7 +115,7 @@ def plan_fix(report: VerificationReport, root: Root) -> FixPlan:
     """Plan the actions that fix a report's findings. Nothing is written.
 
     Raises:
-        DestinationError: `root` is in a store or an overlay.
+        DestinationError: `root` is in a store, or is an overlay.
         EpiseekError: `root` is not a dataset.
     """
     require_local_with_videos(root)

@@ -139,7 +139,7 @@ class Graph:
             connect_timeout_seconds: Seconds to wait for the answer of a distributed scheduler.
 
         Raises:
-            DestinationError: A worker of the distributed scheduler does not share a directory that is written to.
+            DestinationError: A worker of the distributed scheduler does not share a directory to which the job writes.
             ReadError: The distributed scheduler cannot be reached or was lost, a worker has another version of episeek or does not
                 see a dataset, or a local process died.
             ValueError: The name of the scheduler is unknown.

@@ -39,7 +39,7 @@ Histogram = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """Episodes whose pictures of one feature are sampled together. If the pictures are in rows, these are in one data file."""
+    """Episodes whose pictures of one feature are sampled together. Pictures that are stored in rows come from one data file."""
 
     feature: str
     episodes: tuple[tuple[int, int], ...]
@@ -49,9 +49,9 @@ class _Item:
 
 
 def plan_with_pictures(plan: RepairPlan, execution: Execution) -> RepairPlan:
-    """Return a plan of repairs with statistics of sampled pictures added, if its choice includes this repair.
+    """Return a plan of repairs after adding the statistics of sampled pictures.
 
-    Temporary files are written to this machine and removed.
+    A plan without features to sample is returned unchanged. Temporary files are written to this machine and removed.
     """
     if not plan.draft.sampled_features:
         return plan
@@ -63,7 +63,9 @@ def plan_with_pictures(plan: RepairPlan, execution: Execution) -> RepairPlan:
 
 
 def sample_pictures(plan: RepairPlan, work: Root, execution: Execution) -> RepairPlan:
-    """Return a plan of repairs with statistics of sampled pictures added, if its choice includes this repair.
+    """Return a plan of repairs after adding the statistics of sampled pictures.
+
+    A plan without features to sample is returned unchanged.
 
     Args:
         plan: The plan with all other repairs.

@@ -82,8 +82,8 @@ def prepare(
 
     Args:
         source: Root of a LeRobot dataset of version 3.0, 2.1 or 2.0: a path or an fsspec URL. It is never written to.
-        destination: Root of the result: a new or empty directory, or the result of a previous run. It holds `data/` and `meta/`,
-            an overlay that is opened with `data_root=source`.
+        destination: Root of the result: a new or empty directory, or the result of a previous run. A result without videos is an
+            overlay, which has only `data/` and `meta/` and is opened with `data_root=source`.
         max_episodes_per_file: Split data files with more episodes; None derives the limit from the size of footers.
         videos: "none" leaves the videos in the source. All other values add the videos and the other files of the source, so
             that the destination is complete: "link" clones files, or copies them if the file system cannot clone; "copy" copies
@@ -127,8 +127,8 @@ def upgrade(
 ) -> PrepareResult:
     """Convert a dataset of version 2.x to version 3.0 and verify it, as `prepare` does, but without sidecars.
 
-    The headers of all videos are read, too, since each video has to hold exactly the frames of its episode. Arguments and errors
-    are those of `prepare`; a source of version 3.0 raises `UnsupportedVersionError`.
+    The headers of all videos are read, too, since each video has to contain exactly the frames of its episode. Arguments and
+    errors are those of `prepare`; a source of version 3.0 raises `UnsupportedVersionError`.
     """
     writing = writing_options(max_episodes_per_file, videos, video_file_size_mb, skip_episodes)
     options = recorded_options("upgrade", source, **writing)

@@ -65,7 +65,7 @@ def finished_run(source: Root, destination: Root, options: dict[str, Any]) -> Fi
     Return None if no run has finished the destination.
 
     The listings of source and destination are compared with the recorded listings: paths, sizes, and times or store identities.
-    Files are read only if a listing of the source differs, since the contents of a copied or touched file are the same.
+    If the listing of a local source differs, files are read, since a copied or touched file still has the same contents.
 
     Args:
         source: The root of the source.

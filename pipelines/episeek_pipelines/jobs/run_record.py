@@ -67,7 +67,7 @@ def _require_unchanged(source: Root, read: Mapping[str, str]) -> None:
         )
         found, hint = (
             f"changes in {changed} during the run",
-            "run the same command again when the source is not written to",
+            "run the same command again when no other program changes the source",
         )
         raise ChangedFileError(str(source), found, "a source that does not change during the run", hint)
 

@@ -35,7 +35,7 @@ def add_index_nodes(
     units: list[IndexUnit],
     existing: ExistingRows | None = None,
 ) -> list[Node]:
-    """Add nodes that index every video file. The value of each item is a fragment: the rows of one file."""
+    """Add nodes that index every video file and write its rows as a fragment. The value of each item is a `FragmentSummary`."""
     numbered = [(f"index/{number:07d}.npz", unit) for number, unit in enumerate(units)]
     shared = (videos, work, dataset.info.fps, existing)
     return graph.map(
@@ -71,7 +71,10 @@ def add_rewrite_nodes(graph: Graph, dataset: Dataset, staging: DatasetStaging, p
 
 
 def features_to_measure(dataset: Dataset) -> tuple[str, ...]:
-    """Return the features whose statistics have to be computed from rows because the dataset's version records none."""
+    """Return the features whose statistics are computed from rows: numbers and booleans of version 2.x, none of version 3.0.
+
+    Version 2.x does not record quantiles.
+    """
     if not dataset.is_file_an_episode:
         return ()
     return measured_features(read_info_document(dataset.root)["features"])

@@ -42,8 +42,8 @@ def is_on_grid(pts: Int64Array, timescale: int, fps: float) -> bool:
 def grid_ticks(fps: float, timescales: frozenset[int]) -> tuple[int, int]:
     """Return the timescale of a file on the grid, and the number of ticks of one frame.
 
-    The timescale of the sources is kept if they share one, and a frame is a whole number of its ticks. Otherwise the timescale is
-    the one that FFmpeg's muxer would choose.
+    If all sources have the same timescale, and a frame is a whole number of ticks, this timescale is kept. Otherwise the result is
+    the timescale that FFmpeg's muxer would choose.
     """
     rate = rate_of(fps)
     if len(timescales) == 1:

@@ -30,7 +30,7 @@ class UsedEntries:
     numbers: tuple[int, ...]
     """The numbers of the entries in the stsd box of the source, counted from 1."""
     entries: tuple[bytes, ...]
-    """The bytes of each entry, as a whole box with its header."""
+    """The bytes of each entry, as a whole box with its header, without the box `btrt`."""
 
     @property
     def digest(self) -> str:

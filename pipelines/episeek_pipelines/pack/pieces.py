@@ -43,7 +43,7 @@ def closed_places(table: SampleTable) -> BoolArray:
 def possible_starts(table: SampleTable, closed: BoolArray) -> Int64Array:
     """Return the positions of the samples at which the sample tables allow a piece to start, ascending.
 
-    These are the first sample, and sync samples before which the file can be cut.
+    A piece can start at the first sample, and at sync samples before which the file can be cut.
     """
     is_start = table.is_sync & closed[:-1]
     if table.start_description_index is not None:
@@ -103,7 +103,7 @@ def require_showable(table: SampleTable, cuts: Sequence[Cut], *, where: str) -> 
 
     Raises:
         SampleTableError: A piece starts with hidden pictures that precede its first sync sample in presentation order, such as
-            pictures that refer to a picture before the piece. Decoders skip these.
+            pictures that refer to a picture before the piece. Decoders skip such pictures.
         EpisodeFramesError: Two samples are presented at the same time.
     """
     for cut in cuts:

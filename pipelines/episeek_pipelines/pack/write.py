@@ -134,7 +134,7 @@ def _changed(source: Root, part: Part, found: str) -> ChangedFileError:
 
 
 def _add_part(columns: _Columns, file: PackedFile, part: Part, table: SampleTable, numbers: dict[bytes, int]) -> None:
-    """Add the samples of a part to the tables. Add its new sample entries to `numbers`, the number of each entry in the file."""
+    """Add the samples of a part to the tables, and its new sample entries to `numbers`, which maps an entry to its number."""
     chosen = slice(part.start, part.stop)
     pts = table.pts[chosen]
     if file.frame_ticks:

@@ -44,7 +44,7 @@ class CountedDataset(Dataset[Any]):
         return len(self.dataset)
 
     def __getitems__(self, items: list[int]) -> CountedItems:
-        """Return the items of a batch with the counts before and after."""
+        """Return the items of a batch, with the counts before and after reading."""
         before, started = self.dataset.work(), time.perf_counter()
         values = self.dataset.__getitems__(items)
         return CountedItems(values, started, before, self.dataset.work())

@@ -30,7 +30,7 @@ class BatchCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankMeasurement:
-    """The measurement of one rank, which the ranks send to rank 0 as JSON."""
+    """The measurement of one rank. Each rank sends its measurement to rank 0 as JSON."""
 
     rank: int
     host: str

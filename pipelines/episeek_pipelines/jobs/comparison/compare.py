@@ -46,7 +46,7 @@ MAX_QUICK_FILES: Final = 128
 """Greatest number of data files and videos, of both sides together, that one thread compares faster than Dask can be imported."""
 
 MAX_QUICK_BYTES: Final = 1 << 25
-"""Greatest total size in bytes of these files."""
+"""Greatest total size of these data files and videos, in bytes."""
 
 
 def diff(
@@ -83,7 +83,7 @@ def diff(
 
 @dataclass(slots=True)
 class _Work:
-    """One comparison in progress, and the counts of what it has read."""
+    """One comparison in progress, and the numbers of files, samples and bytes that it has read."""
 
     a: Side
     b: Side
@@ -96,7 +96,7 @@ class _Work:
             self.execution = replace(self.execution, scheduler="sync")
 
     def read(self) -> Contents:
-        """Read the contents of both sides that decide which episodes are the same, and return them."""
+        """Read and return the contents of both sides, as far as they are needed to find the episodes that are the same."""
         covered = self._covered()
         wanted = [
             DataFile(name, path, _size(side.files, path, side.root))
@@ -202,7 +202,7 @@ class _Work:
         return find_covered(self.a, self.b, same_data, same_videos)
 
     def _videos(self, covered: Covered) -> Iterable[VideoFile]:
-        """Yield the videos with at least one uncovered episode, for all cameras that both sides have."""
+        """Yield the videos of all cameras that both sides have, except for videos whose episodes are all in `covered`."""
         for name, side in self._sides():
             other = self.b if name == "a" else self.a
             for camera in side.video_paths:
