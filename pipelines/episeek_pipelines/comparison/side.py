@@ -16,6 +16,7 @@ from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.parquet.arrow_types import is_text
 from episeek_pipelines.parquet.numpy_values import numpy_values
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes
+from episeek_pipelines.words import counted
 from episeek_schemas import layout, lerobot
 
 Files = Mapping[str, FileIdentity | None]
@@ -138,7 +139,7 @@ def open_side(root: str, *, data_root: str | None, needs_videos: bool = True) ->
     table, where = dataset.episodes, dataset.root
     doubled = len(table) - len(np.unique(table.episode_index))
     if doubled:
-        found = f"{doubled} episodes with the number of an earlier episode"
+        found = f"{counted(doubled, 'episode')} with the number of an earlier episode"
         raise MetadataError(where.join(layout.EPISODES_DIR), found, "a different number for each episode")
     listed = where.files()
     videos = _root_of_videos(dataset, listed, data_root) if needs_videos else where

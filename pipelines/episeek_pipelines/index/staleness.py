@@ -23,6 +23,7 @@ from episeek_pipelines.index.existing_build import ExistingBuild, read_existing_
 from episeek_pipelines.index.merge import dataset_description
 from episeek_pipelines.index.units import IndexUnit, list_units
 from episeek_pipelines.video.header import recorded_header_digest
+from episeek_pipelines.words import counted
 from episeek_schemas import layout
 
 Reason = Literal["changed", "new", "gone", "episodes", "dataset", "sidecars"]
@@ -130,7 +131,7 @@ def _missing_rows(units: list[IndexUnit], build: ExistingBuild) -> Iterator[Stal
     for unit in units:
         if unit.path not in build.files:
             yield Stale(
-                unit.path, "new", "no row in the sidecars", f"a row; episodes of this file: {len(unit.episodes)}"
+                unit.path, "new", "no row in the sidecars", f"a row for its {counted(len(unit.episodes), 'episode')}"
             )
 
 

@@ -29,6 +29,7 @@ from episeek_pipelines.repair.plan import RepairPlan, with_picture_statistics
 from episeek_pipelines.statistics.names import NAMES, FeatureStatistics
 from episeek_pipelines.statistics.pictures import CHANNELS, picture_histogram, picture_statistics, sampled_frames
 from episeek_pipelines.video.still_pictures import decode_still
+from episeek_pipelines.words import counted
 from episeek_schemas import lerobot
 
 _EPISODES_PER_ITEM: Final = 16
@@ -158,7 +159,7 @@ def _sample_rows(item: _Item, root: Root) -> Iterator[tuple[int, Statistics]]:
                     histograms[episode].append(_histogram(decode_still(contents, place), place))
     for episode, found in histograms.items():
         if len(found) != len(wanted[episode]):
-            raise DecodeError(f"{where}, episode {episode}", f"{frame_of[episode]} rows", f"{lengths[episode]}")
+            raise DecodeError(f"{where}, episode {episode}", counted(frame_of[episode], "row"), f"{lengths[episode]}")
         yield episode, picture_statistics(found)
 
 

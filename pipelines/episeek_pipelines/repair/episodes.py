@@ -87,7 +87,8 @@ def repair_pointers(draft: Draft) -> Iterator[Outcome]:
         )
         right = info.data_file_numbers(paths[0])
         if len(paths) > 1 or right is None:
-            found = f"no row of the episode in its declared data file {declared}, but rows in {held}"
+            declares = "no declared data file" if declared is None else f"no row in the declared data file {declared}"
+            found = f"{declares}, but rows of the episode in {held}"
             readings = (
                 tuple(f"the episode is in {path}" for path in paths)
                 if len(paths) > 1

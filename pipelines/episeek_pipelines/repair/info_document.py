@@ -75,14 +75,15 @@ def _repair_total_tasks(draft: Draft) -> Iterator[Outcome]:
     place = Place(layout.INFO_PATH, column=TOTAL_TASKS)
     used = {number for runs in draft.runs_of.values() for run in runs for number, _, _ in run.tasks}
     if any(number >= table.num_rows for number in used):
-        found_text = (
-            f"total_tasks {found!r}, {table.num_rows} rows of {layout.TASKS_PATH}, and data rows of task {max(used)}"
-        )
+        rows = counted(table.num_rows, "row")
+        found_text = f"total_tasks {found!r}, {rows} of {layout.TASKS_PATH}, and data rows of task {max(used)}"
         readings = ("a task is missing in the table", "the task_index of these data rows is wrong")
         yield Refusal(registry.TOTALS.code, place, found_text, readings)
         return
     draft.info[TOTAL_TASKS] = table.num_rows
-    proof = f"{layout.TASKS_PATH} has {table.num_rows} rows, and no row of a data file refers to a further task"
+    proof = (
+        f"{layout.TASKS_PATH} has {counted(table.num_rows, 'row')}, and no row of a data file refers to a further task"
+    )
     yield Repair(registry.TOTALS.code, place, found, table.num_rows, proof)
 
 

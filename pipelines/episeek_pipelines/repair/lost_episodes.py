@@ -50,7 +50,7 @@ def find_lost_episodes(draft: Draft) -> Iterator[Outcome]:
             yield Refusal(_CODE, place, f"{lost.found}, and {stray}", readings)
         elif len({*numbers.values()}) != 1 or len(numbers) < 2 or lerobot.LENGTH not in numbers:
             said = (
-                ", ".join(f"{number} rows according to {name}" for name, number in numbers.items())
+                ", ".join(f"{counted(number, 'row')} according to {name}" for name, number in numbers.items())
                 or "no record of its length"
             )
             had = [f"the episode had {counted(number, 'row')}" for number in dict.fromkeys(numbers.values())]

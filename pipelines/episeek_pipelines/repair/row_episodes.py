@@ -58,7 +58,7 @@ def repair_row_episodes(draft: Draft) -> Iterator[Outcome]:
             before = "null" if run.episode == NO_NUMBER else run.episode
             proof = (
                 f"frame_index continues through {counted(run.count, 'row')}, with which the episode has its declared "
-                f"{whole.count} rows"
+                f"{counted(whole.count, 'row')}"
             )
             yield Repair(code, where, before, whole.episode, proof, run.count - 1)
             runs[first:stop] = [whole]

@@ -94,7 +94,8 @@ def repair_seconds(draft: Draft, examined: tuple[ExaminedVideo, ...]) -> Iterato
         for place, row in enumerate(video.rows):
             refused = video.seconds.refused.get(place)
             if refused is None and place in video.seconds.placed and may_be_exchanged:
-                found = f"{-missing[video.path]} frames too many, and seconds that are not the times of the episode's frames,"
+                surplus = counted(-missing[video.path], "frame")
+                found = f"{surplus} too many, and seconds that are not the times of the episode's frames,"
                 exchanged = f"the file was swapped with {others[0]}, which lacks frames"
                 refused = found, ("frames of the file belong to no episode", exchanged)
             if refused is not None:

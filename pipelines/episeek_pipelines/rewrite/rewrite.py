@@ -30,6 +30,7 @@ from episeek_pipelines.parquet.episode_runs import READ_OPTIONS, EpisodeRun, epi
 from episeek_pipelines.rewrite.encodings import writer_options
 from episeek_pipelines.rewrite.placement import DeclaredPlaces, Placement, WrittenFile
 from episeek_pipelines.rewrite.plan import Output, RewritePlan, RewriteUnit, plan_rewrite
+from episeek_pipelines.words import counted
 from episeek_schemas import layout, lerobot
 
 __all__ = [
@@ -152,7 +153,10 @@ def _merge_files(source: Root, destination: Root, unit: RewriteUnit) -> RewriteR
             where = source.join(path)
             with _nearby(source, path, reader) as root, _opened(root, path, where) as file:
                 if file.metadata.num_rows != length:
-                    found, expected = f"{file.metadata.num_rows} rows", f"{length} rows, the length of its episode"
+                    found, expected = (
+                        counted(file.metadata.num_rows, "row"),
+                        f"{counted(length, 'row')}, the length of its episode",
+                    )
                     raise RowOrderError(where, found, expected, _LEAVE_OUT)
                 row_bytes = measure_row_bytes(file, where)
                 if schema is None or writer is None:
@@ -366,7 +370,9 @@ def _declared(source: Root, plan: RewritePlan, path: str) -> DeclaredPlaces:
     columns = read_location_columns(source, path, names)
     found, expected = len(columns[lerobot.EPISODE_INDEX]), dict(plan.episode_shards)[path]
     if found != expected:
-        raise MetadataError(source.join(path), f"{found} rows", f"{expected} rows, as when the plan was made")
+        raise MetadataError(
+            source.join(path), counted(found, "row"), f"{counted(expected, 'row')}, as when the plan was made"
+        )
     return DeclaredPlaces(*(columns[name] for name in names))
 
 

@@ -17,6 +17,7 @@ from episeek_pipelines.parquet.recovery.pages.headers import FOOTER, PartList
 from episeek_pipelines.parquet.recovery.pages.leaves import Template
 from episeek_pipelines.parquet.recovery.pages.source import Bytes, WithFooter
 from episeek_pipelines.parquet.recovery.row_checks import RowChecks, RowProblem, counting_columns
+from episeek_pipelines.words import counted
 
 _MAX_READINGS: Final = 8
 _MAX_BATCH_ROWS: Final = 1024
@@ -85,7 +86,7 @@ def find_groups(
         whole = [(reading, one) for reading, one in zip(readings, outcomes, strict=True) if not isinstance(one, str)]
         is_proved = bool(counting_columns(template.schema))
         if len(whole) > 1 or (whole and not is_proved and layouts.may_be_cut(at)):
-            ways = [f"a row group of {reading.row_count} rows" for reading, _ in whole]
+            ways = [f"a row group of {counted(reading.row_count, 'row')}" for reading, _ in whole]
             ways += [] if len(whole) > 1 else ["the beginning of a longer one"]
             raise AmbiguousPagesError(
                 where,
@@ -157,7 +158,7 @@ def _outcome(
     except ParquetError as error:
         return error.found
     if checks.row_count != layout.row_count:
-        return f"{checks.row_count} rows instead of {layout.row_count}"
+        return f"{counted(checks.row_count, 'row')} instead of {layout.row_count}"
     if problem := extremes.problem():
         return problem
     return RecoveredGroup(start, stop, layout.row_count, tuple(checks.episodes))

@@ -10,6 +10,7 @@ from episeek_pipelines.verify.findings.findings import Finding, Location, findin
 from episeek_pipelines.verify.findings.quoting import one_line
 from episeek_pipelines.verify.findings.ranges import FeatureRanges
 from episeek_pipelines.verify.rules import CONSTANT_DIMENSION
+from episeek_pipelines.words import counted
 from episeek_schemas import layout
 from episeek_schemas.features import declared_dtype, declared_shape
 
@@ -45,7 +46,9 @@ def check_constant_dimensions(ranges: FeatureRanges, features: Mapping[str, Any]
             for number in constant[:_SHOWN_DIMENSIONS]
         ]
         rest = f", and {len(constant) - len(first)} more" if len(constant) > len(first) else ""
-        found = f"dimension {', '.join(first)}{rest} ({len(constant)} of {shape[0]}, in {ranged.row_count} rows)"
+        found = (
+            f"dimension {', '.join(first)}{rest} ({len(constant)} of {shape[0]}, in {counted(ranged.row_count, 'row')})"
+        )
         resting = np.where(ranged.minimum == ranged.maximum, ranged.minimum, np.nan)
         chart = range_chart(ranged.minimum, ranged.maximum, resting)
         where = Location(file=layout.INFO_PATH, column=name)

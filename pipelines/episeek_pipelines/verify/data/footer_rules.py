@@ -18,6 +18,7 @@ from episeek_pipelines.verify.rules import (
     ROW_GROUPS,
     ROW_GROUPS_OF_INDEXED,
 )
+from episeek_pipelines.words import counted
 from episeek_schemas import lerobot
 
 FOOTER_SLACK = 1.25
@@ -66,7 +67,7 @@ def check_images(context: VerificationContext, file: DataFile, footer: FooterSca
         if missing and not footer.has_picture_urls.get(f"{name}.path", False):
             yield finding(
                 IMAGES,
-                f"{missing} of {footer.row_count} rows without the bytes of a picture",
+                f"{missing} of {counted(footer.row_count, 'row')} without the bytes of a picture",
                 "bytes in every row",
                 Location(file=file.path, column=name),
             )
@@ -88,7 +89,7 @@ def check_row_count(context: VerificationContext, file: DataFile, footer: Footer
     if footer.row_count != expected:
         yield finding(
             EPISODE_ROWS,
-            f"{footer.row_count} rows",
+            counted(footer.row_count, "row"),
             f"{expected}, the sum of its episodes' lengths",
             Location(file=file.path),
         )
@@ -99,7 +100,10 @@ def check_nulls(context: VerificationContext, file: DataFile, footer: FooterScan
     if footer.null_count:
         where = Location(file=file.path, column=lerobot.EPISODE_INDEX)
         yield finding(
-            EPISODE_ROWS, f"{footer.null_count} rows with a null episode_index", "only rows of listed episodes", where
+            EPISODE_ROWS,
+            f"{counted(footer.null_count, 'row')} with a null episode_index",
+            "only rows of listed episodes",
+            where,
         )
 
 

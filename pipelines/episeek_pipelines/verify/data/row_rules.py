@@ -41,11 +41,11 @@ def check_episode_rows(context: VerificationContext, file: DataFile, scan: RowSc
         where = Location(file=file.path, episode=int(episodes[number]), row=int(scan.first_row[members[0]]))
         if runs[number] > 1:
             starts = ", ".join(str(scan.first_row[member]) for member in members[:4])
-            found = f"{rows[number]} rows in {runs[number]} separate runs, which start at rows {starts}"
-            expected = f"{length[number]} rows in one run" if length[number] >= 0 else "one run"
+            found = f"{counted(rows[number], 'row')} in {runs[number]} separate runs, which start at rows {starts}"
+            expected = f"{counted(length[number], 'row')} in one run" if length[number] >= 0 else "one run"
             yield finding(EPISODE_ROWS, found, expected, where)
         else:
-            yield finding(EPISODE_ROWS, f"{rows[number]} rows", f"{length[number]}, the episode's length", where)
+            yield finding(EPISODE_ROWS, counted(rows[number], "row"), f"{length[number]}, the episode's length", where)
 
 
 def check_numbers(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from episeek_pipelines.verify.findings.findings import Finding, Location, findin
 from episeek_pipelines.verify.findings.guard import guarded
 from episeek_pipelines.verify.findings.source_differences import compare_column, schema_differences, shared_columns
 from episeek_pipelines.verify.rules import ROWS_CHANGED, UNREADABLE
+from episeek_pipelines.words import counted
 from episeek_schemas import lerobot
 
 _BLOCK_ROWS = 1 << 12
@@ -158,7 +159,7 @@ def _compare_misplaced(
     copied_rows = _episode_rows(output) if wanted else {}
     for episode in sorted(wanted & copied_rows.keys()):
         where = Location(file=path, episode=episode)
-        findings.append(finding(ROWS_CHANGED, f"{copied_rows[episode][1]} rows", "0, as in the source", where))
+        findings.append(finding(ROWS_CHANGED, counted(copied_rows[episode][1], "row"), "0, as in the source", where))
     return findings, bytes_read
 
 
@@ -186,7 +187,10 @@ def _compare_episode(
     found = copied_rows[1] if copied_rows else 0
     if copied_rows is None or found != rows[1]:
         yield finding(
-            ROWS_CHANGED, f"{found} rows", f"{rows[1]}, as in the source", Location(file=path, episode=episode)
+            ROWS_CHANGED,
+            counted(found, "row"),
+            f"{rows[1]}, as in the source",
+            Location(file=path, episode=episode),
         )
         return
     before, after = original.read(*rows), copy.read(*copied_rows)

@@ -11,6 +11,7 @@ from episeek_pipelines.verify.findings.arrays import Int64Array
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.quoting import quoted
 from episeek_pipelines.verify.rules import TASKS
+from episeek_pipelines.words import counted
 from episeek_schemas import layout, lerobot
 
 _OTHER_TASK_COLUMNS: Final = ("annotation.", "language_")
@@ -120,7 +121,7 @@ class TaskScan:
                 undeclared.append((row, episode, number, count))
         if undeclared:
             row, episode, number, count = min(undeclared)
-            found = f"{lerobot.TASK_INDEX} {number}, {quoted(self.task_text[number])}, in {count} rows"
+            found = f"{lerobot.TASK_INDEX} {number}, {quoted(self.task_text[number])}, in {counted(count, 'row')}"
             where = Location(self.path, episode, row=row, column=lerobot.TASK_INDEX)
             yield finding(
                 TASKS,

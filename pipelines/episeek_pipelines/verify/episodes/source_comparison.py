@@ -15,6 +15,7 @@ from episeek_pipelines.parquet.row_cursor import RowCursor
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.source_differences import compare_column, schema_differences, shared_columns
 from episeek_pipelines.verify.rules import EPISODES_CHANGED
+from episeek_pipelines.words import counted
 from episeek_schemas import lerobot
 
 _STATISTICS: Final = lerobot.statistics_column("", "")[:-1]
@@ -89,7 +90,7 @@ def compare_episodes(
         findings += schema_differences(schema, source.schema_arrow, EPISODES_CHANGED, path)
         found, expected = rewritten.metadata.num_rows, source.metadata.num_rows
         if found != expected:
-            findings.append(finding(EPISODES_CHANGED, f"{found} rows", f"{expected}, as in the source", where))
+            findings.append(finding(EPISODES_CHANGED, counted(found, "row"), f"{expected}, as in the source", where))
             names = []
         else:
             names = [name for name in shared_columns(source, rewritten) if name not in _MAY_CHANGE | moved_columns]

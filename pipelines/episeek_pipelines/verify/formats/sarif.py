@@ -24,6 +24,7 @@ from episeek_pipelines.verify.formats.grouping import and_more, place_in_file
 from episeek_pipelines.verify.formats.json_document import dump_json
 from episeek_pipelines.verify.formats.visible import visible
 from episeek_pipelines.verify.rules import HOLES, RULES, Rule
+from episeek_pipelines.words import counted
 from episeek_schemas.layout import INFO_PATH
 
 SCHEMA_URI: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -164,7 +165,7 @@ def _left_out_result(left_out: Sequence[Finding]) -> dict[str, Any]:
         "ruleIndex": len(RULES),
         # "error" sorts before "warning".
         "level": min(found.severity for found in left_out),
-        "message": _message(f"{finding_count(left_out)} more findings are left out: code scanning accepts no more"),
+        "message": _message(f"{counted(finding_count(left_out), 'finding')} left out: code scanning accepts no more"),
         "locations": [{"physicalLocation": {"artifactLocation": {"uri": INFO_PATH, "uriBaseId": _DATASET}}}],
         "partialFingerprints": {FINGERPRINT: LEFT_OUT, "primaryLocationLineHash": f"{LEFT_OUT}:1"},
     }

@@ -13,6 +13,7 @@ from episeek_pipelines.verify.findings.guard import guarded
 from episeek_pipelines.verify.rules import INDEXED_SPANS, SIDECAR_FORMAT
 from episeek_pipelines.verify.sidecars.buffers import release_pages, sidecar_bytes
 from episeek_pipelines.verify.sidecars.format import TABLES, open_sidecar
+from episeek_pipelines.words import counted
 from episeek_schemas import layout
 from episeek_schemas.checks import TableName, check_table
 
@@ -135,8 +136,8 @@ class _EpisodesOrder(_Order):
         if row_count != expected:
             yield finding(
                 INDEXED_SPANS,
-                f"{row_count} rows",
-                f"{expected}: {info.total_episodes} episodes with {len(info.video_keys)} cameras each",
+                counted(row_count, "row"),
+                f"{expected}: {counted(info.total_episodes, 'episode')} with {len(info.video_keys)} cameras each",
                 Location(file=self.path),
             )
         for name, total in self._next.items():

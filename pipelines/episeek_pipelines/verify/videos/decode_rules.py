@@ -28,6 +28,7 @@ from episeek_pipelines.verify.videos.picture_reader import (
     picture_digest,
 )
 from episeek_pipelines.verify.videos.reference import EpisodeReference, FileReference
+from episeek_pipelines.words import counted
 
 
 @dataclass(slots=True)
@@ -180,8 +181,11 @@ def _check_times(clip: Clip, fps: float, where: Location) -> Iterator[Finding]:
 def _check_decoded(clip: Clip, decoded: _DecodedClip, strips: StripRange, where: Location) -> Iterator[Finding]:
     count = clip.frame_count
     if decoded.error:
-        found, strip = f"{decoded.error}, after {decoded.count} pictures", _strip(strips, [decoded.error_frame])
-        yield finding(DECODED, found, f"{count} pictures", where, strip=strip)
+        found, strip = (
+            f"{decoded.error}, after {counted(decoded.count, 'picture')}",
+            _strip(strips, [decoded.error_frame]),
+        )
+        yield finding(DECODED, found, counted(count, "picture"), where, strip=strip)
     elif decoded.count < count:
         first = decoded.is_decoded.index(False)
         found = f"{decoded.count} decoded pictures, but none for frame {first} at tick {clip.frame_ticks[first]}"

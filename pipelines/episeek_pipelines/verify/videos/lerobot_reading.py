@@ -23,6 +23,7 @@ from episeek_pipelines.verify.findings.checks import VerificationContext, VideoF
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import LEROBOT_READING
 from episeek_pipelines.verify.videos.frames import FrameView, ParsedVideo
+from episeek_pipelines.words import counted
 from episeek_schemas import lerobot
 
 OPEN_GROUPS_REMEDY: Final = (
@@ -57,9 +58,10 @@ def check_lerobot_reading(context: VerificationContext, file: VideoFile, video: 
     wrong = np.flatnonzero(np.abs(off) > tolerance)
     if len(wrong):
         worst = int(wrong[np.argmax(np.abs(off[wrong]))])
+        frames = counted(int(file.length[wrong].sum()), "frame")
         yield finding(
             LEROBOT_READING,
-            f"{int(file.length[wrong].sum())} frames that LeRobot requests at times that are up to {abs(off[worst]):.6f} s off",
+            f"{frames} that LeRobot requests at times that are up to {abs(off[worst]):.6f} s off",
             f"times within LeRobot's tolerance of {context.options.tolerance_seconds:g} s",
             Location(file.path, int(file.episode_index[worst]), file.camera_key, column="from_timestamp"),
             more=len(wrong) - 1,

@@ -50,6 +50,7 @@ from episeek_pipelines.verify.videos.reference import (
 from episeek_pipelines.verify.videos.span_rules import SPAN_RULES
 from episeek_pipelines.verify.videos.window_rules import check_windows
 from episeek_pipelines.video.frame_problems import FrameProblem, frame_problems
+from episeek_pipelines.words import counted
 
 _MOST_PLACES = 8
 """Greatest number of places that a message about frames of no episode lists."""
@@ -194,7 +195,7 @@ def check_frame_count(context: VerificationContext, file: VideoFile, video: Pars
     places = "" if found < expected else _unclaimed(file, video.view)
     yield finding(
         VIDEO_SHORT if found < expected else VIDEO_LONG,
-        f"{found} frames{places}",
+        f"{counted(found, 'frame')}{places}",
         f"{expected}, the sum of its episodes' lengths",
         where,
         strip=strip_of_ends(video.view, is_short=found < expected),

@@ -22,6 +22,7 @@ from episeek_pipelines.verify.rules import INDEXED_FILES, INDEXED_SAMPLES, INDEX
 from episeek_pipelines.verify.sidecars.format import TABLES, read_rows, stored_rows
 from episeek_pipelines.verify.videos.frames import ParsedVideo
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes
+from episeek_pipelines.words import counted
 from episeek_schemas import layout
 
 _SPAN_COLUMNS = (
@@ -326,7 +327,12 @@ def _compare_rows_of_one(
         rows = np.arange(max(start, 0), max(0, min(start + len(values), total)))
         found = read_rows(root, tables, table, column, rows).astype(np.int64)
         if len(found) != len(values):
-            yield finding(INDEXED_SAMPLES, f"{len(found)} rows", f"{len(values)} rows", replace(where, row=start))
+            yield finding(
+                INDEXED_SAMPLES,
+                counted(len(found), "row"),
+                counted(len(values), "row"),
+                replace(where, row=start),
+            )
             return
         wrong = np.flatnonzero(found != values)
         if len(wrong):

@@ -23,6 +23,7 @@ from episeek_pipelines.video.bitstreams.h264 import H264
 from episeek_pipelines.video.bitstreams.hevc import Hevc
 from episeek_pipelines.video.bitstreams.sample import Codec, SampleContent
 from episeek_pipelines.video.bitstreams.vvc import Vvc
+from episeek_pipelines.words import counted
 
 
 def leading_samples(table: SampleTable, codec: Codec) -> Int64Array:
@@ -52,7 +53,7 @@ def without_skipped_pictures(
     """
     if isinstance(codec, H264):
         if contents[0].is_clean_start:
-            found = f"{len(leading)} samples shown before sample 0, an IDR picture"
+            found = f"{counted(len(leading), 'sample')} shown before sample 0, an IDR picture"
             raise SampleTableError(where, found, "composition offsets that show no sample before an IDR picture")
         skipped = leading
     else:

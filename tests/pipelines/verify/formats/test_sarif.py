@@ -172,7 +172,7 @@ def test_too_many_results_end_with_how_many_are_left_out(monkeypatch: pytest.Mon
     assert run["results"][-2]["ruleId"] == "INF004"
     last = run["results"][-1]
     assert (last["ruleId"], last["level"]) == (LEFT_OUT, "warning")
-    assert last["message"]["text"].startswith("6 more findings are left out")
+    assert last["message"]["text"].startswith("6 findings left out")
 
 
 def noise(length: int, seed: int) -> str:
@@ -186,7 +186,7 @@ def test_a_report_that_compresses_badly_is_cut_to_size(monkeypatch: pytest.Monke
     report = report_of(*[finding(MISSING_FILE, noise(1000, n), "", Location(f"v{n:04d}")) for n in range(200)])
     results = run_of(report)["results"]
     assert limit / 3 < len(gzip.compress(format_sarif(report).encode())) <= limit
-    assert results[-1]["message"]["text"].startswith(f"{200 - (len(results) - 1)} more findings are left out")
+    assert results[-1]["message"]["text"].startswith(f"{200 - (len(results) - 1)} findings left out")
     assert results[-1]["level"] == "error"
 
 
