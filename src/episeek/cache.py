@@ -167,7 +167,7 @@ class ClipCache:
 
     @property
     def stats(self) -> CacheStats:
-        """The counts so far, in this process."""
+        """The counts since the cache was created, in this process."""
         state = self._state.get()
         now, before = self.index.source.transfers(), state.transfers_before
         return CacheStats(

@@ -33,7 +33,7 @@ _DEPTH_FORMAT = re.compile(r"gray(9|10|12|14|16)(le|be)")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedFrames:
-    """Pictures and their presentation times."""
+    """The decoded pictures of a clip, and their presentation times."""
 
     data: Any
     """uint8 [frame_count, 3, height, width], RGB; or uint16 [frame_count, 1, height, width], the values of monochrome video

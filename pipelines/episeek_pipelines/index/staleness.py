@@ -37,7 +37,7 @@ dataset differently), or "sidecars" (they are missing, damaged, or of another fo
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """Something that is wrong or missing in the sidecars."""
+    """A part of the sidecars that is wrong or missing, with the reason."""
 
     path: str
     reason: Reason
@@ -205,4 +205,4 @@ def _one_at_a_time(report: Callable[[int], None]) -> Callable[[int], None]:
 
 
 def _ignore(file_count: int, /) -> None:
-    """Report no progress."""
+    """Ignore the number of headers that were read: the caller passed no `progress`."""

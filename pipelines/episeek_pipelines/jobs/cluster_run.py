@@ -56,7 +56,7 @@ Result = list[Outcome] | Outcome | Blocked
 
 
 class ClusterRun:
-    """Runs nodes through a connected client.
+    """Runs the nodes of a graph through a connected client of a Dask scheduler.
 
     Args:
         client: The client.

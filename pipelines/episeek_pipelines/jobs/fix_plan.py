@@ -59,7 +59,7 @@ class RewriteDataFile:
 
     @property
     def summary(self) -> str:
-        """Return the changes in a few words."""
+        """The changes in a few words."""
         parts = []
         if not self.before.is_one_per_episode:
             parts.append(f"row groups {self.before.row_group_count:,} -> {self.before.episode_count:,}")
@@ -83,7 +83,7 @@ class RebuildSidecars:
 
     @property
     def summary(self) -> str:
-        """Return the changes in a few words."""
+        """The changes in a few words."""
         return f"rebuilt from {counted(self.file_count, 'video file')}"
 
 

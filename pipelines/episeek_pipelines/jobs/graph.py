@@ -160,7 +160,7 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """Where and how the graph of a job runs."""
+    """The scheduler, the workers and the progress display with which a job runs its graphs."""
 
     scheduler: str = "threads"
     """"threads", "processes", "sync", or the address of a Dask scheduler, "tcp://host:port" or "tls://host:port"."""

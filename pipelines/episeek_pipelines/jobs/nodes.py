@@ -118,7 +118,7 @@ def run_batch(function: Callable[..., Any], items: Constant, shared: list[Any], 
 def run_reduction(
     function: Callable[..., Any], label: str, batches: list[list[Outcome] | Outcome | Blocked], shared: list[Any]
 ) -> Outcome | Blocked:
-    """Return the outcome of a reduction over the values of all batches."""
+    """Call `function` with the values of all batches, and return the outcome. Return `Blocked` if an item failed."""
     values, failures = values_and_failures(batches)
     failures += _failures_in(shared)
     if failures:

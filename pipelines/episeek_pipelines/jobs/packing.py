@@ -32,7 +32,7 @@ from episeek_pipelines.video.decoding_starts.keyframe_choice import KeyframeChoi
 
 @dataclass(frozen=True, slots=True)
 class PackedVideo:
-    """The result of one packed file."""
+    """The result of writing one packed file."""
 
     file: WrittenVideo
     is_reused: bool
@@ -41,7 +41,7 @@ class PackedVideo:
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """The packed videos of a dataset."""
+    """The result of packing the videos of a dataset."""
 
     dataset: Dataset
     """The dataset with the new locations of its videos."""
@@ -112,7 +112,7 @@ def pack_videos(
 def _read_one(
     item: tuple[str, DeclaredVideo], videos: Root, work: Root, fps: float, keyframes: KeyframeChoice, is_whole: bool
 ) -> SourceVideo:
-    """Read the header of one source file."""
+    """Read the header of one source file and write a receipt, or return the result from an existing receipt."""
     receipt, video = item
     declared = video.episodes.digest(camera_index=video.camera_index, fps=fps)
     identity = _identity("source", f"{video.path} {declared} {keyframes} {is_whole} {videos.version_of(video.path)}")
@@ -127,7 +127,7 @@ def _read_one(
 def _write_one(
     item: tuple[str, PackedFile], videos: Root, destination: Root, work: Root, keyframes: KeyframeChoice
 ) -> PackedVideo:
-    """Write one packed file."""
+    """Write one packed file and its receipt, or return the result from an existing receipt."""
     receipt, file = item
     # the plan of a file contains the versions of its source files
     identity = _identity("file", f"{file!r} {keyframes}")

@@ -1,4 +1,4 @@
-"""Plan a preparation: find out what it will read, write or refuse, without doing it."""
+"""Plan a run of `prepare`: find out what the run would read and write, or why `prepare` would refuse to run."""
 
 from dataclasses import dataclass
 from typing import Any, Final, Literal

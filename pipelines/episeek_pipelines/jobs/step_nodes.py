@@ -97,7 +97,7 @@ def add_metadata_node(
 def add_copy_nodes(
     graph: Graph, dataset: Dataset, staging: DatasetStaging, videos: Videos
 ) -> tuple[list[Node], tuple[LeftOut, ...]]:
-    """Add nodes that copy every file of the dataset that is neither rewritten nor metadata.
+    """Add nodes that copy every file of the dataset that is neither rewritten nor metadata. Add none if `videos` is "none".
 
     Returns:
         The nodes, and the folders of the source that are not part of the dataset and are left out.

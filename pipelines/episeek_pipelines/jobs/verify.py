@@ -116,7 +116,7 @@ def _verify(
 
 
 def _is_quick(surveyed: Survey, options: VerifyOptions) -> bool:
-    """Return whether one thread checks a dataset in about a second: few small files, all on this machine, no pictures."""
+    """Return whether one thread checks a dataset in about a second: few small local files, and no pictures to decode."""
     is_local = surveyed.root.is_local and surveyed.data_root.is_local
     if not is_local or surveyed.against is not None or options.looks_at("decode") or options.window_count:
         return False

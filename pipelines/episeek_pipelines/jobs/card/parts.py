@@ -33,7 +33,7 @@ def newline_of(card: str) -> str:
 
 
 def split_card(card: str) -> CardParts:
-    """Return the parts of a card.
+    """Return the parts of a card: opening line, front matter, closing line and text.
 
     Raises:
         CardError: huggingface_hub would not recognize the first or last line of the front matter, or a line ends with a carriage

@@ -113,7 +113,7 @@ class YamlMapping:
 
 
 def on_one_line(values: Sequence[object]) -> str:
-    """Return the YAML of a list, in brackets."""
+    """Return a list as one line of YAML, in brackets."""
     written = yaml.safe_dump([*values], default_flow_style=True, allow_unicode=True, width=float("inf"))
     return str(written).strip()
 

@@ -20,7 +20,7 @@ SideName = Literal["a", "b"]
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """A data file to read."""
+    """A data file of one side that is to be read."""
 
     side: SideName
     path: str
@@ -29,7 +29,7 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoFile:
-    """A video whose header is to be read."""
+    """A video of one side whose header is to be read."""
 
     side: SideName
     camera: str
