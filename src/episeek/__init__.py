@@ -103,7 +103,7 @@ _IMPORTED_ON_USE = {
     "open": ("episeek.opening", "open_index"),
 }
 
-# hidden from type checkers, for which every name would exist otherwise
+# type checkers do not see this function, since every name would then exist for them
 if not TYPE_CHECKING:
 
     def __getattr__(name):

@@ -120,7 +120,7 @@ def decode_with_torchcodec(
             )
         batch = decoder.get_frames_in_range(first_frame, first_frame + count)
     except (RuntimeError, ValueError, IndexError) as error:
-        raise DecodeError(where, f"TorchCodec: {first_line(error)}", f"{count} frames") from error
+        raise DecodeError(where, f"TorchCodec: {first_line(error)}", f"all wanted frames ({count})") from error
     times = batch.pts_seconds.cpu().numpy()
     if times.shape != expected_seconds.shape or np.abs(times - expected_seconds).max() > time_base_seconds / 4:
         raise DecodeError(where, f"frames at {times[:3].tolist()} s", f"frames at {expected_seconds[:3].tolist()} s")
@@ -173,8 +173,8 @@ class WantedFrames:
     def check_complete(self) -> None:
         """Raise DecodeError if a wanted frame has not arrived."""
         if self._waiting:
-            found = f"only {self._count - len(self._waiting)} frames"
-            raise DecodeError(self._where, found, f"{self._count} frames from PyAV")
+            found = f"a frame count of {self._count - len(self._waiting)}"
+            raise DecodeError(self._where, found, f"a frame count of {self._count} from PyAV")
 
 
 class PictureArray:
@@ -244,7 +244,7 @@ def decode_with_pyav(
                 if wanted.is_complete:
                     break
     except av.error.FFmpegError as error:
-        raise DecodeError(where, f"PyAV: {first_line(error)}", f"{len(expected_ticks)} frames") from error
+        raise DecodeError(where, f"PyAV: {first_line(error)}", f"all wanted frames ({len(expected_ticks)})") from error
     wanted.check_complete()
 
 

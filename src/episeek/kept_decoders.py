@@ -94,7 +94,7 @@ def decode_packets(
         # after an error, a decoder may be in any state
         _STATE.get().kept.pop(key, None)
         if isinstance(error, av.error.FFmpegError):
-            raise DecodeError(where, f"PyAV: {first_line(error)}", f"{len(frame_ticks)} frames") from error
+            raise DecodeError(where, f"PyAV: {first_line(error)}", f"all wanted frames ({len(frame_ticks)})") from error
         raise
 
 

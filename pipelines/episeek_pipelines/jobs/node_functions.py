@@ -167,7 +167,7 @@ def finish_metadata(
     packed: PackPlan | None = None,
     is_measured: bool = False,
 ) -> WrittenMetadata:
-    """Write `meta/`, and remove the files in the destination that a stopped run wrote and this run does not have.
+    """Write `meta/`, and remove the files in the destination that a stopped run wrote and this run does not write.
 
     Args:
         values: The results of all other nodes of the job.

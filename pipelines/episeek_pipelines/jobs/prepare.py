@@ -144,7 +144,7 @@ def _prepared(
     *,
     force: bool,
 ) -> PrepareResult:
-    """Run the command in the recorded options: `prepare` or `upgrade`."""
+    """Run the command that the options name: `prepare` or `upgrade`."""
     started = time.perf_counter()
     target = Root(destination)
     require_no_history(target, _LOCAL_FIRST)

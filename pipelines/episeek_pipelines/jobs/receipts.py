@@ -1,5 +1,6 @@
-"""Write and read receipts of finished work: small JSON files in the work directory of a run, each with an identity of its
-inputs.
+"""Write and read receipts of finished work: small JSON files in the work directory of a run.
+
+A receipt contains the result, and the identity of the work: a text that depends on all inputs.
 """
 
 import json
@@ -21,7 +22,7 @@ def read_receipt(work: Root, receipt: str, identity: str) -> Any:
 
 
 def write_receipt(work: Root, receipt: str, identity: str, result: dict[str, Any]) -> None:
-    """Write a receipt with the identity of its inputs and the result."""
+    """Write a receipt with the identity of the work and its result."""
     work.write_bytes(receipt, json.dumps({"identity": identity, "result": result}).encode())
 
 

@@ -114,7 +114,7 @@ def run_distributed(
         _check_workers(client, address, nodes)
         futures = client.compute(list(_delayed(nodes).values()), optimize_graph=False)
         by_key = {node.key: future for node, future in zip(nodes, futures, strict=True)}
-        # the run replaces futures, and a second reference would keep results in memory that it no longer needs
+        # the run replaces futures, and a second reference would keep unneeded results in memory
         del futures
         return ClusterRun(client, address, by_key, nodes, report).results(wanted)
 

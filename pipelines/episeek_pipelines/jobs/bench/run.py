@@ -78,7 +78,7 @@ def measure(root: str, options: BenchOptions, meeting: Meeting) -> RankMeasureme
     open_seconds = time.perf_counter() - started
     if not len(sampler):
         place = f"rank {meeting.rank} of {meeting.world_size}"
-        raise MetadataError(root, f"{len(dataset)} frames, too few for {place}", "frames for every rank")
+        raise MetadataError(root, f"a frame count of {len(dataset)}, too low for {place}", "frames for every rank")
     loader: DataLoader[CountedBatch] = DataLoader(
         CountedDataset(dataset),
         batch_sampler=_Epochs(sampler),

@@ -49,7 +49,7 @@ def slurm_script(
         ranks_per_node: Number of ranks on each node.
     """
     if not nodes or min(*nodes, ranks_per_node) < 1:
-        raise ValueError(f"found {list(nodes)} nodes, {ranks_per_node} ranks on each; expected numbers of 1 or more")
+        raise ValueError(f"found nodes {list(nodes)}, ranks per node {ranks_per_node}; expected numbers of 1 or more")
     names = list(map(str, nodes))
     listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
     return _SCRIPT.format(

@@ -47,7 +47,7 @@ def render_diff(
 
 
 def diff_summary(comparison: Comparison) -> list[str]:
-    """Return a comparison in a few lines: the numbers of episodes, and the sections with differences, except for the layout."""
+    """Return a comparison as lines: one with the numbers of episodes, and one for each difference except those of the layout."""
     lines = [episode_words(comparison)]
     for section in sections_of(comparison):
         if section.is_difference:

@@ -194,7 +194,7 @@ def _statistic_lines(changes: Sequence[StatisticChange]) -> Iterator[Line]:
         members = list(group)
         names = ", ".join(change.statistic for change in members)
         verb = f"only in {only_in}" if only_in else "differ" if len(members) > 1 else "differs"
-        # the statistic "count" is a number of rows, so its difference cannot be compared with the others
+        # the statistic "count" is a number of rows, so its difference cannot be compared with those of other statistics
         measured = [change for change in members if change.statistic != "count"] or members
         known = [change.largest_difference for change in measured if change.largest_difference is not None]
         largest = f", by at most {max(known):.6g}" if known else ""

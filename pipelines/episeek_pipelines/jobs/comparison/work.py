@@ -79,5 +79,5 @@ def count_row_changes(
 def compare_paired_samples(
     pairs: Sequence[PairedSamples], root_a: Root, root_b: Root, reads_bytes: bool
 ) -> list[SampleDifferences]:
-    """Return the differing samples of each pair of episodes. All pairs are in the same two files."""
+    """Return the differences between the coded samples of each pair of episodes. All pairs are in the same two files."""
     return compare_samples(pairs, root_a, root_b, reads_bytes=reads_bytes)
