@@ -32,7 +32,10 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The rows and samples that differ, by pair of episodes. Pairs without differences are left out."""
+    """The rows and samples that differ, for each pair of episodes whose rows or samples were compared one by one.
+
+    Pairs without differences may have an entry.
+    """
 
     rows: Mapping[Pair, tuple[ColumnChange, ...]]
     samples: Mapping[tuple[int, int, str], SampleDifferences]

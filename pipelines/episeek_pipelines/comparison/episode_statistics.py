@@ -26,8 +26,8 @@ _PREFIX = lerobot.statistics_column("", "").partition("/")[0] + "/"
 def episode_statistic_changes(a: Side, b: Side, pairs: Sequence[tuple[int, int]]) -> list[StatisticChange]:
     """Return the statistics of episodes that differ, each with the number of episodes in which it differs.
 
-    The statistics of episode_index, index and task_index change if an episode is renumbered or other rows precede it. Such changes
-    are left out.
+    The statistics of `LENGTH_COLUMNS`, such as episode_index and index, may change if an episode is renumbered or moved. Therefore
+    these statistics are compared only for pairs with the same number and the same first row.
 
     Args:
         a: The first dataset.
@@ -99,7 +99,7 @@ class _Shards:
             self._files.append((where, file))
         names = [{name for name in file.schema_arrow.names if name.startswith(_PREFIX)} for _, file in self._files]
         self.names = set.intersection(*names) if names else set()
-        """The names of the columns that all files have."""
+        """The names of the columns `stats/...` that all files have."""
 
     def column(self, name: str) -> pa.Array:
         """Return a column of meta/episodes for all episodes, in the order of the table of episodes."""
@@ -138,7 +138,7 @@ def _largest(a: pa.Array, b: pa.Array) -> float | None:
 
 
 def _numbers(column: pa.Array) -> npt.NDArray[np.float64] | None:
-    """Return the numbers of a column of numbers or of lists of numbers as one array, or None if the column contains a null."""
+    """Return the numbers of a column of numbers or of lists of numbers as one array; None for other columns, or if it has nulls."""
     while is_any_list(column.type) and not column.null_count:
         column = column.flatten()
     if column.null_count or not is_number(column.type):

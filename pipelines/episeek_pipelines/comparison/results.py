@@ -62,7 +62,8 @@ class ColumnChange:
     column: str
     """The name of the column; for a field of a struct, with the name of the field: `observation.image.bytes`."""
     row_count: int | None = None
-    """The number of rows that differ. If the lengths differ, the surplus rows do not count. None if the types differ."""
+    """The number of rows that differ, without surplus rows if the lengths differ. None if the types differ, or if only one side has
+    the column."""
     first_row: int | None = None
     """The first row that differs, counted from the start of the episode."""
     only_in: str = ""
@@ -145,7 +146,8 @@ class Comparison:
     b: DatasetSummary
     level: DiffLevel
     metadata: tuple[ValueChange, ...] = ()
-    """Values of meta/info.json that differ, with their keys joined by dots, and columns of data files whose types differ."""
+    """Values of meta/info.json that differ, with their keys joined by dots. Also columns of data files that only one side has, or
+    whose types differ."""
     tasks: tuple[TaskChange, ...] = ()
     statistics: tuple[StatisticChange, ...] = ()
     removed: tuple[int, ...] = ()

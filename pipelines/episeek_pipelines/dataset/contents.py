@@ -32,8 +32,8 @@ def own_files(
 ) -> tuple[list[str], tuple[LeftOut, ...]]:
     """Return the files that belong to a dataset, in the given order, and the folders of all other files, sorted.
 
-    Hidden folders do not belong to a dataset. Neither does `images/`, unless the dataset has features of dtype `image`, since their
-    rows may contain paths, or the path templates of its data or videos begin with `images/`.
+    Hidden folders do not belong to a dataset. Neither does `images/`, with two exceptions: the dataset has features of dtype
+    `image`, whose rows may contain paths, or the path templates of its data or videos begin with `images/`.
 
     Args:
         paths: Paths relative to the root.

@@ -21,7 +21,7 @@ class DeclaredVideo:
     camera_index: int
     episodes: DeclaredEpisodes
     identity: FileIdentity | None = None
-    """The file's identity (size and version) in the store's listing; None if the listing gives no size."""
+    """The file's identity (size and version) in the store's listing; None if the file is missing or the listing gives no size."""
 
 
 def require_videos(dataset: Dataset, data_root: Root) -> list[DeclaredVideo]:

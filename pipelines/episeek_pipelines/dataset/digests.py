@@ -79,7 +79,10 @@ class LocalDigests:
 
 
 class _Hashing:
-    """Computes both digests in one pass. The size has to be given first, since Git hashes it before the content."""
+    """Computes the SHA-256 and the blob id of a content in one pass.
+
+    The size is given first, since Git hashes it before the content.
+    """
 
     def __init__(self, size: int) -> None:
         self._sha256 = hashlib.sha256()

@@ -19,7 +19,7 @@ def find_datasets(root: Root, *, without: Iterable[Root] = ()) -> list[str]:
 
     Args:
         root: A folder, or a prefix of a store.
-        without: Folders that are not searched, such as the one that results are written to.
+        without: Folders that are not searched, such as the folder for the results.
 
     Raises:
         ReadError: A folder cannot be listed.

@@ -173,10 +173,11 @@ def open_dataset(root: str | Root, *, skipped: tuple[int, ...] = ()) -> Dataset:
         skipped: Numbers of episodes to leave out of a dataset of version 2.x. The remaining episodes are renumbered.
 
     Raises:
-        NotADatasetError: There is no directory, or no usable `meta/info.json`.
-        UnsupportedVersionError: The major version is neither 2 nor 3, or it is 3 and `skipped` is not empty.
+        NotADatasetError: There is no directory, no usable `meta/info.json`, or no file of `meta/episodes`.
+        UnsupportedVersionError: The major version is neither 2 nor 3, or it is 3 and `skipped` is not empty. Or `meta/info.json`
+            declares version 3.0, but the root contains only documents of version 2.1.
         MetadataError: A required column of `meta/episodes` is missing, has nulls or has another type. Or the documents of version
-            2.x do not say which files belong to which episode.
+            2.x do not say which files belong to which episode, or an episode to leave out does not exist.
         ParquetError: A file of `meta/episodes` cannot be read.
     """
     where = (root if isinstance(root, Root) else Root(root)).pinned()
@@ -202,7 +203,7 @@ def as_v3(root: Root, *, skipped: tuple[int, ...] = ()) -> Root:
 
     Raises:
         NotADatasetError: There is no usable `meta/info.json`.
-        MetadataError: An episode to leave out does not exist.
+        MetadataError: An episode to leave out does not exist, or no episode would remain.
     """
     document = read_info_document(root)
     return open_v2(root, document, skipped=skipped) if is_v2_dataset(root, document) else root

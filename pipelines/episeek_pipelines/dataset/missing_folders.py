@@ -94,7 +94,7 @@ def _folders_of(path: str) -> Iterator[str]:
 
 
 def _at_root(root: Root, folder: str) -> Iterator[tuple[str, Collection[str]]]:
-    """Yield the folders directly below the root with their files, the names most similar to `folder` first."""
+    """Yield up to `MOST_LISTED` folders directly below the root with their files, the names most similar to `folder` first."""
     known = (folder, layout.META_DIR)
     names = [name for name in root.folders() if name not in known and not name.startswith(".")]
     for name in sorted(names, key=lambda name: (-_similarity(name, folder), name))[:MOST_LISTED]:
@@ -114,8 +114,8 @@ def _meant(
 ) -> tuple[str, int]:
     """Return the candidate that is probably meant, and how many of the files exist in it.
 
-    The candidate with most of the files is returned, or, if no candidate has any of them, one with a similar name. Candidates with
-    declared files are skipped.
+    The candidate with the most files is preferred. If no candidate has any of the files, a candidate with a similar name is
+    returned. Candidates with declared files are skipped. The result is `("", 0)` if no candidate remains.
     """
     best, similar = ("", 0), ""
     for name, contents in candidates:

@@ -48,9 +48,9 @@ class SourceRecord:
 def source_commit(root: Root) -> str | None:
     """Return the commit of a dataset, or the commit from which it was copied or prepared, or None if no commit is known.
 
-    A commit is known for a repository on the Hub, for a dataset that was prepared from such a repository, for a snapshot in the Hub
-    client's cache, for a folder into which that client has downloaded all metadata and data files at one commit, and for a Git
-    clone. Copies may have been edited since.
+    A commit is known for a repository on the Hub at a fixed commit, for a dataset that was prepared from such a repository, and
+    for a Git clone. A commit is also known for a snapshot in the Hub client's cache, and for a folder into which that client has
+    downloaded all metadata and data files at one commit. Copies may have been edited since.
 
     Raises:
         MetadataError: The record of the dataset is damaged.
@@ -189,7 +189,9 @@ def _snapshot_commit(folder: Path) -> str | None:
 
 
 def _downloaded_commit(folder: Path) -> str | None:
-    """Return the commit from which the Hub client has downloaded a folder, or None unless all files come from the same commit.
+    """Return the commit from which the Hub client has downloaded the metadata and data files of a folder.
+
+    Return None if the client has downloaded none of these files, or has downloaded them at several commits.
 
     The client keeps a text file for each downloaded file, with the lines commit, ETag and time.
     """
@@ -201,7 +203,7 @@ def _downloaded_commit(folder: Path) -> str | None:
 
 
 def _cloned_commit(folder: Path) -> str | None:
-    """Return the commit to which HEAD of a Git clone points, or None (gitrepository-layout(5))."""
+    """Return the commit at HEAD of a Git clone (gitrepository-layout(5)), or None for a folder that is no Git clone."""
     git = folder / ".git"
     head = _first_line(git / "HEAD")
     if head.startswith("ref: "):

@@ -55,9 +55,10 @@ def all_episodes(parts: Iterable[EpisodeStatistics]) -> EpisodeStatistics:
 
 
 def recomputed_episodes(table: pa.Table, statistics: EpisodeStatistics) -> pa.Table:
-    """Return rows of `meta/episodes` with new columns `stats/...` for the measured features. Other columns do not change.
+    """Return rows of `meta/episodes` with new values in the columns `stats/...` of the measured features.
 
-    A missing column is added at the end of the table. Episodes that were not measured keep their values.
+    Other columns do not change. A missing column is added at the end of the table. Episodes that were not measured keep their
+    values.
 
     Args:
         table: Rows of `meta/episodes`.

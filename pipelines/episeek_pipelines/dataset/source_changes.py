@@ -16,9 +16,11 @@ from episeek_schemas import layout
 def changed_source_files(overlay: Root, source: Root) -> tuple[str, ...]:
     """Return the files of a source below `meta/` and `data/` that have changed since an overlay was prepared from it, sorted.
 
-    Metadata files are compared by their contents, data files by their sizes: an edit of rows changes the metadata, too. The result
-    is empty if there is no record of the preparation, if either root is in a store (its videos are compared by their identities
-    when they are read), or if the source has no metadata, such as a folder of videos.
+    Metadata files are compared by their contents. Data files are compared by their sizes, since an edit of rows also changes the
+    metadata.
+
+    The result is empty if the overlay has no usable record, if the source has no metadata (such as a folder of videos), or if
+    either root is in a store. The identities of videos in a store are compared when the videos are read.
 
     Args:
         overlay: The root of the overlay, which contains the record.

@@ -40,7 +40,7 @@ _OPTION_NAMES: Final = {
     "skip_episodes": "--skip-episodes",
     "repair": "repairs",
 }
-"""Command-line names of recorded options. Options that are missing here have the same name."""
+"""Names of recorded options in messages, by key. An option that is missing here is named by its key."""
 
 
 class LockedStaging:
@@ -143,7 +143,7 @@ class DatasetStaging(LockedStaging):
 
 
 def open_dataset_staging(source: Root, final: Root, options: dict[str, Any], *, force: bool = False) -> DatasetStaging:
-    """Prepare to write `final`, or to continue a run that was stopped.
+    """Return the staging in which a run writes `final`, or continues a run that was stopped.
 
     Args:
         source: The dataset that is read. It must neither be inside the destination nor contain it.
@@ -153,8 +153,7 @@ def open_dataset_staging(source: Root, final: Root, options: dict[str, Any], *, 
 
     Raises:
         DestinationError: The destination is not empty, overlaps the source, contains an unfinished run with other options, or is
-            being
-            written by another run.
+            being written by another run.
         WriteError: The destination cannot be written.
     """
     final, root = _places(final)
@@ -192,7 +191,7 @@ def require_no_history(destination: Root, remedy: str) -> None:
 
     Args:
         destination: The destination.
-        remedy: Where to write instead: the words after "write" in the hint.
+        remedy: The words after "write" in the hint, such as "to a local DST first".
     """
     if destination.kind.has_history:
         expected = "a place without a history of commits"
@@ -292,12 +291,12 @@ def _require_same_options(root: Root, options: dict[str, Any]) -> None:
 
 
 def options_in_words(options: dict[str, Any], names: Iterable[str]) -> str:
-    """Return recorded options and their values under their command-line names, for messages."""
+    """Return the names and values of recorded options as text for messages."""
     return ", ".join(_option(name, options) for name in names)
 
 
 def _option(key: str, options: dict[str, Any]) -> str:
-    """Return an option and its value under its command-line name."""
+    """Return the name and the value of a recorded option as text for messages."""
     value, name = options.get(key), _OPTION_NAMES.get(key, key)
     return f"no {name}" if value is None else f"{name} {value}"
 

@@ -12,7 +12,7 @@ from episeek_pipelines.parquet.numpy_values import large_strings
 from episeek_schemas import lerobot
 
 UNNAMED_INDEX: Final = lerobot.TASK_TEXT_COLUMNS[0]
-"""The column in which LeRobot stores the texts. Its name is the one that pandas uses for an index without a name."""
+"""The column in which LeRobot stores the texts: `__index_level_0__`, as pandas names an index without a name in a Parquet file."""
 
 
 def task_table(texts: Sequence[str], *, numbers: Sequence[int] | None = None) -> pa.Table:
@@ -66,7 +66,10 @@ def pandas_index(table: pa.Table) -> str | None:
 
 
 def text_column(table: pa.Table) -> str | None:
-    """Return the column with the texts of the tasks, or None if no column or several columns may contain them."""
+    """Return the column with the texts of the tasks, or None if the column is unknown.
+
+    The pandas index is preferred, then a column with one of LeRobot's names, then the only column of texts.
+    """
     names = [
         name for name in table.column_names if table.column_names.count(name) == 1 and _holds_text(table[name].type)
     ]

@@ -46,8 +46,10 @@ def episode_runs(file: pq.ParquetFile, where: str, *, row_bytes: float | None = 
         row_bytes: The result of `measure_row_bytes`; None to measure it here.
 
     Raises:
-        RowOrderError: The column `episode_index` is missing or has nulls, or the rows of an episode are not contiguous.
+        RowOrderError: The column `episode_index` is missing, is not of an integer type or has nulls, or the rows of an episode are
+            not contiguous.
         ParquetError: Pages cannot be read, or there are fewer rows than the footer says.
+        ReadError: The operating system or the store failed.
     """
     column = _episode_column(file.schema_arrow, where)
     batch_rows = _batch_rows(measure_row_bytes(file, where) if row_bytes is None else row_bytes)
@@ -82,8 +84,9 @@ def sample_episodes(file: pq.ParquetFile, where: str) -> list[pa.Table]:
     The last of these episodes may be incomplete, and is omitted unless it is the only one. An empty file gives an empty list.
 
     Raises:
-        RowOrderError: As for `episode_runs`.
-        ParquetError: As for `episode_runs`.
+        RowOrderError: The column `episode_index` is missing, is not of an integer type or has nulls.
+        ParquetError: Pages cannot be read.
+        ReadError: The operating system or the store failed.
     """
     column = _episode_column(file.schema_arrow, where)
     wanted_rows = min(SAMPLE_ROWS, _batch_rows(measure_row_bytes(file, where)))

@@ -24,7 +24,7 @@ def first_difference(left: pa.ChunkedArray, right: pa.ChunkedArray) -> int | Non
 def _bits(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return a column with each float replaced by the integer with the same bits.
 
-    Floats cannot be compared bit for bit, since NaN != NaN and -0.0 == 0.0.
+    A comparison of floats as numbers is not bit for bit, since NaN != NaN and -0.0 == 0.0.
     """
     if isinstance(column.type, pa.ExtensionType):
         column = pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)

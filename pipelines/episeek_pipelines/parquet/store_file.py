@@ -20,10 +20,11 @@ from episeek.errors import ChangedFileError
 from episeek.stores.byte_source import ByteRange, ByteSource
 
 TAIL_BYTES = 1 << 16
-"""Bytes at the end of a file that are fetched when it is opened; pyarrow reads there first."""
+"""Number of bytes at the end of a file that are fetched when it is opened, since pyarrow reads the end first."""
 
 KEPT_BYTES = 1 << 24
-"""Number of bytes that an open file keeps: twice as many as callers read at once, so that consecutive columns share requests."""
+"""Greatest number of bytes that an open file keeps: twice as many as callers read at once, so that consecutive columns share
+requests."""
 
 BLOCK_BYTES = 1 << 20
 """Greatest size, in bytes, of a block. A file with many columns is read in smaller blocks, since a block of each column is kept."""
@@ -125,7 +126,7 @@ class StoreFile:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _kept_at(self, position: int) -> tuple[int, bytes]:
-        """Return the first byte and the content of the last kept range that starts at or before a position."""
+        """Return the offset and the content of the last kept range that starts at or before a position; `(0, b"")` if none does."""
         if position >= self._tail_start:
             return self._tail_start, self._tail
         place = bisect_right(self._starts, position) - 1

@@ -46,7 +46,7 @@ class DatasetRows:
     def source(self) -> ByteSource:
         """The byte source of the dataset's root.
 
-        If the dataset is read through a wrapping source, such as a cache, this is the source that it wraps.
+        If the dataset is read through a wrapping source, such as a cache, this property is the wrapped source.
         """
         return self._source.source if isinstance(self._source, WrappedSource) else self._source
 
@@ -83,7 +83,7 @@ class DatasetRows:
 
         Raises:
             EpisodeNotFoundError: The dataset has no such episode.
-            FrameRangeError: The rows reach past the end of the episode.
+            FrameRangeError: The rows are not within the episode.
             MetadataError: The data file does not contain the episode in the rows that `meta/episodes` gives.
             MissingFileError, ParquetError, ReadError: The data file is missing, is damaged, or cannot be read.
         """

@@ -69,7 +69,8 @@ def read_info(source: ByteSource) -> InfoDocument:
 
     Raises:
         UnsupportedVersionError: The dataset is of version 2.x.
-        NotADatasetError: The document cannot be used.
+        NotADatasetError: The document does not describe a dataset.
+        MetadataError: The file is not a JSON object.
         MissingFileError: The file does not exist.
     """
     document = read_document(source, layout.INFO_PATH)

@@ -15,10 +15,10 @@ from episeek_schemas import layout
 
 
 def recorded_source(root: str) -> str | None:
-    """Return the recorded source of an overlay, an absolute path or a URL; None if the root has videos or no usable record.
+    """Return the recorded source of a local overlay, an absolute path or a URL; None if the root has videos or no usable record.
 
     Args:
-        root: Root of a dataset that has cameras: a path or a URL. No request is made for a URL.
+        root: Root of a dataset that has cameras: a path or a URL. The result for a URL is None, without any request.
     """
     if not is_local(root):
         return None

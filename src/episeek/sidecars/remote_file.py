@@ -27,7 +27,7 @@ TAIL_BYTES = 1 << 18
 """Number of bytes that are read at the end of a table.
 
 They contain the footer of a table of 100 million samples, or a whole table of 21,000 samples. At 100 Mbit/s their transfer takes as
-long as a round trip of 20 ms, so it is best to fetch a table that is not larger as a whole.
+long as a round trip of 20 ms. Therefore a table of up to this size is fetched whole.
 """
 
 _MAGIC = b"PAR1"

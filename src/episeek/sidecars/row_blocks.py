@@ -73,7 +73,7 @@ class _Block:
 
 
 class _InProgress:
-    """The blocks that a thread of this process is fetching."""
+    """The blocks that the threads of this process are fetching now."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()

@@ -32,7 +32,8 @@ class IndexedVideoSource(WrappedSource):
         record_of: Returns the row of `files` for a path.
         verify: "identity" compares sizes and store identities, or the digest of the header if an identity is missing. "moov"
             compares sizes and the digest of the header, and is for a copy in another store, where the identities differ. "size"
-            compares sizes only. "bytes" does the same as "identity", and also reads every range twice.
+            compares sizes only. "bytes" does the same as "identity", and also reads every range twice. Headers of Matroska files
+            are never compared.
     """
 
     source: ByteSource

@@ -64,7 +64,7 @@ def digest_of(values: pa.Array) -> bytes:
 def differing_rows(a: pa.Array, b: pa.Array) -> BoolArray:
     """Return, for each row, whether two arrays differ in it; shape [rows].
 
-    Their types must have the same `type_text`, and their lengths be equal.
+    The arrays must have the same length, and types with the same `type_text`.
     """
     return _differing(_plain(a), _plain(b))
 

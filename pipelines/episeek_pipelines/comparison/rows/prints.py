@@ -29,7 +29,10 @@ from episeek_pipelines.parquet.episode_runs import (
 )
 
 AS_STORED = " as stored"
-"""End of the name under which a fingerprint also contains the digest of a column of `PLACE_COLUMNS` with its stored values."""
+"""Suffix of the names of additional digests.
+
+A column of `PLACE_COLUMNS` also has a digest of its stored values under such a name.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ class EntryPrint:
     text: str
     """A description of the first sample entry for people."""
     parts: tuple[tuple[str, str], ...]
-    """The name and the digest of each part of the entries. They are equal if samples are decoded and shown in the same way."""
+    """The name and the digest of each part of the entries. Equal parts mean that samples are decoded and shown in the same way."""
 
 
 def print_entries(table: SampleTable, start: int, stop: int, *, where: str) -> EntryPrint:

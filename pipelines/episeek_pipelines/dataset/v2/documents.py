@@ -91,7 +91,7 @@ class V2Documents:
     statistics_lines: Mapping[int, int] = field(default_factory=dict)
     """The number of the line with each episode's statistics, from 1, by episode_index."""
     total_statistics: Mapping[str, Any] | None = None
-    """The statistics of the whole dataset, in version 2.0."""
+    """The statistics of the whole dataset in version 2.0; None in version 2.1, or if the file cannot be used."""
     problems: tuple[DocumentProblem, ...] = ()
 
     @property

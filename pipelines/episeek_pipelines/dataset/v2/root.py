@@ -60,6 +60,7 @@ class V2Root(Root):
 
         Raises:
             ChangedFileError: A document has changed since the root was opened.
+            MetadataError: `meta/info.json` is not a JSON object.
             ReadError: A document cannot be read.
         """
         return _view(self.url, self.skipped, self.state)
@@ -142,7 +143,8 @@ def open_v2(root: Root, info: Mapping[str, Any], *, skipped: tuple[int, ...] = (
         skipped: Numbers of episodes to leave out.
 
     Raises:
-        MetadataError: An episode to leave out does not exist, or no episode would remain.
+        MetadataError: An episode to leave out does not exist, no episode would remain, or episodes are to be left out although the
+            documents do not say which files belong to which episode.
         ReadError: A document cannot be read.
     """
     opened = V2Root(root.url, tuple(sorted({*skipped})), _state(root))
@@ -161,9 +163,10 @@ def open_v2(root: Root, info: Mapping[str, Any], *, skipped: tuple[int, ...] = (
 
 
 def is_v2_dataset(root: Root, info: Mapping[str, Any]) -> bool:
-    """Return whether meta/info.json declares version 2.x.
+    """Return whether a root contains a dataset of version 2.x.
 
-    Return False if the root contains files of meta/episodes, as version 3.0 has them, but no documents of version 2.x.
+    Version 2.x has to be declared in meta/info.json. The result is False for a root with files of meta/episodes, as version 3.0 has
+    them, and no documents of version 2.x.
     """
     return lerobot_v2.is_v2(info) and (
         any(root.exists(path) for path in (lerobot_v2.EPISODES_PATH, lerobot_v2.TASKS_PATH))

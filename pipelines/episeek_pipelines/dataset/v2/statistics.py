@@ -31,12 +31,12 @@ class ShapeProblem:
 def stacked(
     statistics: Sequence[Mapping[str, Any]], features: Sequence[str]
 ) -> tuple[dict[str, FeatureStatistics], list[ShapeProblem]]:
-    """Stack the statistics of all episodes for each feature, and return them with the problems that were found.
+    """Return the stacked statistics of all episodes for each feature, and the first problem of each feature that has problems.
 
-    Features with a problem are left out. Features without statistics in any episode are left out, too, which is not a problem.
+    Features with a problem are left out. Features without statistics in any episode are left out, too, without a problem.
 
     Args:
-        statistics: Statistics by feature and name, for each episode: nested lists of numbers.
+        statistics: For each episode, the statistics as nested lists of numbers, by feature and name.
         features: Keys of the features.
     """
     found: dict[str, FeatureStatistics] = {}

@@ -37,8 +37,8 @@ _MAX_HEADER_BYTES: Final = 1 << 26
 """Greatest size of a page header in bytes. It may contain the smallest and the largest value of the page, which may be pictures."""
 _MAX_VALUES: Final = 1 << 12
 _MAX_BOUND_BYTES: Final = 1 << 14
-"""Greatest total size, in bytes, of the two extremes of a page. Longer extremes are ignored, since those of all pages are in
-memory.
+"""Greatest total size, in bytes, of the two extremes of a page. Longer extremes are ignored, since the extremes of all pages are
+kept in memory.
 
 pyarrow writes no extremes above 4 KiB.
 """

@@ -80,9 +80,9 @@ class WithFooter:
     """A file for pyarrow that consists of the bytes `[0, stop)` of a source and a footer.
 
     Args:
-        source: The source. Closing this file closes it, if it can be closed.
+        source: The source. Closing this file also closes the source, if the source can be closed.
         stop: The number of bytes of the source to use.
-        footer: The bytes that follow them.
+        footer: The bytes that follow the bytes of the source.
     """
 
     closed = False
