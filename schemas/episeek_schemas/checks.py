@@ -57,7 +57,7 @@ class ColumnProblem:
 
 @dataclass(frozen=True, slots=True)
 class _ColumnModel:
-    """The expected type of a column, and the allowed range of its numbers or the pattern of its text, if it has one."""
+    """The expected type of a column, and optionally the allowed range of its numbers or the pattern of its text."""
 
     dtype: pa.DataType
     low: int | float | None = None
@@ -107,7 +107,7 @@ def check_table(
 ) -> list[ColumnProblem]:
     """Return all problems that the columns of a table have.
 
-    If Pandera cannot check the table at all, its error is not caught.
+    If Pandera fails for a reason other than a problem of the table, Pandera's error is not caught.
 
     Args:
         table: The table, or some of its row groups.

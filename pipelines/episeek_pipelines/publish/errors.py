@@ -43,7 +43,7 @@ class OptionsError(EpiseekError, ValueError):
 
 
 class RefusedError(WriteError):
-    """The Hub refuses a change, for example because it is too large, a name is already in use, or a quota is used up."""
+    """The Hub refuses a change, for example because the change is too large, a name is already in use, or a quota is used up."""
 
 
 @dataclass(frozen=True, slots=True)

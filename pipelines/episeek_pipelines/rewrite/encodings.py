@@ -1,8 +1,8 @@
 """Choose a Parquet encoding for each leaf column: write a few episodes with each candidate encoding, and compare the sizes.
 
 LeRobot writes a dictionary for every column. In a row group of one episode, most dictionaries cost more than they save: if values
-do not repeat, the file contains every value and its number in the dictionary. Measuring a few episodes takes milliseconds, and it
-takes the values into account, which a rule by type does not. The encodings are chosen once for the dataset and not for each file,
+do not repeat, the file contains every value and its number in the dictionary. Measuring a few episodes takes milliseconds, and
+takes the values into account, unlike a rule based on types. The encodings are chosen once for the dataset and not for each file,
 because a file may contain only one episode.
 """
 

@@ -59,9 +59,10 @@ class Places:
 class Placement:
     """Finds the output to which each episode belongs.
 
-    An episode belongs to the output that contains its rows. If several outputs contain rows of it, it belongs to the output with
-    exactly the declared number of rows, and to the planned output if that is one of several such outputs. The planned location is
-    kept for an episode without rows, and for an episode in an output whose path the path template cannot give.
+    An episode belongs to the output that contains its rows. If several outputs contain rows of the episode, the episode belongs to
+    the output with exactly the declared number of rows. If several outputs have this number of rows, the episode belongs to the
+    planned output, which must be one of them. The planned location is kept for an episode without rows, and for an episode in an
+    output whose path the path template cannot give.
 
     Args:
         plan: The plan of the rewrite.
@@ -150,7 +151,7 @@ class Placement:
         return chunk, file
 
     def _outputs(self, chunk: Int64Array, file: Int64Array) -> Int32Array:
-        """Return, for each pair of chunk_index and file_index, the number of the output with this pair, or -1 if none has it."""
+        """Return, for each pair of chunk_index and file_index, the number of the output with this pair, or -1 for no output."""
         found = np.full(len(chunk), _NO_OUTPUT, np.int32)
         pairs, which = np.unique(np.stack([chunk, file], axis=1), axis=0, return_inverse=True)
         outputs = [self._output_of.get((first, second), _NO_OUTPUT) for first, second in pairs.tolist()]

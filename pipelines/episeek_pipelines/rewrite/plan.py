@@ -29,8 +29,8 @@ _MERGED_BYTES: Final = 100 * 10**6
 """Largest total size, in bytes, of source files that are merged into one output: LeRobot's default of `data_files_size_in_mb`."""
 
 MAX_FILES_PER_CHUNK: Final = 1000
-"""Largest number of files in a chunk folder. LeRobot loads data files in the order of their names, and this is also the order of
-their numbers only as long as the numbers have at most three digits.
+"""Largest number of files in a chunk folder, so that file numbers have three digits. LeRobot loads data files in the order of their
+names, which would not be the order of the numbers if some numbers had four digits.
 """
 
 

@@ -60,7 +60,7 @@ Columns = dict[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class RewriteResult:
-    """The files that were written for one `RewriteUnit`: a source data file, or several that were merged."""
+    """The files that were written for one `RewriteUnit`, which is one source data file or several source files to be merged."""
 
     path: str
     source_bytes: int

@@ -81,8 +81,8 @@ def updated_card(
         url: The URL that readers open; None for `hf://datasets/ORG/NAME`.
 
     Raises:
-        UnusableCardError: The front matter is not valid YAML, has no end or is no mapping; the library `datasets` would refuse its
-            `configs`; this function cannot edit its `configs` or `tags`; or the two comments do not enclose one section.
+        UnusableCardError: The front matter is not valid YAML, has no end or is not a mapping; the library `datasets` would refuse
+            its `configs`; this function cannot edit its `configs` or `tags`; or the two comments do not enclose one section.
     """
     if _REPOSITORY_ID.fullmatch(repository_id) is None:
         raise UnusableCardError("repository_id", repr(repository_id[:100]), "ORG/NAME")

@@ -71,8 +71,8 @@ def publish(
         RefusedPublicationError: The overlay has errors, or the published files differ from the files that were sent.
         UnpublishableError, TargetMismatchError, UnusableCardError: The changes cannot be published; nothing was sent.
         ConflictError: Somebody else has changed the same files.
-        ForeignChangesError: The changes were sent in several commits to a pull request, and somebody else pushed to it just before
-            it was merged.
+        ForeignChangesError: The changes were sent in several commits to a pull request, and somebody else pushed to the pull
+            request just before the merge.
         EpiseekError: The Hub, the token or the network does not allow the publication.
     """
     started = time.perf_counter()

@@ -81,7 +81,7 @@ class HubClient:
         """Return whether the repository exists and the token may see it.
 
         Raises:
-            AccessError: The Hub does not accept the token, so it does not report whether the repository exists.
+            AccessError: The Hub does not accept the token, so the Hub does not report whether the repository exists.
         """
         try:
             self._information(None)

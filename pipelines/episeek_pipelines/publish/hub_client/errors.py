@@ -94,7 +94,7 @@ def is_settled(error: Exception) -> bool:
 def _cause_with_status(error: BaseException) -> BaseException:
     """Return the first error in a chain of causes that has an HTTP status, beginning with `error` itself.
 
-    If no error in the chain has one, return `error` without the RuntimeErrors in which the client wraps errors of uploads.
+    If no error in the chain has a status, return `error` without the RuntimeErrors in which the client wraps errors of uploads.
     """
     cause: BaseException | None = error
     while cause is not None:

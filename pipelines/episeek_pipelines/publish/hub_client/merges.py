@@ -16,8 +16,8 @@ def merge(repository: HubClient, ref: str, *, expected_base: str, head: str | No
 
     A merge on the Hub cannot be made conditional on the commit of main or of the pull request. If others commit to main just before
     the merge, the Hub refuses only conflicts that Git cannot resolve. If somebody pushes to the pull request just before the merge,
-    the pushed changes are merged as well. This function cannot prevent these two cases, but it detects them: before it returns, it
-    compares the changes of the merge with the pull request at `head`.
+    the pushed changes are merged as well. This function cannot prevent these two cases. It detects them after the merge, by
+    comparing the changes of the merge with the pull request at `head`.
 
     Args:
         repository: The client of the repository.
@@ -88,6 +88,8 @@ def merge(repository: HubClient, ref: str, *, expected_base: str, head: str | No
 def _merged(repository: HubClient, number: int) -> str | None:
     """Return the commit that merged a pull request, or None if the pull request is still open.
 
+    If the Hub does not report the commit of a merged pull request, return the head of main.
+
     Raises:
         ConflictError: The pull request is closed.
     """
@@ -120,7 +122,7 @@ def _in_main(
     if changed:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         found = f"commit {head}, in which {changed[0]}{more} changed"
-        expected = f"the files that {ref} changes to be the same as at commit {expected_base}; nothing was merged"
+        expected = f"no changes since commit {expected_base} in the files that {ref} changes; nothing was merged"
         raise ConflictError(repository.url(MAIN), found, expected, head)
     return None
 

@@ -1,4 +1,4 @@
-"""Collect the commits of a large publication in a draft pull request, so that readers see all changes at once when it is merged."""
+"""Collect the commits of a large publication in a draft pull request, so that readers see all changes at once after the merge."""
 
 from collections.abc import Iterator
 from contextlib import suppress

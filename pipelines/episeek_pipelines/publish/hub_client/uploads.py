@@ -1,4 +1,4 @@
-"""Upload the content of files to LFS or Xet, before the commit that refers to it.
+"""Upload the content of files to LFS or Xet, before the files are committed.
 
 Content that the Hub has already is not sent again.
 """

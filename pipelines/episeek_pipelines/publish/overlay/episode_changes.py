@@ -9,7 +9,7 @@ from episeek_pipelines.jobs.comparison.compare import diff
 
 
 def compare_with_target(overlay: Root, target: str) -> Comparison | None:
-    """Compare an overlay with the dataset in its target, from `meta/` and listings alone, and return the differences.
+    """Compare an overlay with the dataset in the target, from `meta/` and listings alone, and return the differences.
 
     Return None if the target contains no readable dataset. No error is raised, because the publication may repair the target.
     """

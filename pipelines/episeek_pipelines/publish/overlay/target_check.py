@@ -290,7 +290,7 @@ def _is_content(identity: FileIdentity, store_id: str) -> bool | None:
 
 
 def _header_problem(item: _Pending) -> TargetProblem | None:
-    """Read the header of a video, and return a problem if its digest differs from the video's row, or None if it is the same."""
+    """Read the header of a video, and return a problem if the header's digest differs from the video's row, otherwise None."""
     path, record = item.record.file_path, item.record
     expected = f"the header that was indexed, with digest {record.moov_sha256[:12]}..."
     try:

@@ -35,7 +35,7 @@ def local_videos(root: Root) -> str | None:
 
 
 def require_videos(root: Root, *, where: str) -> None:
-    """Raise an error if an overlay does not contain its videos. A new dataset needs them, because its target has none yet.
+    """Raise an error if an overlay for a new dataset does not contain its videos. The target of a new dataset has no videos yet.
 
     Args:
         root: The overlay.

@@ -1,4 +1,4 @@
-"""Plan a publication into a store, send its files and switch to them, and try again if the store changes in the meantime.
+"""Plan a publication into a store, send its files and give them their final names; start again if others change the store.
 
 The switch is the step that gives the staged files their final names (see `publish_to_store`).
 """

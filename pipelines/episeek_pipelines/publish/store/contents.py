@@ -40,7 +40,7 @@ class StoreContents:
     def note_sent(self, addition: Addition, path: str) -> None:
         """Record that this run has sent the content of an addition to a path.
 
-        If `compare` then finds no proof that this file has the content or differs, it assumes that the content has arrived.
+        If `compare` can neither prove nor disprove that this file has the content, `compare` assumes that the content has arrived.
         """
         self._sent.add((path, addition.sha256))
 

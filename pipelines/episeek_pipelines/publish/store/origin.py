@@ -76,7 +76,7 @@ def identities_of(wanted: tuple[Addition, ...], listing: Listing) -> dict[str, F
 
 
 def _shares_id(stored: FileIdentity | None, *candidates: FileIdentity | None) -> bool:
-    """Return whether a file of the store has the same size as one of the candidates, and an identity in common with it.
+    """Return whether a file of the store has the same size as one of the candidates, and shares an identity with this candidate.
 
     If the store gives the file no identity, only the size is compared.
     """

@@ -1,4 +1,4 @@
-"""Plan a publication into a store: find the changes to the files that the store contains now."""
+"""Plan a publication into a store: find the files to add, replace and delete."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -102,7 +102,7 @@ class PublicationRun:
                 return
 
     def take_over(self) -> None:
-        """Make this run continue the switch of an earlier run, so that it may also remove the journal of that run."""
+        """Make this run continue the switch of an earlier run, and allow this run to remove the journal of the earlier run."""
         self.is_resumed = self._is_claimed = self._has_switched = True
 
     def claim(self, changes: Changes, *, order: DataOrder) -> None:
@@ -164,7 +164,7 @@ class PublicationRun:
             self.contents.note_sent(addition, addition.path)
 
     def remaining(self, changes: Changes, listing: Listing) -> tuple[Addition, ...]:
-        """Return the additions whose content the store does not have at their final names yet."""
+        """Return the additions that the store does not yet contain at their final paths."""
         done = self.contents.compare(listing, [(addition, addition.path) for addition in changes.additions])
         return tuple(addition for addition in changes.additions if done[addition.path] is not True)
 
