@@ -69,7 +69,7 @@ def switch(episode: int, action: Values, state: Values) -> tuple[Values, Values]
 CASES: Final = [
     Case("a state that rests in two episodes", AV1, "ROW049", lambda r: change_motion(r, rest)),
     Case("a state that is zero in one row", AV1, "ROW050", lambda r: change_motion(r, lose_packets)),
-    Case("actions that follow the state", AV1, "ROW051", lambda r: change_motion(r, swing(-2))),
+    Case("actions that lag behind the state", AV1, "ROW051", lambda r: change_motion(r, swing(-2))),
     Case("states that follow the action, and a gripper", AV1, "", lambda r: change_motion(
         r, lambda episode, *values: switch(episode, *swing(2)(episode, *values)))),
     Case("actions that are the state", AV1, "", lambda r: change_motion(r, swing(0))),

@@ -1,8 +1,8 @@
 """The protocol for reading bytes, which is the same for every kind of store.
 
-A source only returns the identities of files and ranges of their bytes; other modules plan requests and decode. It opens nothing
-until it is used. Open files and connections are not passed on by pickling or forking. It never waits longer than its `RetryPolicy`
-allows, and never returns fewer or other bytes than requested.
+A source only returns the identities of files and ranges of their bytes; other modules plan requests and decode. A source opens
+nothing until it is used. It never waits longer than its `RetryPolicy` allows, and never returns fewer or other bytes than
+requested. Open files and connections are not passed on by pickling or forking.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ ByteRange = tuple[int, int]
 """The bytes `[start, stop)` of a file."""
 
 STORE_PROBE_BYTES = 1 << 15
-"""The value of `probe_bytes` for stores. The moov box of a few hundred frames fits, and its transfer is faster than a second
-request.
+"""The value of `probe_bytes` for stores. The moov box of a few hundred frames fits into this many bytes, and their transfer is faster
+than a second request.
 """
 
 STORE_TAIL_BYTES = 1 << 24
@@ -181,7 +181,7 @@ def require_whole(where: str, byte_range: ByteRange, data: bytes) -> bytes:
     """Return `data`, the bytes of a range, if their number is right.
 
     Raises:
-        ShortReadError: The length of `data` is not that of the range.
+        ShortReadError: `data` is shorter or longer than the range.
     """
     start, stop = byte_range
     if len(data) != stop - start:

@@ -37,7 +37,7 @@ class StoreKind:
     has_whole_puts: bool = False
     """Whether readers see a new file only when it is complete."""
     has_exclusive_create: bool = False
-    """Whether a file can be created on the condition that no file of this name exists; otherwise the store refuses."""
+    """Whether a file can be created on the condition that no file of this name exists, so that no existing file is replaced."""
 
     @property
     def schemes(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ class Transfers:
     """Number of requests for sizes, identities, revisions and locations of files, including retries."""
     retry_count: int = 0
     wait_seconds: float = 0.0
-    """Seconds of waiting between tries, summed over threads."""
+    """Seconds of waiting between tries and for the end of rate limits, summed over threads."""
 
     def __add__(self, other: "Transfers") -> "Transfers":
         return Transfers(*(own + others for own, others in zip(astuple(self), astuple(other), strict=True)))

@@ -12,9 +12,9 @@ from episeek_pipelines.verify.rules import DUPLICATE
 from episeek_pipelines.verify.rules.rows import OTHER_PICTURES_REMEDY
 
 LEAST_CHANGES: Final = 10
-"""Smallest number of rows that differ from the row before for which equal rows prove a copy.
+"""Equal rows of two episodes prove a copy only if at least this many rows differ from the row before them.
 
-With fewer, the episode is short or the robot rests, so its rows may equal those of another episode by chance.
+If fewer rows differ, the episode is short or the robot rests, and two episodes may have equal rows by chance.
 """
 
 _Frames = Literal["same", "other", "unknown"]

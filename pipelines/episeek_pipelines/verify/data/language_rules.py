@@ -196,7 +196,7 @@ class LanguageScan:
         self._note(column, episode, f"style {style}", row, found, expected, row_count)
 
     def _note(self, column: str, episode: int, kind: str, row: int, found: str, expected: str, row_count: int) -> None:
-        """Record rows with a defect, of which the first is `row`.
+        """Record rows with a defect; `row` is the first such row.
 
         A `row_count` of 0 means that the defect concerns the whole episode, so that its rows are not counted.
         """

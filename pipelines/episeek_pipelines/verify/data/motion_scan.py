@@ -1,4 +1,4 @@
-"""Scan the action and the state of a data file: find those that never move (ROW049) and spikes (ROW050), and measure lags (ROW051).
+"""Scan the action and the state in a data file: find episodes at rest (ROW049) and spikes (ROW050), and measure lags (ROW051).
 
 Memory is limited to one batch of rows, and to the action and state of one episode.
 """
@@ -38,14 +38,14 @@ LEAST_EPISODES: Final = 3
 
 _MOST_DIMENSIONS: Final = 64
 _MOST_ROWS: Final = 1 << 16
-"""Largest number of rows of an episode that are examined, except that the batch with the last of them is examined whole."""
+"""Number of rows of an episode after which no further batch of its rows is examined."""
 _MOST_LAGS: Final = 64
 """Largest number of episodes of a file in which the lag is measured."""
 
 
 @dataclass(slots=True)
 class _Noted:
-    """A fault of a feature: its first occurrence, and the number of episodes with this fault."""
+    """A defect of a feature: its first occurrence, and the number of episodes with this defect."""
 
     episode: int
     row: int
@@ -80,7 +80,7 @@ class MotionScan:
         self._spikes: dict[str, _Noted] = {}
         self._lags: list[tuple[int, int]] = []
         self._late: RowChart | None = None
-        """Chart of the first episode whose action lags behind the state; None if the action does so in no episode."""
+        """Chart of the first episode whose action lags behind the state; None if no such episode was found."""
         self._measured_count = 0
 
     @property
@@ -118,7 +118,7 @@ class MotionScan:
         return None if isinstance(numbers, Unusable) or numbers.shape[1:] != (1, width) else numbers[:, 0, :]
 
     def findings(self) -> Iterator[Finding]:
-        """Yield one finding for each feature and kind of fault, at the first such episode; `more` counts further episodes."""
+        """Yield one finding for each feature and kind of defect, at its first episode; `more` counts further episodes."""
         self._finish()
         expected = {STILL: "values that change within an episode", SPIKE: "a value near those in the rows around it"}
         for rule, noted in ((STILL, self._still), (SPIKE, self._spikes)):

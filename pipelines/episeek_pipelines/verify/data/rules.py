@@ -63,7 +63,7 @@ class RowRules(Scanner, Protocol):
 
 
 def check_data_group(context: VerificationContext, group: DataGroup) -> CheckResult:
-    """Check the data files of a group, each of which is opened once. Damaged contents never raise: they become findings."""
+    """Check the data files of a group, and open each file once. Damaged contents never raise: they become findings."""
     findings: list[Finding] = []
     observations: list[Observations] = []
     bytes_read = 0
@@ -152,7 +152,7 @@ class _Rows:
 def _read_rows(context: VerificationContext, file: DataFile, parquet: pq.ParquetFile) -> _Rows:
     """Scan the rows of a file in one pass, which reads only the columns that rules need.
 
-    A scanner that fails stops no other one.
+    If a scanner fails, the other scanners continue.
     """
     where = Location(file=file.path)
     rows = _Rows()

@@ -115,7 +115,7 @@ def _compare_episodes(
 
 
 def _as_merged(source: pa.Schema, output: pa.Schema) -> pa.Schema:
-    """Return `source`, the schema of one source file, changed as merging several files into `output` may have changed it.
+    """Return the schema `source` of one source file, with the changes that merging several files into `output` may have made.
 
     The first of the merged files decides the order of the columns, their kinds of lists, and the metadata.
     """
@@ -131,7 +131,7 @@ def _as_merged(source: pa.Schema, output: pa.Schema) -> pa.Schema:
 def _compare_misplaced(
     against: Root, declared: str, output: pq.ParquetFile, path: str, episodes: Sequence[int]
 ) -> tuple[list[Finding], int]:
-    """Compare episodes that are in another file of the source than its metadata says (lerobot#2401).
+    """Compare episodes that are in a different file of the source than the source's metadata says (lerobot#2401).
 
     Args:
         against: The source dataset.

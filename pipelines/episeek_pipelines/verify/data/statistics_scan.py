@@ -33,7 +33,7 @@ EPISODE_REMEDY: Final = (
 
 @dataclass(slots=True)
 class _Difference:
-    """The first statistic of a feature that differs from the rows, and the number of episodes in which the feature has one."""
+    """The first statistic of a feature that differs from the rows, and the number of episodes with such a difference."""
 
     statistic: str
     episode: int
@@ -112,7 +112,7 @@ class StatisticsScan:
             yield finding(STATISTICS, found + others, expected, where, more=more, remedy=EPISODE_REMEDY)
 
     def totals(self) -> tuple[FeatureTotals, ...]:
-        """Return a tuple with the statistics of all rows, or an empty one for a file without rows. Call `findings` first."""
+        """Return a tuple of one `FeatureTotals` of all rows, or an empty tuple for a file without rows. Call `findings` first."""
         whole = EpisodeStatistics.joined(self._parts)
         if not len(whole.episode_index):
             return ()

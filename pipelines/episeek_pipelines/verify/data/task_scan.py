@@ -103,7 +103,7 @@ class TaskScan:
         unknown.count += len(rows)
 
     def findings(self) -> Iterator[Finding]:
-        """Yield one finding for each kind of defect, at its first row, after all rows were scanned."""
+        """Yield one finding for each kind of defect, at its first row or episode, after all rows were scanned."""
         for unknown in sorted(self._unknown, key=lambda kind: kind.row):
             found = f"{lerobot.TASK_INDEX} {quoted(unknown.task_index)}"
             where = Location(self.path, unknown.episode_index, row=unknown.row, column=lerobot.TASK_INDEX)

@@ -1,6 +1,6 @@
 """List the files that meta/episodes declares, with the declarations about the episodes in each file.
 
-Rows with unusable values (null or NaN) are skipped here; EPI011 reports them.
+Rows with unusable values, such as null or NaN, are skipped here, since EPI011 reports them.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -53,7 +53,7 @@ def collect_data_files(
 def collect_video_files(
     info: DatasetInfo, episodes: RawEpisodes, indexed: dict[str, IndexedFile], listed: Files
 ) -> list[VideoFile]:
-    """Return the declared video files of all cameras, each with its episodes sorted by their first second in the file."""
+    """Return the declared video files of all cameras, each with its episodes sorted by their start times in the file."""
     files = []
     for camera in info.video_keys:
         chunk, file, start, stop = (lerobot.video_column(camera, field) for field in lerobot.VIDEO_FIELDS)

@@ -27,7 +27,7 @@ BLOCK_ROWS: Final = 1 << 14
 """Number of rows of meta/episodes that are read at a time."""
 
 KEPT_BYTES: Final = 32 << 20
-"""Greatest number of bytes of meta/episodes that a process keeps. In a small dataset, each file is therefore read only once."""
+"""Largest number of bytes of meta/episodes that a process keeps. In a small dataset, each file is therefore read only once."""
 
 
 def with_declared_rows(context: VerificationContext, file: DataFile) -> DataFile:
@@ -47,7 +47,7 @@ def with_declared_rows(context: VerificationContext, file: DataFile) -> DataFile
 
 
 def _rows(context: VerificationContext, columns: list[str], rows: Int64Array) -> Iterator[pa.Table]:
-    """Yield the given rows of meta/episodes. The numbers in `rows` are ascending, and count over all files."""
+    """Yield the given rows of meta/episodes. The numbers in `rows` are ascending, and counted over all files."""
     first = 0
     for path, count in context.shards:
         local = rows[(rows >= first) & (rows < first + count)] - first
@@ -59,7 +59,7 @@ def _rows(context: VerificationContext, columns: list[str], rows: Int64Array) ->
 
 
 def _numbered(column: pa.ChunkedArray, task_numbers: Mapping[str, int]) -> tuple[tuple[int, ...], ...]:
-    """Return the lists of task texts as lists of task numbers; a null list counts as empty."""
+    """Return the lists of task texts as lists of task numbers. Unknown texts become `UNKNOWN_TASK`, and null lists become empty."""
     array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
     lengths = numpy_values(pc.list_value_length(array)).astype(np.int64)
     numbers = iter([task_numbers.get(text, UNKNOWN_TASK) for text in array.flatten().to_pylist()])
@@ -73,7 +73,7 @@ def keep_block(root: Root, path: str, version: str, start: int, table: pa.Table)
         root: The dataset.
         path: The file.
         version: A text that differs between versions of the file.
-        start: Number of the first of the rows in the file.
+        start: The row of the file at which the rows begin.
         table: The rows.
     """
     _kept.put((root.url, path, version, start), table)

@@ -28,7 +28,7 @@ _RECORDED: Final = (layout.DATA_DIR, layout.VIDEOS_DIR, layout.EPISODES_DIR, "im
 
 
 def check_fps(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
-    """Yield INF002 if the fps of meta/info.json is not a whole number. This is a warning, since LeRobot reads such a dataset."""
+    """Yield INF002 as a warning if the fps of meta/info.json is not a whole number. LeRobot reads such a dataset."""
     if info.fps != int(info.fps):
         where = Location(file=layout.INFO_PATH, column="fps")
         expected = "a whole number of frames per second, since tools round it down"
@@ -45,7 +45,7 @@ def check_order(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
     for row, more in _first_of_each_shard(episodes, wrong):
         yield finding(
             EPISODE_ORDER,
-            f"episode_index {index[row]} in row {row} of all files",
+            f"episode_index {index[row]} in row {row}, counted over all files",
             f"{row}, since LeRobot looks episodes up by position",
             _at(episodes, row, lerobot.EPISODE_INDEX),
             more=more,
@@ -53,7 +53,9 @@ def check_order(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
 
 
 def check_not_empty(info: DatasetInfo, episodes: RawEpisodes, paths: Iterable[str]) -> Iterator[Finding]:
-    """Yield INF044 if neither meta/info.json nor meta/episodes has an episode. If only one has, INF009 or EPI005 reports it.
+    """Yield INF044 if neither meta/info.json nor meta/episodes has an episode.
+
+    If only one of the two has episodes, INF009 or EPI005 reports the difference.
 
     INF044 is a warning if no file was recorded yet: LeRobot writes such a dataset before the first episode, and can record into it.
 
@@ -174,7 +176,7 @@ def has_tiling(findings: list[Finding], episodes: RawEpisodes) -> bool:
 
 
 def _first_of_each_shard(episodes: RawEpisodes, wrong: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """Yield (first wrong row, number of further wrong rows) for each file with wrong rows. Row numbers count over all files."""
+    """Yield (first wrong row, number of further wrong rows) for each file with wrong rows. Rows are counted over all files."""
     start = 0
     for _, rows in episodes.shards:
         found = np.flatnonzero(wrong[start : start + rows])

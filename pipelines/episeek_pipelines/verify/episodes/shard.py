@@ -1,4 +1,4 @@
-"""Read one file of `meta/episodes` once, and apply the rules that need no other file."""
+"""Read one file of `meta/episodes` once, and apply the rules that need no other file of `meta/episodes`."""
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -46,7 +46,7 @@ def read_shard(
     compared_features: Mapping[str, Any] | None = None,
     moved_columns: frozenset[str] = frozenset(),
 ) -> Shard:
-    """Read one file of meta/episodes, and apply the rules that need no other file: EPI005, EPI011, TSK014, EPI021.
+    """Read one file of meta/episodes, and apply the rules that need no other such file: EPI005, EPI011, TSK014, EPI021.
 
     The file is read in blocks of rows, and only the needed columns: those that locate episodes, the tasks, statistics that later
     checks use, and columns that are compared with a source. Damaged contents never raise: they become findings.
@@ -56,7 +56,8 @@ def read_shard(
         root: The dataset.
         info: Parsed meta/info.json.
         task_numbers: Numbers of the tasks by text, from meta/tasks.parquet; None if that file cannot be used.
-        against: The source of a rewrite. Its file of the same name is compared, except for the columns that locate data.
+        against: The source of a rewrite; None without one. The source's file of the same name is compared, except for the columns
+            that locate data.
         files: The listing of the dataset.
         source_files: The listing of the source.
         pointers: Files that are Git LFS pointers. They are not opened, since INF040 reports them.

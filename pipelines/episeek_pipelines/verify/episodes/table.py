@@ -1,7 +1,8 @@
-"""Classes for `meta/episodes` that may be defective: it may have nulls, lack columns, or have unreadable files.
+"""Classes for a possibly defective `meta/episodes`, which may have nulls, missing columns or unreadable files.
 
 `dataset.metadata.read_episodes` refuses such metadata, but verification has to examine it. `shard` reads the files. Unusable values
-(null, NaN, of a wrong type, or in a missing column) are marked: EPI011 reports them, and the other rules skip their rows.
+(null, not finite, negative, of a wrong type, or in a missing column) are marked: EPI011 reports them, and the other rules skip
+their rows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +40,7 @@ class Shard:
     column_names: tuple[str, ...] = ()
     """Names of all columns of the file, including those of statistics."""
     has_tasks: bool = False
-    """Whether every row has a list of tasks. False if meta/tasks.parquet cannot be used."""
+    """Whether the file has a column with lists of tasks. False if meta/tasks.parquet cannot be used."""
     is_readable: bool = False
     findings: tuple[Finding, ...] = ()
     bytes_read: int = 0
@@ -59,7 +60,7 @@ class RawEpisodes:
     column_names: tuple[tuple[str, ...], ...]
     """Names of all columns of each readable file."""
     has_tasks: bool
-    """Whether every row of the readable files has a list of tasks. False if meta/tasks.parquet cannot be used."""
+    """Whether every readable file has a column with lists of tasks. False if meta/tasks.parquet cannot be used."""
     is_complete: bool
     """Whether one or more files exist, and all of them could be read."""
     has_unreadable_files: bool = False
@@ -95,7 +96,7 @@ def episode_columns(info: DatasetInfo) -> list[str]:
 
 
 def locate(shards: Sequence[tuple[str, int]], row: int) -> tuple[str, int]:
-    """Return the path of the file with the given row, and the number of the row in that file. `row` counts over all files."""
+    """Return the path of the file that contains row `row`, counted over all files, and the number of this row in the file."""
     for path, rows in shards:
         if row < rows:
             return path, row

@@ -46,7 +46,7 @@ def check_documents(
 
 
 def _compare_statistics(found: bytes, expected: bytes) -> Iterator[Finding]:
-    """Yield a finding for each feature for which statistics of the source are missing or changed. Additional ones are allowed."""
+    """Yield a finding for each feature with missing or changed statistics of the source. Additional statistics are allowed."""
     new, old = json.loads(found), json.loads(expected)
     for feature, entry in old.items():
         held = new.get(feature)

@@ -210,7 +210,7 @@ def _dimension(array: Float64Array, position: int) -> str:
 
 
 def _remedy(spec: Mapping[str, Any]) -> str:
-    """Return the remedy for the statistics of a feature; empty for that of the rule."""
+    """Return the remedy for the statistics of a feature; empty if the remedy of the rule applies."""
     if lerobot.is_depth(spec):
         return _DEPTHS_REMEDY
     return PICTURES_REMEDY if spec.get("dtype") in _VISUAL else ""

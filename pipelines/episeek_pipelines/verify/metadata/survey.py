@@ -168,7 +168,7 @@ def survey(root: Root, *, data_root: Root | None = None, against: Root | None = 
         against: The source dataset, if `root` is a rewrite of it.
 
     Raises:
-        NotADatasetError: `root`, `data_root` or `against` is not a directory, or has no meta/info.json.
+        NotADatasetError: `root` or `against` is not a directory or has no meta/info.json, or `data_root` is not a directory.
     """
     videos_root = data_root if data_root is not None else root
     reader = _Reader()

@@ -24,7 +24,7 @@ NO_EPISODES_REMEDY: Final = (
 
 
 def check_survey(surveyed: Survey, info: DatasetInfo, *, frame_count: int | None) -> list[Finding]:
-    """Return the findings of all rules on documents and the listing of files. A rule that raises becomes a finding itself.
+    """Return the findings of all rules on documents and the listing of files. An exception of a rule becomes a finding, too.
 
     Args:
         surveyed: The documents of the dataset, and its listings.

@@ -37,7 +37,7 @@ INDEX_REMEDY: Final = (
 
 
 def check_tasks(document: Mapping[str, object], table: pa.Table | None) -> Iterator[Finding]:
-    """Yield TSK014 for meta/tasks.parquet.
+    """Yield TSK014 for defects of meta/tasks.parquet, and for a wrong number of tasks in meta/info.json.
 
     Args:
         document: Parsed meta/info.json.
@@ -62,7 +62,7 @@ def check_tasks(document: Mapping[str, object], table: pa.Table | None) -> Itera
 
 
 def check_subtasks(table: pa.Table) -> Iterator[Finding]:
-    """Yield TSK014 for the table of meta/subtasks.parquet, which a dataset with the feature `subtask_index` needs."""
+    """Yield TSK014 for defects of meta/subtasks.parquet, the table that a dataset with the feature `subtask_index` needs."""
     return _check_table(layout.SUBTASKS_PATH, table, lerobot.SUBTASK_INDEX)
 
 

@@ -41,7 +41,7 @@ class WorkerPool:
         """Run `call` in a thread and return a future for its result or exception.
 
         Raises:
-            RuntimeError: The pool is closed.
+            RuntimeError: The pool is closed, or the system allows no thread.
         """
         future: Future[T] = Future()
         with self._lock:
@@ -128,8 +128,8 @@ def _work(backlog: _Backlog) -> None:
 def map_in_threads(call: Callable[[T], R], items: Sequence[T], *, max_in_flight: int) -> list[R]:
     """Return the results of `call` for each item, in order, with up to `max_in_flight` calls at the same time.
 
-    A call for a single item is made in the calling thread. If calls fail, the exception of the first failed item is raised, and
-    calls that have not started yet are not made.
+    If there is a single item or `max_in_flight` is 1, calls are made in the calling thread. If calls fail, the exception of the
+    first failed item is raised, and calls that have not started yet are not made.
 
     Raises:
         ValueError: `max_in_flight` is less than 1.

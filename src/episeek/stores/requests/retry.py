@@ -103,8 +103,8 @@ def with_retries(
 def wait_seconds(policy: RetryPolicy, number: int, retry_after_seconds: float | None) -> float:
     """Return the seconds to wait after try `number`.
 
-    The wait is slightly longer than the store asked for. If the store asked for none, the wait doubles with each try. Both are
-    varied at random.
+    If the store asked for a wait, the result is at least as long. Otherwise the wait doubles with each try, up to
+    `policy.max_wait_seconds`. In both cases the wait is varied at random.
     """
     backoff: float = min(policy.first_wait_seconds * 2 ** min(number - 1, 60), policy.max_wait_seconds)
     if retry_after_seconds is not None:

@@ -1,7 +1,7 @@
-"""The transport through fsspec, for stores that no other transport reads. It also replaces obstore if this is not installed.
+"""The transport through fsspec, for stores that no other transport reads, and in place of obstore if obstore cannot be used.
 
 The answers of HTTP servers and S3 are checked in full: the returned range, and the size and identity of the file. Other file
-systems return only bytes. For them the length is checked, and the identity is requested once in each process.
+systems return only bytes, so only their length is checked. `identity` requests the identity of a file once in each process.
 """
 
 import asyncio

@@ -138,7 +138,7 @@ class _Response:
             self._response.close()
 
     def keep(self) -> None:
-        """Let the connection return to the pool. This is allowed only after the response was read to its end."""
+        """Let the connection return to the pool. Call this method only after the response was read to its end."""
         self._is_whole = True
 
     def require(self, status: int) -> None:

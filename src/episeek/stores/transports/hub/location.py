@@ -44,7 +44,7 @@ class HubLocation:
         return replace(self, revision=revision)
 
     def full_path(self, path: str) -> str:
-        """Return the path in the repository of a file whose path is relative to this directory."""
+        """Return the path of a file in the repository, from its path `path` relative to this directory."""
         return f"{self.prefix}/{path}" if self.prefix else path
 
     def resolve_url(self, endpoint: str, path: str) -> str:

@@ -52,7 +52,7 @@ from episeek.version import __version__
 T = TypeVar("T")
 
 _MAX_REDIRECTS = 5
-"""Greatest number of redirects within the Hub, as for a repository that was renamed."""
+"""Largest number of redirects within the Hub, as for a repository that was renamed."""
 
 _EXPIRY_MARGIN_SECONDS = 30.0
 """A location that expires in fewer seconds than this is requested again."""

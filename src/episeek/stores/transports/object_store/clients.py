@@ -29,7 +29,7 @@ _AZURE_NAMES = {"account_name": "account_name", "account_key": "account_key", "s
 
 @dataclass(frozen=True, slots=True)
 class ClientConfig:
-    """The configuration of a client. Sources with equal configurations share one client."""
+    """The configuration of a client. Sources with equal configurations and equal retry policies share one client."""
 
     scheme: str
     container: str
@@ -47,7 +47,7 @@ class ClientConfig:
 def config_of(url: str, storage_options: Mapping[str, Any]) -> ClientConfig | None:
     """Return the configuration with which obstore reads a URL.
 
-    The result is None if obstore is not installed, or does not support the scheme or an option.
+    The result is None if obstore is not installed, or does not support the URL or an option.
     """
     scheme, _, rest = url.partition("://")
     obstore_class = kind_of(url).obstore_class
@@ -69,7 +69,7 @@ _CLIENTS: PerProcess[dict[tuple[ClientConfig, RetryPolicy], Any]] = PerProcess(d
 
 
 def client(config: ClientConfig, policy: RetryPolicy) -> Any:
-    """Return the client of this process for a configuration. Sources with the same configuration share the client's connections."""
+    """Return the client of this process for a configuration and a policy. Calls with the same arguments return the same client."""
     clients = _CLIENTS.get()
     key = (config, policy)
     made = clients.get(key)

@@ -1,7 +1,7 @@
 """The transport through obstore, for HTTP servers, S3, Google Cloud Storage and Azure.
 
-Each range is one request, and its answer is checked against the size and identity of the file. In a process forked from one
-that had loaded obstore, the same files are read through fsspec: see `episeek.stores.processes.forks`.
+Each range is one request, and its answer is checked against the size and identity of the file. In a process whose parent had loaded
+obstore before the fork, files are read through fsspec: see `episeek.stores.processes.forks`.
 """
 
 import re
@@ -81,7 +81,7 @@ class ObjectStoreSource:
 
     @property
     def answers_have_identity(self) -> bool:
-        """True, except for some stores in a forked process, because fsspec reads them there."""
+        """True, except for some stores in a forked process, where files are read through fsspec."""
         return not is_child_of_obstore() or self._fallback.answers_have_identity
 
     def get_tail(self, path: str, byte_count: int) -> bytes:
@@ -200,7 +200,7 @@ def _is_other_range(error: Exception) -> bool:
 
 
 def _error_for(error: Exception, where: str) -> Exception:
-    """Return the error of this package for an error of obstore, which only its message describes.
+    """Return the error of this package for an error of obstore, judged by the class and the message of the error.
 
     The result is `Transient` for a failure that may pass.
     """
