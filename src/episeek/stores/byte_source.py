@@ -17,7 +17,7 @@ ByteRange = tuple[int, int]
 """The bytes `[start, stop)` of a file."""
 
 STORE_PROBE_BYTES = 1 << 15
-"""The value of `probe_bytes` for stores. The moov box of a few hundred frames fits into this many bytes, and their transfer is faster
+"""The value of `probe_bytes` for stores. The moov box of a few hundred frames fits into this many bytes. Transferring them is faster
 than a second request.
 """
 
