@@ -17,8 +17,8 @@ ByteRange = tuple[int, int]
 """The bytes `[start, stop)` of a file."""
 
 STORE_PROBE_BYTES = 1 << 15
-"""The value of `probe_bytes` for stores. The moov box of a few hundred frames fits into this many bytes. Transferring them is faster
-than a second request.
+"""The value of `probe_bytes` for stores. The moov box of a few hundred frames fits into this many bytes, and they arrive faster
+than the answer to a second request.
 """
 
 STORE_TAIL_BYTES = 1 << 24
