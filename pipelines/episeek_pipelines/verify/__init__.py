@@ -4,8 +4,9 @@
 the checks. `run_check` runs one check, in any process, and `conclude` turns the results into a report. `verify` does all of this,
 one step after the other.
 
-Each file is opened once, with two exceptions. The pictures of local MP4 files are also read through FFmpeg. Files of meta/episodes
-that are too large to keep in memory are opened again by the checks of data files. This package uses no Dask and prints nothing.
+Each file is opened once, with three exceptions. The pictures of local MP4 files are also read through FFmpeg. MP4 files are opened
+again if a report shows some of their frames. Files of meta/episodes that are too large to keep in memory are opened again by the
+checks of data files. This package uses no Dask and prints nothing.
 
 The names of this package are loaded on first use, so that importing the rules does not import the modules that read files.
 """

@@ -51,7 +51,7 @@ def batched_checks(
 ) -> list[Check]:
     """Return the checks of the data files and videos, and the checks of the four sidecars.
 
-    Files that do not exist, are empty or are Git LFS pointers get no check.
+    Files that do not exist, are empty or are Git LFS pointers get no check. The level `meta` has no checks.
 
     Args:
         context: The parts of the dataset that every check needs, and the options of the verification.

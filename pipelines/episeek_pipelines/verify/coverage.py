@@ -160,7 +160,7 @@ def _undecoded(
     else:
         decoded, total = _decoded_counts(plan)
         if decoded < total:
-            reason = f"only {counted(decoded, 'episode')} of each camera were decoded"
+            reason = f"this verification decodes only {counted(decoded, 'episode')} of each camera"
             hint = "use --decode-episodes all"
             yield Unchecked(f"pictures of {counted(total - decoded, 'other episode')}", reason, hint)
     if any(isinstance(spec, dict) and spec.get("dtype") == _IMAGE_DTYPE for spec in context.features.values()):

@@ -10,7 +10,7 @@ from episeek.torch.batch_memory import is_shared_again, note_batches_passed_on, 
 
 
 def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the same batch as torch's `default_collate`. Use it as `DataLoader(..., collate_fn=collate)`.
+    """Return the same batch as torch's `default_collate`. Pass this function as `DataLoader(..., collate_fn=collate)`.
 
     An `EpisodeDataset` writes the pictures of a batch one after another into memory. A worker process shares this memory with the
     training process. `collate` returns a view of the pictures instead of a copy.

@@ -59,6 +59,7 @@ class EpisodeDataset(Dataset[Item]):
         return_uint8: Whether pictures are uint8 from 0 to 255; if False, they are float32 from 0 to 1. Depth pictures (one channel
             of more than 8 bits) are uint16 [1, height, width] in both cases, with unchanged values.
         tolerance_s: The difference in seconds between the time of a row and the time of its frame must be less than this number.
+            Times in `delta_timestamps` may differ from a multiple of the frame interval by up to this number.
         storage_options: As for `episeek.open`.
         max_in_flight: Largest number of requests at the same time.
         max_rows_bytes: Largest size, in bytes, of the rows that each process keeps in memory.
@@ -74,7 +75,8 @@ class EpisodeDataset(Dataset[Item]):
     Raises:
         EpiseekError: `episeek.open` failed, or the metadata of the dataset is missing or contradicts itself.
         EpisodeNotFoundError: `episodes` lists an episode that does not exist.
-        ValueError: A time in `delta_timestamps` is not a multiple of the frame interval, or its feature does not exist.
+        ValueError: `fetch` is unknown, or `delta_timestamps` has an unknown feature, a feature without times, or a time that is not
+            a multiple of the frame interval.
     """
 
     def __init__(

@@ -69,7 +69,8 @@ def plan_stretches(
 def _runs(samples: EpisodeSamples, frames: list[int]) -> Iterator[list[int]]:
     """Divide wanted frames into stretches, and yield the frame numbers of each stretch.
 
-    A frame joins the current stretch if its own decoding would begin within or directly after the samples of the stretch.
+    A frame joins the current stretch if its own decoding would begin within or directly after the samples of the stretch. A stretch
+    spans at most `MAX_STRETCH_FRAMES` frames.
 
     Args:
         samples: The samples of the episode.
@@ -142,7 +143,8 @@ def decode_stretches(
 def _groups(stretches: Sequence[Stretch], max_requests: int, max_gap_bytes: int) -> Iterator[list[Stretch]]:
     """Yield the stretches, sorted by file and byte offset, in groups that need at most `max_requests` requests each.
 
-    Stretches that may share a request or a unit are in the same group. If `max_requests` is 1, all stretches are in one group.
+    Stretches that may share a request or a unit are in the same group. If `max_requests` is 1, there is one group of all stretches,
+    in the given order.
     """
     if max_requests == 1:
         yield list(stretches)

@@ -109,7 +109,10 @@ class SharedBlocks:
         self._lock = threading.Lock()
 
     def tensor(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> torch.Tensor | None:
-        """Return an uninitialized tensor in shared memory, or None for an empty tensor or a system without such memory."""
+        """Return an uninitialized tensor in shared memory, or None if the tensor is empty or the memory cannot be shared.
+
+        Sharing requires anonymous memory with file locks, and torch's sharing strategy "file_descriptor".
+        """
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         if not size or get_sharing_strategy() != "file_descriptor":  # type: ignore[no-untyped-call]  # torch's
             return None

@@ -86,7 +86,7 @@ def range_chart(
 ) -> RangeChart | None:
     """Return a chart of the dimensions with finite ranges, or None if no dimension has one.
 
-    If the chart cannot show all dimensions, it prefers those that do not change, up to three quarters of the shown dimensions.
+    The chart prefers dimensions that do not change, but shows at most three quarters of `MOST_DIMENSIONS` of them.
     """
     finite = np.flatnonzero(np.isfinite(minimum) & np.isfinite(maximum))
     if not len(finite):

@@ -35,11 +35,11 @@ class ColumnSegments:
 
 @dataclass(frozen=True, slots=True)
 class SidecarTables:
-    """The four sidecar tables of a dataset, all of which follow their format. The keys of the mappings are the names of tables."""
+    """The four sidecar tables of a dataset, which all follow their format. The keys of the mappings are the names of the tables."""
 
     row_count: dict[str, int]
     columns: dict[str, dict[str, ColumnSegments]]
-    """For each table, the byte offsets of the values of each column that can be memory-mapped, by the name of the column."""
+    """For each table except `files`, the byte offsets of the values of each column that can be memory-mapped, by column name."""
     versions: dict[str, str]
     """Identity of each table's file in the listing, which changes with its content."""
     format_version: str
@@ -59,11 +59,11 @@ class VerificationContext:
     """The object `features` of meta/info.json."""
     options: VerifyOptions
     task_texts: tuple[str, ...] | None
-    """Texts of the tasks of meta/tasks.parquet, by task_index; None where that file cannot be used."""
+    """Texts of the tasks, by task_index; None if meta/tasks.parquet cannot be used or its task_index values have a gap."""
     is_complete: bool
     """Whether every row of meta/episodes is usable. If not, rows and frames without an episode are not reported."""
     has_tiling: bool
-    """Whether dataset_from_index is right for every episode: EPI010 reports nothing."""
+    """Whether dataset_from_index is usable for every episode, and EPI010 reports no gap or overlap."""
     is_prepared: bool
     """Whether the data files have to be as `episeek prepare` writes them."""
     has_promised_row_groups: bool
@@ -71,7 +71,7 @@ class VerificationContext:
     has_sidecars: bool
     """Whether any of the four sidecar tables exists."""
     sidecars: SidecarTables | None
-    """The sidecars; None where they do not exist, break the format or are not read. They are not compared with the videos then."""
+    """The sidecars; None if they do not exist, break the format or are not read. With None, no video is compared with sidecars."""
     subtask_count: int | None = None
     """Number of rows of meta/subtasks.parquet; None without such a file."""
     shards: tuple[tuple[str, int], ...] = ()
@@ -154,7 +154,7 @@ class SourceFile:
     path: str
     """Path of the file in the source."""
     episode_index: Int64Array
-    """Its episodes, sorted; shape [episodes]."""
+    """Indices of the file's episodes, sorted; shape [episodes]."""
     rewritten_paths: tuple[str, ...]
     """Paths of data files in the rewritten dataset."""
     rewritten_file: Int64Array
@@ -171,14 +171,17 @@ class DataGroup:
 
 @dataclass(frozen=True, slots=True)
 class DataCheck:
-    """A check of the footers of some data files, and at the level `rows` also of their rows."""
+    """A check of the footers of some data files, and from the level `rows` on also of the rows."""
 
     groups: tuple[DataGroup, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class VideoCheck:
-    """A check of the headers of some MP4 files and of their rows in the sidecars, and at the level `decode` also of pictures."""
+    """A check of the headers of some MP4 files and of the files' rows in the sidecars.
+
+    Pictures are also checked at the level `decode`, or if the option `decoded_windows` requests windows.
+    """
 
     files: tuple[VideoFile, ...]
 

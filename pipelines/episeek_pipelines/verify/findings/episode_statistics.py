@@ -32,8 +32,8 @@ class RecordedStatistics:
 def compared_features(features: Mapping[str, Any]) -> dict[str, int]:
     """Return the number of dimensions of each feature whose statistics are compared with the rows.
 
-    Scalars and vectors of numbers are compared. LeRobot's own columns, such as `index`, are not compared: merging or splitting a
-    dataset renumbers its rows, but does not change the recorded statistics of these columns.
+    Scalars and vectors of numbers are compared if they have at most `MOST_DIMENSIONS` dimensions. LeRobot's own columns, such as
+    `index`, are not compared: merging or splitting a dataset renumbers its rows, but keeps the recorded statistics.
     """
     found = {}
     for name, spec in features.items():

@@ -32,7 +32,7 @@ class CameraFigures:
     interval_frames: Int64Array = field(default_factory=_no_ints)
     """The distinct distances from a keyframe to the next one, in frames in decode order, sorted; shape [intervals]."""
     interval_count: Int64Array = field(default_factory=_no_ints)
-    """Number of times that each of these distances occurs; shape [intervals]."""
+    """Number of times that each distance in `interval_frames` occurs; shape [intervals]."""
 
     @classmethod
     def joined(cls, camera_key: str, parts: Sequence["CameraFigures"]) -> "CameraFigures":

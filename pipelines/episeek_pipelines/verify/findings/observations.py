@@ -61,15 +61,15 @@ class RowTimes:
 
 @dataclass(frozen=True, slots=True)
 class WindowCounts:
-    """Numbers of windows: short ranges of frames that are decoded from a later sync sample than the file's first.
+    """Counts of windows: short ranges of frames that are decoded from a later sync sample than the file's first.
 
-    The pictures of a window have to be those that decoding the whole file gives.
+    The pictures of a window have to be the same as when the whole file is decoded.
     """
 
     compared: int = 0
-    """Windows whose pictures were compared."""
+    """Number of windows whose pictures were compared."""
     unknown: int = 0
-    """Windows that could not be compared, because decoding the whole file gives no picture at their times."""
+    """Number of windows that could not be compared, because decoding the whole file gives no picture at their times."""
 
     def __add__(self, other: "WindowCounts") -> "WindowCounts":
         return WindowCounts(self.compared + other.compared, self.unknown + other.unknown)
@@ -77,12 +77,12 @@ class WindowCounts:
 
 @dataclass(frozen=True, slots=True)
 class KeyframeCounts:
-    """Numbers of keyframes that the headers of videos declare, and of those whose coded bytes were inspected."""
+    """The number of keyframes that the headers of videos declare, and how many of them had their coded bytes inspected."""
 
     flagged: int = 0
-    """Samples that a header declares as sync samples."""
+    """Number of samples that a header declares as sync samples."""
     inspected: int = 0
-    """Samples among them whose coded bytes were inspected."""
+    """Number of declared sync samples whose coded bytes were inspected."""
 
     def __add__(self, other: "KeyframeCounts") -> "KeyframeCounts":
         return KeyframeCounts(self.flagged + other.flagged, self.inspected + other.inspected)
@@ -92,11 +92,11 @@ class KeyframeCounts:
 class Observations:
     """The observations of one check that the rules over several files need.
 
-    They are not findings yet: `conclude` merges the observations of all checks, and applies these rules to them.
+    Observations are not findings yet. `conclude` merges the observations of all checks, and applies the rules to the result.
     """
 
     absent_episodes: tuple[tuple[int, str], ...] = ()
-    """(episode_index, path) of each episode that meta/episodes places in a file without any row of it."""
+    """(episode_index, path) of each episode that has no rows in its data file, where `path` is the file in meta/episodes."""
     foreign_rows: tuple[ForeignRows, ...] = ()
     timestamp_tolerance_seconds: float = 0.0
     """The smallest tolerance in seconds with which ROW017 reports nothing."""

@@ -42,7 +42,7 @@ class FeatureRanges:
         """Return the ranges over the rows of both `self` and `other`.
 
         Raises:
-            ValueError: A feature has different numbers of dimensions in `self` and `other`.
+            ValueError: A feature has different numbers of dimensions in `self` and `other`, and neither number is 1.
         """
         merged = dict(self.of)
         for name, ranged in other.of.items():

@@ -16,6 +16,7 @@ def compare_column(
 ) -> Iterator[Finding]:
     """Yield a finding for the first row in which a column differs from the same column of the source.
 
+    Columns of different types yield nothing, because `schema_differences` reports them.
     Args:
         rule: The rule that a difference violates.
         expected: The column of the source.
@@ -23,7 +24,6 @@ def compare_column(
         where: The location of the column: the file and the name of the column.
         first_row: The row number, within the file, of the first row of `found`.
     """
-    # `schema_differences` reports columns of different types.
     if expected.type != found.type:
         return
     row = first_difference(found, expected)

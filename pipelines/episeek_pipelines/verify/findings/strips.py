@@ -1,8 +1,8 @@
 """Strips of up to seven frames of a video, which illustrate a finding on the report page.
 
-The rule that makes a finding chooses the frames, since it knows which frames a person wants to see, and stores their numbers. At
-the end of a verification at the level `decode`, `episeek_pipelines.verify.strips` makes the pictures for a few findings of each
-rule.
+A rule chooses the frames of its findings, since only the rule knows which frames a person wants to see. A strip stores the numbers
+of these frames. At the end of a verification at the level `decode`, `episeek_pipelines.verify.strips` makes the pictures for a few
+findings of each rule.
 """
 
 from collections.abc import Iterable

@@ -150,8 +150,9 @@ def apply_baseline(
         new findings cannot be distinguished.
 
         Then the entries with accepted findings that no longer occur, in order. The `count` of each entry is the number of these
-        findings. An entry is left out if this verification could have missed its findings, because the level is lower, a file
-        could not be read, or an option that the rule needs was not given.
+        findings. An entry is left out if this verification could have missed its findings: the level is lower, a check failed, a
+        file could not be read, or the rule needs a source and none was given. Entries of rules that depend on a number of ranks
+        are always left out.
     """
     accepted = {entry.fingerprint: entry for entry in baseline.entries if entry.code not in ALWAYS_COUNTED}
     current = _by_fingerprint(report.findings)

@@ -1,8 +1,8 @@
 """Functions that derive the configuration of a verification from the command line, a configuration file and defaults.
 
-`configuration_keys` describes the file. The command line takes precedence over the file, but ignored rules and severities from both
-are combined. A configuration file in a dataset cannot refer to a baseline outside of the dataset, because the user who verifies the
-dataset may not be its author.
+`configuration_keys` describes the configuration file. The command line takes precedence over the file, but ignored rules and
+severities from both are combined. A configuration file in a dataset cannot refer to a baseline outside of the dataset, because the
+user who verifies the dataset may not be its author.
 """
 
 from collections.abc import Iterable, Mapping
@@ -111,7 +111,7 @@ def configure(
 
 
 def _configuration(values: dict[str, Any], path: str | None, level_reason: str) -> Configuration:
-    """Return the configuration from checked values, which are given by the keys of a configuration file."""
+    """Return the configuration with the given values, which have been checked and have the keys of a configuration file."""
     decoded = values.get("decode-episodes", DECODED_EPISODES)
     return Configuration(
         Policy(

@@ -31,7 +31,10 @@ class ConfigurationError(EpiseekError, ValueError):
 
 
 def matching_codes(text: str) -> frozenset[str]:
-    """Return the codes that a text matches: the code itself if it exists, or else all codes that start with the text."""
+    """Return the codes that a text matches: the code itself if it exists, or else all codes that start with the text.
+
+    A text that is shorter than a family matches no code.
+    """
     if text in RULES:
         return frozenset({text})
     if len(text) < FAMILY_LENGTH:

@@ -36,7 +36,7 @@ def with_pictures(
     """Return all findings, with pictures for the first findings of each rule, and the number of bytes read.
 
     The findings are sorted first, so that their original order makes no difference. A file that can no longer be read is reported
-    by an additional finding.
+    by an additional finding. Without PyAV, the findings are returned unchanged.
 
     Args:
         context: The dataset.

@@ -41,8 +41,8 @@ class Thumbnail:
 def thumbnail(frame: "VideoFrame") -> Thumbnail:
     """Return a small picture of a frame, with the rotation of the video applied.
 
-    Colours are converted to sRGB if the frame declares its own colour space. The picture keeps its proportions and is never
-    enlarged. Each side has at least 1 pixel.
+    Colours are converted to RGB with the matrix that the frame declares, or that of BT.601 if the frame declares none. The picture
+    keeps its proportions and is never enlarged. Each side has at least 1 pixel.
     """
     from av import VideoFrame
 
