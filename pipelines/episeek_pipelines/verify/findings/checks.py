@@ -20,7 +20,7 @@ from episeek_pipelines.verify.findings.options import VerifyOptions
 from episeek_schemas.lerobot import DatasetInfo
 
 UNKNOWN_TASK: Final = -1
-"""The number of a task of an episode that meta/tasks.parquet does not list."""
+"""The number that `DataFile.tasks` contains for a task that meta/tasks.parquet does not list."""
 
 
 @dataclass(frozen=True, slots=True)

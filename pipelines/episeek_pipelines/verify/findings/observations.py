@@ -96,7 +96,7 @@ class Observations:
     """
 
     absent_episodes: tuple[tuple[int, str], ...] = ()
-    """(episode_index, path) of each episode that has no rows in its data file, where `path` is the file in meta/episodes."""
+    """(episode_index, path of the data file) of each episode that has no rows in the data file that meta/episodes gives."""
     foreign_rows: tuple[ForeignRows, ...] = ()
     timestamp_tolerance_seconds: float = 0.0
     """The smallest tolerance in seconds with which ROW017 reports nothing."""

@@ -1,4 +1,4 @@
-"""The report of a verification: its findings, and the parts of the dataset that were checked and those that were not."""
+"""The report of a verification: its findings, and the parts of the dataset that were checked or not checked."""
 
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -17,6 +17,7 @@ def compare_column(
     """Yield a finding for the first row in which a column differs from the same column of the source.
 
     Columns of different types yield nothing, because `schema_differences` reports them.
+
     Args:
         rule: The rule that a difference violates.
         expected: The column of the source.
