@@ -63,7 +63,7 @@ class RewriteUnit:
     source_bytes: int = field(default=0, repr=False, compare=False)
     """Total size of the source files in bytes; 0 if the listing does not give it."""
     episodes: tuple[tuple[int, int], ...] = ()
-    """One pair (episode_index, number of rows) for each source file if each file contains exactly one episode; otherwise empty."""
+    """One pair (episode_index, number of rows) for each source file if the dataset has one file per episode; otherwise empty."""
     next_paths: tuple[str, ...] = ()
     """Further source files, whose rows follow those of `path`."""
 

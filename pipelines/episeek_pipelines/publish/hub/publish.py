@@ -3,9 +3,9 @@
 The job plans the changes, compares them with the repository, sends them, checks the files that arrived, and finally moves the tag.
 Each attempt plans its changes for one commit: the head of the branch when the attempt begins. If somebody else commits in the
 meantime, the Hub refuses the changes. If the other commit changes none of the files of this publication, a new attempt is made for
-that commit. Otherwise the job fails, and the error lists the files that the other commit and this publication change. The same
-applies to commits that others made between the preparation of the overlay and the publication. If a run is stopped, the next run
-finds the files that were already sent by comparing their content.
+that commit. Otherwise the job fails, and the error lists the files that the other commit and this publication change. Commits that
+others made between the preparation of the overlay and the publication have the same effect. If a run is stopped, the next run
+compares the contents of the files, and skips the files that were already sent.
 """
 
 import tempfile

@@ -130,9 +130,9 @@ def _open(repository: HubClient, title: str, description: str, parent: str) -> P
 
 
 def _find(repository: HubClient, marker: str, base: RemoteFiles, changes: Changes) -> PullRequest | None:
-    """Return the first pull request whose title ends with `marker` and that contains no changes except some of `changes`.
+    """Return the first open pull request whose title ends with `marker` and that contains no changes except some of `changes`.
 
-    Return None if no such pull request exists.
+    Only pull requests of the token's user are considered. Return None if none of them matches.
     """
     for number in _titled(repository, marker):
         found = _pull_request(repository, number, is_new=False)

@@ -47,8 +47,8 @@ def plan_for_store(
         work: A local root for new sidecars that contain the identities of the videos in the store.
 
     Raises:
-        EpiseekError: The overlay cannot be published. The errors are those of `plan_changes`, `check_target`,
-            `write_identified_sidecars` and `overlay_card`.
+        EpiseekError: The overlay cannot be published, because `plan_changes`, `check_target`, `write_identified_sidecars` or
+            `overlay_card` raised an error.
     """
     root = contents.root
     local: dict[str, str | bytes] = dict(wanted_files(overlay, sidecars_only=sidecars_only))
@@ -110,5 +110,8 @@ def require_room(root: Root, listing: Listing, wanted: Mapping[str, object], *, 
 
 
 def _name_of(root: Root) -> str:
-    """Return the dataset's name for the title of its card: the last part of the root's path, with `-` for special characters."""
+    """Return the dataset's name for the title of its card: the last part of the root's path, with `-` for special characters.
+
+    Return `dataset` if the root has no path.
+    """
     return "".join(letter if letter.isalnum() else "-" for letter in Path(urlsplit(root.url).path).name) or "dataset"

@@ -48,9 +48,9 @@ def switch_waves(changes: Changes, present: Collection[str], *, order: DataOrder
 def data_order(changes: Changes, present: Collection[str]) -> DataOrder:
     """Return the order in which existing data files have to change, computed from the number of files before and after.
 
-    If the publication adds files, each file contains fewer rows than before, and rows move to later files. Then the last file
-    changes first, so that a reader may see rows twice, but never misses a row. If the publication removes files, the first file
-    changes first.
+    The order is `any` if no rows move, see `moves_rows`. If the publication adds files, each file contains fewer rows than before,
+    and rows move to later files. Then the last file changes first, so that a reader may see rows twice, but never misses a row. If
+    the publication removes files, the first file changes first.
 
     No row is missed if all rows that move go to later files, or all go to earlier files, as after a rewrite that splits the same
     source into smaller or larger files. Otherwise some rows may be in no file for a moment.

@@ -130,7 +130,7 @@ def _device_of(folder: Path) -> int:
 
 
 def _folders(paths: Iterable[str]) -> set[str]:
-    """Return all folders that contain one of the files, directly or further below, without the root itself."""
+    """Return all folders, except the root itself, that contain at least one of the files at any depth."""
     found: set[str] = set()
     for path in paths:
         folder = path.rpartition("/")[0]
