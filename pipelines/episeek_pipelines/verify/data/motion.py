@@ -37,7 +37,7 @@ def spikes(values: Float64Array) -> BoolArray:
     """Return a mask of the spikes: values that jump away from the row before, and back in the next row. Shape [rows, dimensions].
 
     A dimension that rests in nearly all rows has no spikes, since a flag or a gripper that is switched for one row is no defect.
-    An angle that wraps around is no spike, and a quaternion that changes its sign is none either.
+    An angle that wraps around and a quaternion that changes its sign are no spikes.
     """
     found: BoolArray = np.zeros(values.shape, np.bool_)
     if len(values) < LEAST_ROWS:
@@ -69,7 +69,7 @@ def lag(action: Float64Array, state: Float64Array) -> int | None:
 
     The number is negative if the action lags behind the state. At the returned lag, the difference between state and action is
     nearly constant. A lag other than 0 is returned only if it fits clearly better than 0. No lag can be measured if the two do not
-    move alike, if either rests, if the best lag is `MOST_LAG` rows, or if the episode has fewer than `LEAST_ROWS` rows.
+    move alike, if no dimension moves, if the best lag is `MOST_LAG` rows, or if the episode has fewer than `LEAST_ROWS` rows.
 
     >>> time = np.arange(100.0)[:, None]
     >>> [lag(np.sin(time / 9), np.sin((time - rows) / 9)) for rows in (0, 3, -2)]

@@ -60,7 +60,7 @@ def compare_episodes(
     file_size: int | None = None,
     moved_columns: frozenset[str] = frozenset(),
 ) -> Iterator[EpisodesComparison | None]:
-    """Open the file of the same name in the source, and yield the comparison with it, or None if the source has no such file.
+    """Open the file `path` of the source, and yield its comparison with the rewritten file; None if the source has no such file.
 
     Args:
         against: The source.

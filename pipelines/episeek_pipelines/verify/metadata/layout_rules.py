@@ -102,9 +102,9 @@ def check_shards(
 
 
 def _count_entries(files: Collection[str]) -> tuple[Counter[str], Counter[str]]:
-    """Return two counters by folder: of the files directly in it, and of the files and folders directly in it.
+    """Return two counters: the files directly in each folder, and the files and folders directly in each folder.
 
-    The keys are the paths of folders. The key of the root is the empty string.
+    The keys of both are the paths of folders. The key of the root is the empty string.
     """
     file_count = Counter(path.rpartition("/")[0] for path in files)
     entry_count = Counter(file_count)

@@ -371,7 +371,7 @@ def _parse_statistics(reader: _Reader, data: bytes | None) -> dict[str, Any] | N
 
 
 def _are_others(videos: Files, source: Root) -> bool:
-    """Return whether the source lacks any of the videos, or has any of them with another size."""
+    """Return whether any of the videos is missing from the source, or has a different size there."""
     folder = next(iter(videos), "").partition("/")[0]
     there = source.files(folder) if folder else {}
     return any(

@@ -233,7 +233,7 @@ def answered_range(content_range: str | None, byte_range: ByteRange, *, found: s
     """Return the size of a file from the Content-Range header (RFC 9110, 14.4) of an answer that should contain `byte_range`.
 
     Raises:
-        Transient: The header is missing or is for another range, as if a proxy ignores or rewrites ranges.
+        Transient: The header is missing or is for another range, for example because a proxy ignores or rewrites ranges.
     """
     match = _CONTENT_RANGE.fullmatch((content_range or "").strip())
     if match is None or (int(match[1]), int(match[2]) + 1) != byte_range:
@@ -273,7 +273,7 @@ async def _http_range(fs: Any, url: str, byte_range: ByteRange, policy: RetryPol
 async def _http_tail(fs: Any, url: str, byte_count: int, policy: RetryPolicy) -> tuple[bytes, FileIdentity] | None:
     """Request the end of a file with a suffix range (RFC 9110, 14.1.2), and return it with the identity of the file.
 
-    The result is None if the server does not answer with this range.
+    The result is None if the server does not answer with the requested range.
     """
     async with _patience(policy) as patience, _http_answer(fs, url, f"-{byte_count}") as response:
         if response.status in (200, 400, 405, 416, 501):

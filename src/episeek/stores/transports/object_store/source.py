@@ -81,7 +81,7 @@ class ObjectStoreSource:
 
     @property
     def answers_have_identity(self) -> bool:
-        """True, except for some stores in a forked process, where files are read through fsspec."""
+        """True, unless a forked process reads the files through fsspec, whose answers have no identity for some stores."""
         return not is_child_of_obstore() or self._fallback.answers_have_identity
 
     def get_tail(self, path: str, byte_count: int) -> bytes:
