@@ -9,7 +9,7 @@ _VISUAL_FIELDS_BYTES = 78
 
 
 def with_boxes(stsd: bytes, payloads: dict[str, bytes], *, where: str) -> bytes:
-    """Return an stsd box with one entry in which the boxes of the given types have new payloads.
+    """Return a copy of an stsd box with one entry. The boxes in the entry get new payloads from `payloads`, by box type.
 
     An empty payload removes the box.
     """
@@ -27,7 +27,7 @@ def with_boxes(stsd: bytes, payloads: dict[str, bytes], *, where: str) -> bytes:
 
 
 def with_colour_range(stsd: bytes, is_full: bool | None, *, where: str) -> bytes:
-    """Return an stsd box with one entry, whose colr box says whether the samples use the full range of values.
+    """Return a copy of an stsd box with one entry. The copy's colr box says whether samples use the full range of values.
 
     The colr type `nclx` has a flag for the range. QuickTime's type `nclc` has no such flag, and is written if `is_full` is None.
     An entry without a colr box is not changed.

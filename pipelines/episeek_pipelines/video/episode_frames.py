@@ -9,8 +9,8 @@ which are right to a fraction of a frame.
 2. Otherwise all episodes are aligned with the frames at once (`alignment.align`), and the encoder's marks are read as well: frames
    may be missing from an episode or belong to none, and the seconds may be wrong.
 
-An episode for which the evidence allows two first frames is refused with a message that names it. An episode whose frames differ
-from the frames that its seconds give, or that has more or fewer frames than its length, is reported (`frame_problems`).
+An episode whose first frame is uncertain is refused with a message that names the episode. An episode whose frames differ from the
+frames that its seconds give, or that has more or fewer frames than its length, is reported (`frame_problems`).
 """
 
 import hashlib
@@ -111,7 +111,7 @@ class FileFrames:
         return (len(self) - 1) / span if span > 0 else 0.0
 
     def has_other_rate(self, *, fps: float) -> bool:
-        """Return whether the frames come at a steady rate other than `fps`. Their times then cannot be compared with k/fps.
+        """Return whether the frames come at a steady rate other than `fps`. The time of frame k then differs from k/fps.
 
         A rate is steady if every frame is within half a frame of its time at this rate. Otherwise frames are missing or irregular.
         """
@@ -144,15 +144,15 @@ class EpisodeFrames:
     other_first: Int64Array
     """The first frame in a second reading of the evidence; -1 if there is only one reading."""
     surplus: Int64Array
-    """Number of frames of no episode between this episode and the next one, or between the last episode and the end of the file."""
+    """Number of frames that belong to no episode, from the end of this episode to the next episode or to the end of the file."""
     tail: Int64Array
     """Number of the `surplus` frames that belong to this episode's stream. The others belong to the stream of the next episode."""
     head: int
-    """Number of frames of no episode before the first episode."""
+    """Number of frames that belong to no episode, before the first episode."""
     declared: Boundaries
     """The declared seconds, converted to frames of the file."""
     is_placed: BoolArray
-    """False for an episode whose first frame is uncertain."""
+    """False for an episode whose first frame is uncertain, or whose seconds are empty, invalid or far from its frames."""
     is_doubtful: BoolArray
     """True for an episode whose seconds give other frames, by more than drift explains, or whose first frame is uncertain."""
     by_ordinals: bool
@@ -243,7 +243,8 @@ def _tails(
 ) -> Int64Array:
     """Return, for each episode, how many of the surplus frames after it belong to its own stream.
 
-    An episode's stream ends at the start of the next stream or, without marks, at the end of the episode's declared seconds.
+    An episode's stream ends at the start of the next stream or, without marks, at the end of the episode's declared seconds. The
+    stream of the last episode ends with the file if no mark follows.
     """
     tails = surplus.copy()
     for row in np.flatnonzero(surplus > 0).tolist():

@@ -18,9 +18,13 @@ from episeek_pipelines.video.episode_frames import (
 from episeek_pipelines.words import counted
 
 FrameProblemKind = Literal["uncertain", "missing", "surplus", "displaced", "duration"]
-"""`uncertain`: the evidence allows two first frames for the episode. `missing`: the episode has fewer frames than rows. `surplus`:
-its seconds end with frames that belong to no row. `displaced`: its seconds cover other frames than its own. `duration`: its frames
-are complete, but its seconds cover another number of frames.
+"""The kind of a contradiction.
+
+- `uncertain`: the evidence allows two first frames for the episode, or its seconds are empty, invalid or far from its frames.
+- `missing`: the file has fewer frames of the episode than the episode's length.
+- `surplus`: the episode's seconds also cover frames after its last frame, which belong to no episode.
+- `displaced`: the episode's seconds cover other frames than its own.
+- `duration`: the episode's frames are complete, but its seconds cover another number of frames.
 """
 
 _HALF_FRAME = 0.5
@@ -133,7 +137,7 @@ def assign_frames(
         raise EpisodeOutsideFileError(
             f"{where}, episode {episodes.episode_index[row]}",
             f"declared seconds {episodes.from_timestamp[row]:g} to {episodes.to_timestamp[row]:g}",
-            f"seconds within 0 to {last:g}, the times of the file's {len(seconds)} frames",
+            f"seconds within 0 to {last:g}, the times of the file's {counted(len(seconds), 'frame')}",
         )
     warnings = []
     for problem in frame_problems(file, episodes, frames, fps=fps):

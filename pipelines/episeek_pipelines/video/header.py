@@ -27,7 +27,7 @@ from episeek_pipelines.words import counted
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoHeader:
-    """Everything about a video file except its pictures."""
+    """The properties and the sample table of a video file."""
 
     file_path: str
     file_size: int
@@ -48,7 +48,7 @@ class VideoHeader:
     missing: str = ""
     """A noun phrase for what is missing from a recording that was cut short; empty for a complete file."""
     units: StreamUnits | None = None
-    """The units in the file's samples, as in `Correction.units`."""
+    """The units in the file's samples, as in `Correction.units`; None also for a demuxed file."""
 
     @property
     def is_faststart(self) -> bool:
@@ -67,7 +67,7 @@ def read_video_header(
         file_size: Size of the file in bytes; None asks the source for the size.
         keyframes: "all" reads the first bytes of every sync sample, and of all other samples if these may hold parameter sets.
             "auto" does the same for a local file. Of a file in a store, it reads a few sync samples, and reads the others only if
-            the few allow no conclusion about them.
+            the few allow no conclusion about them. It reads none if the codec's header is trusted (`Codec.is_header_trusted`).
 
     Raises:
         MissingFileError: The file does not exist.

@@ -20,7 +20,7 @@ _VERSION_BYTES: Final = 4
 
 
 def declared_as_mpeg2(stsd: bytes, *, where: str) -> bytes:
-    """Return an stsd box whose MPEG-1 entries are declared as MPEG-2, or the box itself if it has none.
+    """Return a copy of an stsd box in which the MPEG-1 entries are declared as MPEG-2.
 
     Raises:
         Mp4Error: The box is damaged.

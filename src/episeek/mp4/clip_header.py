@@ -38,7 +38,7 @@ class ClipSamples:
 
 @dataclass(frozen=True, slots=True)
 class TrackProperties:
-    """Properties of the video track of a file that its clips share."""
+    """Properties of the video track of a file, which all clips of the file share."""
 
     sample_description: bytes
     """The whole stsd box."""
@@ -136,7 +136,7 @@ _FILE_TYPE = _box(b"ftyp", b"isom", struct.pack(">I", 0x200), b"isom", b"iso2", 
 
 
 def _runs(values: Int64Array, dtype: str) -> tuple[bytes, bytes]:
-    """Return the entry count and the pairs (run length, value) of a stts or ctts box (ISO/IEC 14496-12, 8.6.1.2 and 8.6.1.3)."""
+    """Return the entry count and the pairs (run length, value) of an stts or ctts box (ISO/IEC 14496-12, 8.6.1.2 and 8.6.1.3)."""
     starts = _run_starts(values[1:] != values[:-1])
     pairs = np.empty((len(starts), 2), dtype)
     pairs[:, 0], pairs[:, 1] = _lengths(starts, len(values)), values[starts]
@@ -160,7 +160,7 @@ def _lengths(starts: Int64Array, end: int) -> Int64Array:
 
 
 def _sync_box(is_sync: npt.NDArray[np.bool_]) -> bytes:
-    # without a stss box, every sample is a sync sample (ISO/IEC 14496-12, 8.6.2)
+    # without an stss box, every sample is a sync sample (ISO/IEC 14496-12, 8.6.2)
     if is_sync.all():
         return b""
     numbers = np.flatnonzero(is_sync) + 1
@@ -184,7 +184,7 @@ def _used_descriptions(samples: ClipSamples, track: TrackProperties) -> tuple[by
 
 
 def _start_bytes(samples: ClipSamples, track: TrackProperties) -> bytes:
-    """Return the bytes to put before the first sample. Its sample entry contains them; nearly always there are none."""
+    """Return the bytes to put before the first sample, which its sample entry contains; nearly always empty."""
     if samples.description_index is None:
         return b""
     return start_bytes_of(track.sample_description, int(samples.description_index[0]), where="stsd")

@@ -88,7 +88,7 @@ class _TrackFragment:
 
 
 def announces_fragments(moov: bytes, *, where: str) -> bool:
-    """Return whether a moov box contains a mvex box, which announces fragments (ISO/IEC 14496-12:2022, 8.8.1)."""
+    """Return whether a moov box contains an mvex box, which announces fragments (ISO/IEC 14496-12:2022, 8.8.1)."""
     return find_child(moov, parse_box(moov, 0, len(moov), where=where), "mvex", where=where) is not None
 
 

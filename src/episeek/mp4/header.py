@@ -20,7 +20,7 @@ from episeek.mp4.segment_index import SegmentIndex
 from episeek.stores.byte_source import ByteSource
 
 MAX_HEADER_BYTES = 1 << 28
-"""Greatest size of the moov and moof boxes together, in bytes: about 20 million samples. A larger size means a damaged file."""
+"""Greatest size of all moov, moof and sidx boxes, in bytes: about 20 million samples. A larger size means a damaged file."""
 
 _LARGE_BOX_BYTES = 1 << 24
 """A box of more than this many bytes is read with a separate request, so that it is in memory only once."""
@@ -128,7 +128,7 @@ def read_header(source: ByteSource, path: str, *, file_size: int | None = None) 
         if (box.type == "moov" and moov is None) or box.type == "moof" or is_index:
             header_bytes += box.size
             if header_bytes > MAX_HEADER_BYTES:
-                found = f"{header_bytes} bytes of moov and moof boxes"
+                found = f"{header_bytes} bytes of moov, moof and sidx boxes"
                 raise MalformedBoxError(path, found, f"at most {MAX_HEADER_BYTES}")
             if box.size > _LARGE_BOX_BYTES:
                 data = source.get_ranges(path, [(box.start, box.end)])[0]
@@ -209,9 +209,10 @@ class _ProbingReader:
         return self._page_bytes
 
     def cover(self, start: int, stop: int, *, is_fragment: bool = False) -> None:
-        """Extend the window to `stop`, and cut it at `start`, which lies in it.
+        """Extend the window to `stop`, and drop its bytes before `start`. The position `start` has to lie in the window.
 
-        For a fragment, the window is extended by a probe of the next fragment as well.
+        A window that already reaches `stop` is not changed. For a fragment, the window is also extended by a probe of the next
+        fragment.
         """
         window_stop = self._start + len(self._data)
         if stop > window_stop:

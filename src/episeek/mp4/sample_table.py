@@ -94,7 +94,7 @@ class SampleTable:
 
     @property
     def average_fps(self) -> float:
-        """Number of presented frames per second, over the presented time of at least one tick; 0 if nothing is presented."""
+        """Average number of presented frames per second; 0 if nothing is presented. A duration of 0 counts as one tick."""
         order = self.presentation_order()
         if not len(order):
             return 0.0
@@ -230,10 +230,10 @@ def _without_empty(samples: SampleColumns) -> SampleColumns:
 def _check_hybrid(samples: SampleColumns, edit: Edit, times: Int64Array, moov_count: int, where: str) -> None:
     """Refuse a file if decoders would treat its samples in moov differently from its samples in fragments.
 
-    Decoders do so if an edit list removes samples, or if composition offsets are negative.
+    Decoders do so if an edit list removes samples or has no duration, or if composition offsets are negative.
 
     Raises:
-        EditListError: An edit list removes samples.
+        EditListError: An edit list removes samples or has no duration.
         SampleTableError: Composition offsets are negative.
     """
     if edit.has_list and (edit.length is None or not edit.is_presented(times[:moov_count]).all()):

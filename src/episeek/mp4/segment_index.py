@@ -1,7 +1,7 @@
 """Read segment indexes: sidx boxes (ISO/IEC 14496-12:2022, 8.16.3), which give the times of movie fragments.
 
-Their times are used for fragments without a decode time (tfdt), as old DASH and PIFF writers make them. The times are presentation
-times, but FFmpeg uses them as decode times, and so does this module.
+The times in sidx boxes are used for fragments without a decode time (tfdt), as old DASH and PIFF writers make them. The times are
+presentation times, but FFmpeg uses them as decode times, and so does this module.
 """
 
 from collections.abc import Iterable

@@ -44,7 +44,7 @@ _LOCK_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class RangeKey:
-    """A range of one version of a file."""
+    """The key of a stored range: bytes `[start, stop)` of one version of a file."""
 
     content: str
     """A text that identifies the version of the file, such as the build id of an index."""
@@ -112,7 +112,8 @@ class RangeDirectory:
     def claim(self, key: RangeKey) -> "Claim | None":
         """Claim the right to fetch a range, or return None if another thread or process has claimed it.
 
-        Another process may have stored the range just before, so callers have to call `read` again.
+        Another process may have stored the range just before, so callers have to call `read` again. If the directory cannot be
+        written, the claim stores nothing.
         """
         path = self.path_of(key)
         part = path + _PART

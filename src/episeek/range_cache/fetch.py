@@ -1,4 +1,4 @@
-"""Fetch pieces of files in units: ranges that are fetched and stored as a whole, because other pieces of them will be needed soon.
+"""Fetch pieces of files in units: ranges that are fetched and stored as a whole, because more pieces of a unit are needed soon.
 
 If a directory of ranges is given, units are read from it. A unit that is missing there is fetched and stored by one process, while
 the others wait. Without a directory, every unit is fetched.
@@ -55,7 +55,7 @@ class KeptRanges:
     wait_seconds: float
 
     def key(self, unit: WantedRange) -> RangeKey:
-        """Return the key of a unit."""
+        """Return the key under which the directory stores a unit."""
         return RangeKey(self.content, unit.path, unit.start, unit.stop)
 
 

@@ -23,7 +23,7 @@ def try_to_lock(handle: int) -> bool:
 
 
 def unlock(handle: int) -> None:
-    """Unlock an open file. Closing it is not enough, since a process that was forked meanwhile also has it open."""
+    """Unlock an open file. Closing the file is not enough, since a process that was forked in the meantime also has it open."""
     fcntl.flock(handle, fcntl.LOCK_UN)
 
 

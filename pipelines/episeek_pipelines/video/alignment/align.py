@@ -1,6 +1,6 @@
 """Align all episodes of a video file with its frames at once.
 
-An alignment gives each episode its first frame. Each contradiction to the evidence has a cost, and the cost of an alignment is
+An alignment gives each episode its first frame. Each contradiction of the evidence has a cost, and the cost of an alignment is
 the sum of these costs. Dynamic programming over a few possible first frames of each episode finds the cheapest alignment. An
 episode is uncertain if an alignment with another first frame costs at most `MARGIN` more, and certain otherwise.
 
@@ -14,8 +14,8 @@ The kinds of evidence, and the cost of contradicting each:
 - encoder starts: LeRobot encodes each episode by itself. A stream that begins within an episode therefore costs `_STRADDLE`, and
   an episode after the first that begins neither with a stream nor with a sync sample costs `_INSIDE`. In a file that was encoded
   as one stream, encoder starts say nothing about episodes, and cost nothing. If the encoder left no marks, a sync sample may begin
-  a stream if it follows the previous one at less than the usual distance. An episode that begins at any other sync sample costs
-  `_DUE`.
+  a stream if its distance to the previous sync sample is not the greatest in the file. An episode that begins at any other sync
+  sample costs `_DUE`.
 
 One fault of the metadata costs 8 to 20. An alignment that assumes one fault fewer than every other is therefore certain. If two
 alignments assume different faults of the same cost, the episode is uncertain.
@@ -141,8 +141,10 @@ class _Streams:
     starts: Int64Array
     """Frames at which a stream begins according to the encoder's marks, ascending."""
     early: Int64Array
-    """Frames at which a stream begins or may begin, ascending: `starts` or, in a file without marks, the sync samples that follow
-    the previous one at less than the usual distance.
+    """Frames at which a stream begins or may begin, ascending.
+
+    These are the `starts`. In a file without marks, these are the sync samples whose distance to the previous sync sample is not
+    the greatest in the file.
     """
     sync: Int64Array
     """Frames that are sync samples, ascending."""
@@ -202,7 +204,7 @@ def _local_cost(evidence: Evidence, streams: _Streams, row: int, place: Int64Arr
 
 
 def _cost_of_first(evidence: Evidence, streams: _Streams, place: Int64Array) -> Float64Array:
-    """Return, for each possible first frame of the first episode, the cost of the frames before it."""
+    """Return the cost of each possible first frame of the first episode, from the declared start and the frames before it."""
     difference = evidence.begin[0] - place
     cost: Float64Array = np.minimum(jump_cost(difference), jump_cost(difference + evidence.delay))
     is_declared = cost < _JUMP
@@ -212,7 +214,10 @@ def _cost_of_first(evidence: Evidence, streams: _Streams, place: Int64Array) -> 
 
 
 def _cost_of_last(evidence: Evidence, place: Int64Array) -> Float64Array:
-    """Return, for each possible first frame of the last episode, the cost of the frames left over after it or missing from it."""
+    """Return the cost of each possible first frame of the last episode, from the declared end and the end of the file.
+
+    The cost depends on whether the file lacks frames of the episode, or has more frames after the episode.
+    """
     length, span = int(evidence.length[-1]), float(evidence.end[-1] - evidence.begin[-1])
     rest = len(evidence.is_sync) - place - length
     ends_with_file = np.abs(span - length - rest) <= _JUMP_FRAMES

@@ -76,7 +76,10 @@ def by_file_times(
 
 
 def by_rate(start: float, from_timestamp: Float64Array, to_timestamp: Float64Array, *, fps: float) -> Boundaries:
-    """Return the declared seconds in frames, converted with the dataset's rate, from which some writers compute the seconds."""
+    """Return the declared seconds in frames, as the seconds after `start` times the dataset's rate.
+
+    Some writers compute the seconds from this rate, whatever the times of the file's frames are.
+    """
     begin, end = ((np.clip(x, -_FAR_SECONDS, _FAR_SECONDS) - start) * fps for x in (from_timestamp, to_timestamp))
     return Boundaries(begin, end)
 
@@ -135,9 +138,9 @@ def is_displaced(
 
 
 def is_beside(declared: Boundaries, first: Int64Array, length: Int64Array, delay: float) -> BoolArray:
-    """Return, for each episode, whether its seconds jump far and cover none of its frames.
+    """Return, for each episode, whether its seconds cover none of its frames and have an error that changes by many frames.
 
-    Such seconds belong to another file or episode.
+    The error has to change at the start of the episode or at the start of the next episode. Such seconds belong to another file or episode.
     """
     jump = np.abs(jumps(declared, first, delay))
     far = np.maximum(jump, np.append(jump[1:], 0.0)) > _SEVERAL_FRAMES + AGREEMENT_FRAMES

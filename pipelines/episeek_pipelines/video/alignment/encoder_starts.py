@@ -127,7 +127,7 @@ def _look_at_hevc(table: SampleTable) -> Look:
 
 def _length_bytes(table: SampleTable) -> int:
     """Return the size in bytes of a NAL unit's length field, from avcC or hvcC (ISO/IEC 14496-15, 5.3.3.1 and 8.3.3.1)."""
-    found = decoder_configuration(table.sample_description, ("avcC", "hvcC"), where="a stsd box")
+    found = decoder_configuration(table.sample_description, ("avcC", "hvcC"), where="an stsd box")
     position = 4 if found is not None and found[0] == "avcC" else 21
     return (found[1][position] & 3) + 1 if found is not None and len(found[1]) > position else 4
 
@@ -135,8 +135,7 @@ def _length_bytes(table: SampleTable) -> int:
 def _av1_marks(
     samples: list[tuple[list[SequenceHeader | None], bytes]], frames: Int64Array, is_sparse: bool
 ) -> list[int]:
-    """Return the mark of each sync sample from its order hint.
-
+    """Return the mark of each sync sample from its order hint; `UNKNOWN` for a sample without an order hint.
     A hint of 0 gives `STARTS`, or `UNKNOWN` if it also continues the count from the previous sync sample. Any other hint gives
     `CONTINUES`, or `UNKNOWN` if all sync samples were read and the hint does not continue the count.
     """

@@ -21,8 +21,8 @@ _MAX_UNITS = 1 << 10
 class Av1(PlainUnits):
     """The rules of AV1 for samples of one sample entry.
 
-    The sync flags in the file's header are trusted if av1C contains a sequence header, as encoders and muxers of recordings write
-    it. The standard demands that a sync sample is a shown key frame with its own sequence header (AV1-ISOBMFF, 2.4).
+    The sync flags in the file's header are trusted if av1C contains a sequence header, which encoders and muxers of recordings put
+    there. The standard demands that a sync sample is a shown key frame with its own sequence header (AV1-ISOBMFF, 2.4).
 
     Args:
         configuration: The payload of the entry's av1C box; empty if the entry has none.

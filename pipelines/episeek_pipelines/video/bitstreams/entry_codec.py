@@ -44,7 +44,7 @@ _PARSERS: dict[str, Callable[[], Codec]] = {
     "mp4v": lambda: Mpeg4(b""),
     **dict.fromkeys((*_MPEG2_TYPES, *_MPEG2_FAMILIES), lambda: Mpeg2(b"")),
 }
-"""Codec rules for samples of entries without a decoder configuration, by entry type. Their NAL units have start codes."""
+"""Codec rules for samples of entries without a decoder configuration, by entry type. NAL units of such samples have start codes."""
 
 
 def codec_of_entry(stsd: bytes, description_index: int, codec: str, *, where: str) -> Codec | None:

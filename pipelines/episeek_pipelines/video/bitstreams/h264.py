@@ -101,7 +101,10 @@ class H264(ParameterSets):
         return [nal.head(32) for nal in nal_units(sample, self.length_bytes) if nal.head(1)[0] & 31 in (_SLICE, _IDR)]
 
     def apply(self, state: State, unit: Unit) -> None:
-        """Put a unit in force. A picture parameter set keeps the sequence parameter set that was in force when it was decoded."""
+        """Add `unit` to `state`. A picture parameter set is stored together with the sequence parameter set that it refers to.
+
+        A picture parameter set whose sequence parameter set is missing is ignored.
+        """
         if unit.kind == "pps":
             bound = state.get(("sps", unit.refers_to))
             if bound is None:
@@ -111,7 +114,7 @@ class H264(ParameterSets):
             state[unit.kind, unit.number] = (unit,)
 
     def relevant(self, state: State) -> Mapping[tuple[str, int], tuple[Unit, ...]]:
-        """Return the state. The encoder's version is left out unless decoders have special rules for it."""
+        """Return the state, without the encoder's version unless decoders have special rules for this version."""
         if ("version", 0) not in state:
             return state
         build = state["version", 0][0].refers_to
@@ -126,7 +129,10 @@ class H264(ParameterSets):
 
 
 def _is_exact_recovery(pictures: list[NalUnit], messages: list[tuple[int, bytes]]) -> bool:
-    """Return whether a picture other than an IDR picture is a recovery point from which all pictures are exact."""
+    """Return whether a picture is an intra picture with a recovery point from which all pictures are exact at once.
+
+    The result is False for an IDR picture.
+    """
     points = [payload for number, payload in messages if number == _RECOVERY_POINT]
     is_slice = pictures[0].head(1)[0] & 31 == _SLICE
     return is_slice and bool(points) and all(map(_is_exact_at_once, points)) and _is_intra(pictures)
@@ -144,7 +150,7 @@ def _is_exact_at_once(recovery_point: bytes) -> bool:
 def _is_intra(pictures: list[NalUnit]) -> bool:
     """Return whether all slices of the first picture are intra.
 
-    If the sample holds two fields, only the first field is checked. The second field may refer to it (ITU-T H.264, 7.3.3).
+    If the sample holds two fields, only the first field is checked. The second field may refer to the first (ITU-T H.264, 7.3.3).
     """
     for position, nal in enumerate(pictures):
         bits = BitReader(without_emulation_prevention(nal.head(16)[1:]))

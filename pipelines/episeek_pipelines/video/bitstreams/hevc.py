@@ -55,7 +55,7 @@ class Hevc(LayeredSets):
         return tuple(unit for data in found if len(data) > 2 and (unit := self.unit_of(data)))
 
     def apply(self, state: State, unit: Unit) -> None:
-        """Put a unit in force. If it replaces a different unit, the units that refer to the replaced unit are dropped.
+        """Add `unit` to `state`. If it replaces a different unit, the units that refer to the replaced unit are dropped.
 
         A parameter set that refers to a missing set is ignored.
         """

@@ -49,7 +49,7 @@ class Mjpeg(PlainUnits):
         return SampleContent(has_scan, tuple(units))
 
     def is_portable(self, unit: Unit) -> bool:
-        """Return whether a table serves any picture. A Huffman table that was made for one picture does not."""
+        """Return whether a table can be used for any picture: False for a Huffman table that was made for one picture."""
         return unit.kind != "huffman" or hashlib.sha256(unit.data[4:]).hexdigest()[:16] in _USUAL_HUFFMAN_TABLES
 
     def encode(self, units: tuple[Unit, ...]) -> bytes:

@@ -39,7 +39,7 @@ class Mpeg2(PlainUnits):
         return bool(found) and found[-1][0] == _PICTURE and _coding_type(found[-1][1]) == _BIDIRECTIONAL
 
     def apply(self, state: State, unit: Unit) -> None:
-        """Put a unit in force. A sequence header also removes the matrices of earlier extensions (ISO/IEC 13818-2, 6.3.11)."""
+        """Add `unit` to `state`. A sequence header also removes the matrices of earlier extensions (ISO/IEC 13818-2, 6.3.11)."""
         if unit.kind == "sequence":
             state.clear()
         super().apply(state, unit)
@@ -51,7 +51,10 @@ def _coding_type(picture: bytes) -> int | None:
 
 
 def picture_header(sample: SampleBytes) -> bytes:
-    """Return the first bytes of a sample's first picture, which contain its header and extensions; empty without a picture."""
+    """Return the bytes after the start code of a sample's first picture, up to byte 1024 of the sample; empty without a picture.
+
+    These bytes contain the picture's header and extensions.
+    """
     head = sample.read(0, min(sample.size, 1 << 10))
     start = head.find(b"\0\0\1\0")
     return head[start + 4 :] if start >= 0 else b""

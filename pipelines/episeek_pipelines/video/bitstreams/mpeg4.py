@@ -1,7 +1,7 @@
 """Read MPEG-4 part 2 samples (ISO/IEC 14496-2): I-VOPs, headers in samples, and the encoder's name.
 
-Decoding starts at an I-VOP. Decoders use the headers in the sample entry (esds) and in samples. They have special rules for the
-streams of some encoders, and recognise these encoders from the user data beside the headers.
+Decoding starts at an I-VOP. Decoders use the headers in the sample entry (esds) and in samples. Decoders also have special rules
+for the streams of some encoders, and recognise these encoders from the user data beside the headers.
 """
 
 import re

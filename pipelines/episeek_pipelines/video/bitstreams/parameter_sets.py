@@ -50,7 +50,7 @@ class ParameterSets(ABC):
 
     @abstractmethod
     def apply(self, state: State, unit: Unit) -> None:
-        """Put a unit in force. See `Codec.apply`."""
+        """Update `state`, the units in force, as decoders do when they read `unit`. See `Codec.apply`."""
 
     def relevant(self, state: State) -> Mapping[tuple[str, int], tuple[Unit, ...]]:
         """Return the whole state: pictures depend on all of its units."""
@@ -61,7 +61,7 @@ class ParameterSets(ABC):
         return True
 
     def encode(self, units: tuple[Unit, ...]) -> bytes:
-        """Return units in the form that samples have, each after its length field or start code."""
+        """Return the bytes of the units, each after its length field or start code, as in a sample."""
         return framed([unit.data for unit in units], self.length_bytes)
 
 

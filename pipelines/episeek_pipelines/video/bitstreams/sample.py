@@ -107,11 +107,11 @@ class Codec(Protocol):
         ...
 
     def apply(self, state: State, unit: Unit) -> None:
-        """Put a unit in force, as decoders do when they read it."""
+        """Update `state`, the units in force, as decoders do when they read `unit`."""
         ...
 
     def relevant(self, state: State) -> Mapping[tuple[str, int], tuple[Unit, ...]]:
-        """Return the units of a state on which pictures depend."""
+        """Return the part of a state on which decoded pictures depend."""
         ...
 
     def is_portable(self, unit: Unit) -> bool:
@@ -119,7 +119,7 @@ class Codec(Protocol):
         ...
 
     def encode(self, units: tuple[Unit, ...]) -> bytes:
-        """Return units in the form that samples have, as bytes to put before a sample."""
+        """Return the bytes to put before a sample so that decoders read these units first."""
         ...
 
 
@@ -135,7 +135,7 @@ class PlainUnits:
         return ()
 
     def apply(self, state: State, unit: Unit) -> None:
-        """Put a unit in force."""
+        """Add `unit` to `state`, in place of the unit of the same kind and id."""
         state[unit.kind, unit.number] = (unit,)
 
     def relevant(self, state: State) -> Mapping[tuple[str, int], tuple[Unit, ...]]:
@@ -147,5 +147,5 @@ class PlainUnits:
         return True
 
     def encode(self, units: tuple[Unit, ...]) -> bytes:
-        """Return units in the form that samples have, one after the other."""
+        """Return the bytes of the units, one after the other, as in a sample."""
         return b"".join(unit.data for unit in units)

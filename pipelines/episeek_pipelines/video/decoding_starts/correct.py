@@ -64,7 +64,7 @@ def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: K
         table: The sample table from the file's header.
         keyframes: "all" reads the first bytes of every sync sample, and of all other samples if these may hold parameter sets.
             "auto" does the same for a local file. Of a file in a store, it reads a few sync samples, and reads the others only if
-            the few allow no conclusion about them.
+            the few allow no conclusion about them. It reads none if the codec's header is trusted (`Codec.is_header_trusted`).
 
     Raises:
         ReadError: The file cannot be read.
@@ -203,7 +203,7 @@ def _without_empty_flags(table: SampleTable, where: str) -> SampleTable:
 
 
 def _entry_changes(description_index: Int64Array | None) -> dict[int, int]:
-    """Return, by position, the sample entry of the first sample and of each sample whose entry differs from the previous one's."""
+    """Return the positions at which the sample entry changes, with the index of the new entry. Position 0 is always included."""
     if description_index is None:
         return {0: 1}
     changes = np.concatenate([[0], np.flatnonzero(np.diff(description_index)) + 1])

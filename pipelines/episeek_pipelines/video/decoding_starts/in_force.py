@@ -1,7 +1,8 @@
-"""Find the units that a decoder lacks when it starts at a sample: those that earlier samples put in force and the sample needs.
+"""Find the units that a decoder lacks when it starts at a sample. Earlier samples put them in force, and the sample needs them.
 
 Decoding from the first sample gives the correct pictures. A decoder that starts at a later sample only has the units of the sample
-entry and of the sample itself. If decoding from the first sample has other units in force there, these are put before the sample.
+entry and of the sample itself. If a decoder that began at the first sample would have other units in force at the later sample,
+these other units are put before the later sample.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,12 +21,15 @@ class MissingState:
     prefix: bytes | None
     """Bytes to put before the sample; None if no bytes put there give the same state."""
     damage: str = ""
-    """The reason why it is uncertain how the sample is decoded, wherever decoding starts. Empty if decoding can start earlier."""
+    """The end of a message "found sample N ...", as in `Codec.damage_without_units`.
+
+    It is empty if the sample can be decoded after earlier samples.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class StreamUnits:
-    """The units of a file that matter when it is decoded in one stream with other files, before or after them."""
+    """The units that matter when a file is decoded in one stream, before or after other files."""
 
     left: frozenset[UnitKey] = frozenset()
     """Units of other files that this file may replace or drop. Empty if its samples only carry units of its sample entries."""
@@ -45,7 +49,7 @@ def missing_states(
         contents: The content of samples that were read, by position. The other samples are assumed to carry no units.
         starts: Positions of the starts; `contents` has each of them.
         codecs: The codec rules of each sample entry that is used, by its index.
-        entry_of: By position, the sample entry of the first sample and of each sample whose entry differs from the previous one's.
+        entry_of: The positions at which the sample entry changes, with the index of the new entry. Position 0 is always included.
     """
     entry_states = {index: _state_of(codec) for index, codec in codecs.items()}
     wanted = set(starts)
@@ -72,8 +76,8 @@ def missing_states(
 def leave_traces(contents: Mapping[int, SampleContent], starts: Iterable[int], codecs: Mapping[int, Codec]) -> bool:
     """Return whether a decoder that has decoded one part of a file may decode another part wrongly.
 
-    Wrong decoding is possible if the file contains different units of the same kind and id, and one of the starts carries none of
-    these units.
+    Wrong decoding is possible if the file contains different units of the same kind and id, and one of the starts carries no unit
+    of this kind and id.
     """
     values: dict[tuple[str, int], set[bytes]] = {}
     carried = (unit for content in contents.values() for unit in (*content.before, *content.after))
@@ -121,7 +125,7 @@ def _missing(codec: Codec, entry: State, state: State, own: tuple[Unit, ...]) ->
 
 
 def _difference(codec: Codec, known: State, wanted: Mapping[tuple[str, int], tuple[Unit, ...]]) -> tuple[Unit, ...]:
-    """Return the units that change the state `known` into the state `wanted`, as far as this is possible."""
+    """Return the units that change the state `known` into the state `wanted`, as far as possible."""
     state = dict(known)
     units: list[Unit] = []
     # the second pass restores units that were put in force for others and have been replaced since

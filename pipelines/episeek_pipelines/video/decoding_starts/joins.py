@@ -16,13 +16,13 @@ class Start:
     """A sample at which decoding of a file starts, when the file follows another file in one stream."""
 
     is_reset: bool
-    """Whether decoding from the sample on depends on nothing that was decoded before it, except the units in force."""
+    """Whether decoding from the sample on depends only on the units in force, not on anything else that was decoded earlier."""
     brings: frozenset[UnitKey] = frozenset()
     """Kind and id of the units that the sample carries before its picture."""
 
 
 def read_starts(source: ByteSource, path: str, table: SampleTable, positions: Sequence[int]) -> list[Start]:
-    """Read the starts of a file and return what each resets and carries, in the order of `positions`.
+    """Return, for each position, whether the start resets decoding and which units it carries. Reads the samples.
 
     Args:
         source: The source that holds the file.

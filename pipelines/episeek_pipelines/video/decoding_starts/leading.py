@@ -1,7 +1,7 @@
 """Find the pictures at the start of a file that no decoder shows, because they refer to samples that the file does not have.
 
 A file cut out of a stream with open GOPs starts with such pictures: they follow sample 0 in decode order, precede it in
-presentation order, and refer to the group of pictures before it. The header does not mark them.
+presentation order, and refer to the group of pictures before sample 0. The header does not mark these pictures.
 
 - In H.264 all leading pictures are skipped. An IDR picture cannot have leading pictures, so a file whose times show pictures before
   an IDR picture at its start is refused.
@@ -27,7 +27,10 @@ from episeek_pipelines.words import counted
 
 
 def leading_samples(table: SampleTable, codec: Codec) -> Int64Array:
-    """Return the decode positions of the leading samples: those before the next sync sample that are shown before sample 0."""
+    """Return the decode positions of the leading samples: samples before the next sync sample that are shown before sample 0.
+
+    The result is empty for codecs other than H.264, HEVC and VVC.
+    """
     if not isinstance(codec, H264 | Hevc | Vvc):
         return np.zeros(0, np.int64)
     later_sync = np.flatnonzero(table.is_sync[1:])

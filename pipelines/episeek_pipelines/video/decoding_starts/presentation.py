@@ -124,9 +124,9 @@ def _require_frames(pictures: Sequence[Sequence[Slice]], where: str) -> None:
 
 
 def _shown_early(pictures: Sequence[Sequence[Slice]]) -> int | None:
-    """Return the position of the first B-picture that is shown before an earlier picture since the last IDR picture.
+    """Return the position of the first B-picture that is shown before a picture that is stored earlier, or None without one.
 
-    The result is None if no picture is shown before an earlier one.
+    Only pictures since the last IDR picture are compared.
     """
     latest: Slice | None = None
     for position, slices in enumerate(pictures):

@@ -25,7 +25,7 @@ SMALL_BYTES = 1 << 18
 
 _HEAD_BYTES = {True: 1 << 6, False: 1 << 16}
 """Number of bytes that are read from the header of a NAL unit on. The key True is for local files. The key False is for files in a
-store, where requests that are closer than this are joined anyway.
+store, where ranges at a smaller distance than this number are joined anyway.
 """
 
 MAX_UNIT_BYTES = 1 << 24
@@ -123,7 +123,7 @@ class SampleReader:
         return [results[rank] for rank in range(len(positions))]
 
     def _read(self, positions: Sequence[int], pieces: Sequence[ByteRange]) -> list[bytes]:
-        """Return, for each sample, the bytes in its range in `pieces`."""
+        """Return the bytes of one range of each sample. The ranges in `pieces` count from the start of the sample."""
         starts = self._table.offset[positions].tolist()
         ranges = [(start + piece[0], start + piece[1]) for start, piece in zip(starts, pieces, strict=True)]
         if self.is_kept and ranges:

@@ -69,7 +69,10 @@ def _batches(size: Int64Array) -> Iterator[tuple[int, int]]:
 def _walk(
     reader: SampleReader, codec: ParameterSets, positions: Int64Array, size: Int64Array
 ) -> tuple[BoolArray, BoolArray, dict[int, bytes]]:
-    """Return, for each sample, whether it carries units and whether it has no picture; and the first bytes of samples, by row."""
+    """Return whether each sample carries units, whether each sample has no picture, and the first bytes of samples.
+
+    The first bytes are by row, the index of a sample in `positions`.
+    """
     kinds, length_bytes = codec.nal_kinds, codec.length_bytes
     is_unit, is_picture = np.zeros(kinds.mask + 1, np.bool_), np.zeros(kinds.mask + 1, np.bool_)
     is_unit[list(kinds.units)] = True

@@ -131,7 +131,7 @@ def _describe(edits: list[tuple[int, int, int]], timescale: int, movie_timescale
 def _joined(
     edits: list[tuple[int, int, int]], in_media_ticks: Callable[[int], int | None], is_reordered: bool
 ) -> list[tuple[int, int, int]]:
-    """Return the edits, with every edit joined to the previous edit if it starts exactly at the end of that edit.
+    """Return the edits. Consecutive edits at rate 1 are joined if the second starts exactly where the first ends.
 
     Edits of reordered samples are not joined: FFmpeg moves the pictures around the seam, and a clip would differ from its file.
     """

@@ -20,8 +20,7 @@ MAX_COMPOSITION = 1 << 28
 
 
 def durations(runs: npt.NDArray[np.void], count: int, *, where: str) -> Int64Array:
-    """Return the duration of each of `count` samples from the entries (`count`, `value`) of stts.
-
+    """Return the duration of each of `count` samples. `runs` has the entries of stts, with the fields `count` and `value`.
     Samples after the last entry have the duration of the last entry. Surplus entries are not used.
 
     Raises:
@@ -41,8 +40,8 @@ def durations(runs: npt.NDArray[np.void], count: int, *, where: str) -> Int64Arr
 
 
 def compositions(runs: npt.NDArray[np.void], count: int, *, where: str) -> Int64Array:
-    """Return the composition offset of each of `count` samples from the entries (`count`, `value`) of ctts.
-
+    """Return the composition offset of each of `count` samples. `runs` has the entries of ctts, with the fields `count` and
+    `value`.
     Samples after the last entry have offset 0. Surplus entries are not used.
 
     Raises:

@@ -193,7 +193,7 @@ def _offsets(boxes: SampleBoxes, size: Int64Array) -> tuple[Int64Array, Int64Arr
 
 
 def _runs(boxes: SampleBoxes, box: Box, value: str) -> npt.NDArray[np.void]:
-    """Return the entries (`count`, `value`) of a stts or ctts box."""
+    """Return the entries (`count`, `value`) of an stts or ctts box."""
     (run_count,) = boxes.fields(box, ">4xI")
     return boxes.array(box, 8, run_count, np.dtype([("count", ">u4"), ("value", value)]))
 
@@ -209,7 +209,7 @@ def _sync_samples(boxes: SampleBoxes, count: int) -> BoolArray:
     if boxes.get("stss") is None:
         if boxes.get("stps") is not None or points is not None:
             found = "partial sync samples or random access points, but no 'stss' box"
-            raise SampleTableError(boxes.where, found, "a 'stss' box, without which every sample is a sync sample")
+            raise SampleTableError(boxes.where, found, "an 'stss' box, without which every sample is a sync sample")
         return np.ones(count, np.bool_)
     is_sync = np.zeros(count, np.bool_)
     for kind in ("stss", "stps"):

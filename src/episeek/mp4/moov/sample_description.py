@@ -15,7 +15,7 @@ from episeek.mp4.boxes import Box, box_fields, child_boxes, parse_box
 from episeek.mp4.moov.start_entries import entry_with_start_bytes, split_start_bytes
 
 MAX_DESCRIPTIONS = 1 << 10
-"""Greatest number of entries in a stsd box. Real boxes contain one entry, or one for each recording that was joined."""
+"""Greatest number of entries in an stsd box. Real boxes contain one entry, or one for each recording that was joined."""
 
 _ENTRIES_OFFSET = 8
 """Size in bytes of the version, the flags and the entry count, which precede the entries in the payload of stsd."""
@@ -66,7 +66,7 @@ class VisualSampleEntry:
 
 
 def read_entries(stsd: bytes, *, where: str) -> tuple[VisualSampleEntry, ...]:
-    """Return the entries of a stsd box, in order. Samples with description k use entry k - 1 of the result.
+    """Return the entries of an stsd box, in order. Samples with description k use entry k - 1 of the result.
 
     Raises:
         SampleDescriptionError: There are no entries, or more than `MAX_DESCRIPTIONS`.
@@ -109,7 +109,7 @@ def common_entry(
 
 
 def with_entries(stsd: bytes, indices: list[int], *, where: str) -> bytes:
-    """Return a stsd box with the entries `indices` (from 1) of another stsd box, in this order and without start bytes.
+    """Return an stsd box with the entries `indices` (from 1) of another stsd box, in this order and without start bytes.
 
     Raises:
         Mp4Error: The box is damaged, which is not possible if `read_entries` has read it.
@@ -121,7 +121,7 @@ def with_entries(stsd: bytes, indices: list[int], *, where: str) -> bytes:
 
 
 def with_start_entries(stsd: bytes, made: list[tuple[int, bytes]], *, where: str) -> bytes:
-    """Return a stsd box with more entries at its end, for starts that need decoder state from earlier samples.
+    """Return an stsd box with more entries at its end, for starts that need decoder state from earlier samples.
 
     Args:
         stsd: The whole box.
@@ -137,7 +137,7 @@ def with_start_entries(stsd: bytes, made: list[tuple[int, bytes]], *, where: str
 
 
 def split_entries(stsd: bytes, *, where: str) -> list[bytes]:
-    """Return the entries of a stsd box. Each is a whole box with a header of 8 bytes.
+    """Return the entries of an stsd box. Each is a whole box with a header of 8 bytes.
 
     Raises:
         Mp4Error: The box is damaged.
@@ -146,7 +146,7 @@ def split_entries(stsd: bytes, *, where: str) -> list[bytes]:
 
 
 def join_entries(entries: list[bytes]) -> bytes:
-    """Return a stsd box with these entries (ISO/IEC 14496-12:2022, 8.5.2)."""
+    """Return an stsd box with these entries (ISO/IEC 14496-12:2022, 8.5.2)."""
     chosen = b"".join(entries)
     return struct.pack(">I4sII", 16 + len(chosen), b"stsd", 0, len(entries)) + chosen
 
@@ -161,7 +161,7 @@ def start_bytes_of(stsd: bytes, description_index: int, *, where: str) -> bytes:
 
 
 def _entries(stsd: bytes, where: str) -> list[bytes]:
-    """Return the entries of a stsd box, each with a header of 8 bytes.
+    """Return the entries of an stsd box, each with a header of 8 bytes.
 
     The sizes in the headers are rewritten. An entry of size 0, which means up to the end of the container, would otherwise include
     the entry that follows it in a new box.
@@ -175,7 +175,7 @@ def _entries(stsd: bytes, where: str) -> list[bytes]:
 
 
 def _with_entries(stsd: bytes, entries: list[bytes], where: str) -> bytes:
-    """Return a copy of a stsd box in which `entries` replace its entries."""
+    """Return a copy of an stsd box in which `entries` replace its entries."""
     chosen = b"".join(entries)
     root = parse_box(stsd, 0, len(stsd), where=where)
     version_and_flags = stsd[root.payload : root.payload + 4]

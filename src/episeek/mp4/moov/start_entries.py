@@ -18,7 +18,7 @@ _BOX_START = b"uuid" + START_BYTES_TYPE
 
 
 def entry_count(stsd: bytes, *, where: str) -> int:
-    """Return the number of entries of a stsd box (ISO/IEC 14496-12, 8.5.2). Raises Mp4Error if the box is damaged."""
+    """Return the number of entries of an stsd box (ISO/IEC 14496-12, 8.5.2). Raises Mp4Error if the box is damaged."""
     (count,) = box_fields(stsd, parse_box(stsd, 0, len(stsd), where=where), ">4xI", where=where)
     return int(count)
 

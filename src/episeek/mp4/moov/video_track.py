@@ -92,7 +92,7 @@ def video_tracks(moov: bytes, *, where: str) -> list[Box]:
 
 
 def _timescale(moov: bytes, box: Box, where: str) -> int:
-    """Return the timescale of a mvhd or mdhd box (ISO/IEC 14496-12:2022, 8.2.2 and 8.4.2).
+    """Return the timescale of an mvhd or mdhd box (ISO/IEC 14496-12:2022, 8.2.2 and 8.4.2).
 
     In both boxes the timescale follows two times of 4 bytes, or of 8 bytes in version 1. As in FFmpeg, a timescale that is 0 or has
     more than 31 bits counts as 1.
