@@ -140,7 +140,8 @@ def is_displaced(
 def is_beside(declared: Boundaries, first: Int64Array, length: Int64Array, delay: float) -> BoolArray:
     """Return, for each episode, whether its seconds cover none of its frames and have an error that changes by many frames.
 
-    The error has to change at the start of the episode or at the start of the next episode. Such seconds belong to another file or episode.
+    The error has to change at the start of the episode or at the start of the next episode. Such seconds belong to another file or
+    episode.
     """
     jump = np.abs(jumps(declared, first, delay))
     far = np.maximum(jump, np.append(jump[1:], 0.0)) > _SEVERAL_FRAMES + AGREEMENT_FRAMES
