@@ -155,7 +155,7 @@ class ByteIndex:
 
     @property
     def stats(self) -> Mapping[str, Mapping[str, npt.NDArray[Any]]]:
-        """The statistics of each feature by their names, from `meta/stats.json`; empty if the file does not exist."""
+        """For each feature, its statistics by name, from `meta/stats.json`; empty if the file does not exist."""
         return self.dataset_rows.stats
 
     def rows(

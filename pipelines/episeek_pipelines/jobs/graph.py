@@ -100,7 +100,7 @@ class Graph:
     def reduce(self, function: Callable[..., T], nodes: Iterable[Node], *shared: Any, label: str) -> Node:
         """Add a node that calls `function(values, *shared)` with the values of all items of `nodes`, in order.
 
-        The node is blocked if an item failed.
+        If an item failed, the function is not called, and the result of the node is `Blocked`.
         """
         arguments = [argument if isinstance(argument, Node) else Constant(argument) for argument in shared]
         node = Node(

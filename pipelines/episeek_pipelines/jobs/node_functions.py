@@ -1,7 +1,7 @@
 """The functions that the nodes of a job's graph call: they call the steps, and write a receipt for each finished file.
 
 A receipt identifies all inputs of its work: the version of the source file, the plan for it, and the version of the step. A run
-that resumes a stopped one reuses finished work only if these are the same.
+that resumes a stopped run reuses finished work only if all these inputs are the same.
 """
 
 import hashlib

@@ -6,7 +6,7 @@ file and is removed.
 Files with different entries are not joined, although an MP4 file may have several entries. FFmpeg passes a new configuration to its
 decoder whenever a packet has another entry than the packet read before it. TorchCodec in its exact mode reads all packets of a file
 before it decodes any. After that, it cannot decode frames of the last entry, or, for MPEG-4 part 2, frames of any entry but the
-first. It also converts all colours as the first entry says. If a piece of a source file uses several entries, it keeps all of them.
+first. TorchCodec also converts all colours as the first entry says. A piece that uses several entries keeps all of them.
 """
 
 import hashlib

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 
 def distinct_share(episodes_of_batches: Sequence[npt.ArrayLike]) -> float:
-    """Return the mean, over batches, of the number of different episodes divided by the number of samples.
+    """Return the number of different episodes in a batch divided by its number of samples, averaged over all batches.
 
     Args:
         episodes_of_batches: The episode of each sample, for each batch; one batch or more, none of them empty.

@@ -115,7 +115,7 @@ def sections_of(comparison: Comparison) -> list[Section]:
 
 
 def change_words(change: EpisodeChange) -> str:
-    """Return a description of the changes of an episode, without the episode's number on either side."""
+    """Return a description of the changes of an episode. It does not include the episode's numbers in the two datasets."""
     parts = []
     if change.length is not None:
         parts.append(f"length {change.length[0]} -> {change.length[1]}")
