@@ -1,8 +1,8 @@
 """Functions that plan a verification: they turn the metadata of a dataset into checks.
 
-`survey` lists the files and reads the documents of meta/, and `read_shard` reads one file of meta/episodes. `plan_checks` makes the
-checks from these results. The only files that it reads are the sidecars: their footers and the table `files`. `plan_verification`
-calls all of these functions in one process.
+`survey` lists the files and reads the documents of meta/, and `read_shard` reads one file of meta/episodes. From these results,
+`plan_checks` makes the checks. `plan_checks` also reads the footers of the sidecars and the table `files`, but no other file.
+`plan_verification` calls all of these functions in one process.
 """
 
 from collections.abc import Callable, Sequence

@@ -39,8 +39,8 @@ def note_batches_passed_on() -> None:
 def stacked(values: Sequence[Any]) -> torch.Tensor | None:
     """Return a stack of the values in reused shared memory, or None if such memory is not used for them.
 
-    Reused shared memory is used only on Linux, in a worker process with `episeek.torch.collate`, and for CPU tensors of one shape
-    and type that are not small.
+    Reused shared memory is used only on Linux, in a worker process with `episeek.torch.collate`. The values must be CPU tensors of
+    one shape and type, and have at least `_SMALL_BYTES` bytes together.
     """
     if not _passes_on or sys.platform != "linux" or not all(map(_has_array, values)):
         return None

@@ -1,8 +1,8 @@
 """Divide videos into fetch units: byte ranges that are fetched and cached as a whole, because the job soon needs all their frames.
 
 The best unit depends on the order of the epoch. In episode order, all frames of an episode are needed within a short part of the
-epoch. In clump order, this is true of the frames of a clump, which is about one second of consecutive frames. In global order, the
-frames next to a frame may be needed at any later time.
+epoch. In clump order, all frames of a clump (about one second of consecutive frames) are needed within a short part of the epoch.
+In global order, the frames next to a frame may be needed at any later time.
 """
 
 from dataclasses import dataclass

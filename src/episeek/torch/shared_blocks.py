@@ -76,7 +76,7 @@ class SharedBlock:
     def handle(self) -> Any:
         """Return a handle that a message can carry to another process, which then maps the memory.
 
-        The block is in use as long as the handle exists, or a file or mapping that was opened from it.
+        The block is in use until the handle, and every file and mapping that was opened from the handle, is closed.
         """
         file = self._locked_file()
         try:

@@ -149,7 +149,7 @@ class VideoFile:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SourceFile:
-    """A data file of the source of a rewrite, and the data files of the rewritten dataset that contain its episodes."""
+    """A data file of the source dataset, and the data files of the rewritten dataset that contain the same episodes."""
 
     path: str
     """Path of the file in the source."""
@@ -163,7 +163,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class DataGroup:
-    """Data files that are checked together with the source files of their rows, so that each file is opened once."""
+    """Data files, and the data files of the source dataset with the same rows. A group is checked together, opening each file once."""
 
     files: tuple[DataFile, ...]
     sources: tuple[SourceFile, ...] = ()

@@ -53,7 +53,7 @@ def matches(path: str, pattern: str) -> bool:
 
 
 def _skipping_folders(reached: set[int], segments: tuple[re.Pattern[str] | None, ...]) -> set[int]:
-    """Return `reached`, extended by the position after each `**` at a reached position, since `**` may match zero folders."""
+    """Add the positions to `reached` that can be reached because `**` may match zero folders, and return `reached`."""
     for position, segment in enumerate(segments):
         if position in reached and segment is None:
             reached.add(position + 1)
