@@ -163,7 +163,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class DataGroup:
-    """Data files, and the data files of the source dataset with the same rows. A group is checked together, opening each file once."""
+    """Data files, and the data files of the source dataset with the same rows. One check opens each file of a group once."""
 
     files: tuple[DataFile, ...]
     sources: tuple[SourceFile, ...] = ()
