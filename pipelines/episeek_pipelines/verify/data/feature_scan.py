@@ -26,7 +26,7 @@ Kind = Literal["NaN", "infinity", "null"]
 
 KINDS: Final[tuple[Kind, ...]] = ("NaN", "infinity", "null")
 MAX_RANGED_DIMENSIONS: Final = 1024
-"""Features with more values per row get no ranges, since a single value among so many says little: a pixel of a depth map."""
+"""Features with more values per row, such as depth maps, get no ranges, since a single value among so many says little."""
 
 _FOLDED_ROWS = 64
 

@@ -72,7 +72,7 @@ def check_orphans(
 ) -> list[Finding]:
     """Return INF004W for each file below `directory` that no episode refers to.
 
-    Files below the folders `meant`, which INF004 has reported, are skipped.
+    Files below the folders `meant` are skipped, since INF004 reports these folders.
     """
     below, others = f"{directory}/", tuple(f"{folder}/" for folder in meant)
     orphans = [p for p in listed if p.startswith(below) and p.endswith(suffix) and p not in declared]

@@ -127,7 +127,7 @@ def _remedy(found: Finding) -> str:
 
 
 def not_applied(root: V2Root) -> Unchecked:
-    """Return the `Unchecked` for the columns of meta/episodes that version 2.x lacks, with the rules that would check them."""
+    """Return the `Unchecked` that reports which rules are not applied, since version 2.x lacks their columns of meta/episodes."""
     codes = tuple(sorted(rule.code for rule in (TILING, VIDEO_COLUMNS)))
     reason = f"{root.version} does not have them"
     return Unchecked("columns of meta/episodes for rows and cameras", reason, rules=codes)

@@ -100,9 +100,9 @@ class Survey:
 
     @property
     def moved_columns(self) -> frozenset[str]:
-        """Return the columns of meta/episodes that locate frames in videos, if they may differ from those of the source.
+        """Return the columns of meta/episodes that locate frames in videos if the dataset has other videos than its source.
 
-        They may differ if the dataset has other videos than the source; otherwise the result is empty.
+        These columns may differ from the source. The result is empty for a dataset with the videos of its source.
         """
         if self.info is None or not self.has_other_videos:
             return frozenset()

@@ -35,8 +35,8 @@ def deadline(at: float) -> Iterator[None]:
 def pool_classes(urllib3: Any) -> dict[str, Any]:
     """Return classes of connection pools by scheme, for `pool_classes_by_scheme` of a pool manager.
 
-    Reads from their connections that begin after the deadline raise TimeoutError. A read that begins before the deadline may take
-    up to its timeout.
+    A read from a connection of these pools raises TimeoutError if it begins after the deadline. A read that begins before the
+    deadline may take up to its timeout.
     """
     classes: dict[str, Any] = {}
     for scheme, pool in (("http", urllib3.HTTPConnectionPool), ("https", urllib3.HTTPSConnectionPool)):
