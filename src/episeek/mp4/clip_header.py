@@ -184,7 +184,7 @@ def _used_descriptions(samples: ClipSamples, track: TrackProperties) -> tuple[by
 
 
 def _start_bytes(samples: ClipSamples, track: TrackProperties) -> bytes:
-    """Return the bytes to put before the first sample, which its sample entry contains; nearly always empty."""
+    """Return the start bytes in the first sample's entry, to put before that sample; nearly always empty."""
     if samples.description_index is None:
         return b""
     return start_bytes_of(track.sample_description, int(samples.description_index[0]), where="stsd")

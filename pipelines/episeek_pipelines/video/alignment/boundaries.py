@@ -76,7 +76,7 @@ def by_file_times(
 
 
 def by_rate(start: float, from_timestamp: Float64Array, to_timestamp: Float64Array, *, fps: float) -> Boundaries:
-    """Return the declared seconds in frames, as the seconds after `start` times the dataset's rate.
+    """Return the declared seconds in frames. The seconds are counted from `start` and multiplied by the dataset's rate.
 
     Some writers compute the seconds from this rate, whatever the times of the file's frames are.
     """
