@@ -40,8 +40,9 @@ def measure(datasets: Sequence[PlannedDataset]) -> Measurement | None:
     """Measure how long the preparation of one small dataset takes in one thread.
 
     Among the datasets that are small enough, the dataset with the median cost is chosen. It is prepared twice, and the second
-    duration counts, because the first one includes the import of packages. Return None if no dataset is small enough, or if the
-    chosen dataset cannot be prepared.
+    duration counts, because the first duration includes the import of packages. If the first preparation already takes more than
+    `MAX_MEASURED_SECONDS`, there is no second preparation. Return None if no dataset is small enough, or if the chosen dataset
+    cannot be prepared.
     """
     small = sorted(
         (dataset for dataset in datasets if dataset.refusal is None and dataset.cost_seconds <= MAX_MEASURED_SECONDS),

@@ -113,7 +113,7 @@ class _Attempt:
     ledger: Ledger
     claim: Claim
     before: Attempts
-    """The attempts before this one."""
+    """The earlier attempts at the dataset."""
     row: LedgerRow
     """The row of the dataset before any work, made from its survey."""
     job: Job

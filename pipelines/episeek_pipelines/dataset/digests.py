@@ -24,7 +24,7 @@ _MAX_THREADS: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Digests:
-    """The digests of one content, in hex."""
+    """The digests, in hex, of the content of one file or of bytes."""
 
     size: int
     """Size of the content in bytes."""

@@ -87,7 +87,7 @@ def require_folders(root: Root, declared: Collection[str], listed: Collection[st
 
 
 def _folders_of(path: str) -> Iterator[str]:
-    """Yield the folders of a path, the outermost first."""
+    """Yield the paths of the folders that contain a file, given the path of the file, the outermost folder first."""
     parts = path.split("/")
     for count in range(1, len(parts)):
         yield "/".join(parts[:count])

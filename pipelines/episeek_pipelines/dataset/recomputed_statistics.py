@@ -30,7 +30,8 @@ def measure(root: Root, path: str, features: Sequence[str]) -> EpisodeStatistics
         features: Names of columns, from `measured_features`.
 
     Raises:
-        RowOrderError: The column `episode_index` is missing or has nulls, or the rows of an episode are not contiguous.
+        RowOrderError: The column `episode_index` is missing, is not of an integer type or has nulls, or the rows of an episode are
+            not contiguous.
         ParquetError, ReadError: The file cannot be read.
     """
     with root.open_parquet(path, **READ_OPTIONS) as file:

@@ -48,7 +48,7 @@ def base_words(result: "PublishResult | StorePublication") -> str:
 
 
 def change_words(changes: "Changes") -> str:
-    """Return a phrase with the numbers of files that are added or replaced, deleted, and unchanged."""
+    """Return a phrase with the numbers of files that are added or replaced, deleted, and unchanged, and with the bytes to send."""
     from episeek_pipelines.words import counted, human_bytes
 
     return (

@@ -32,7 +32,7 @@ def made_lines(made: "MadeRepairs", *, is_dry_run: bool) -> Iterator[str]:
 
 
 def findings_line(result: "RepairResult") -> Iterator[str]:
-    """Yield the lines that show how many findings of each rule there were before the repair and are left after it."""
+    """Yield a line that counts the findings of each rule before the repair, and such a line for the result if it was verified."""
     yield f"before   {_counts(result.before)}"
     if result.after is not None:
         yield f"after    {_counts(result.after)}"

@@ -1,6 +1,4 @@
-"""Convert the statistics of version 2.x, one document for each episode, to the form of version 3.0, one array for each
-statistic.
-"""
+"""Convert statistics of version 2.x, a document for each episode, to the form of version 3.0, an array for each statistic."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

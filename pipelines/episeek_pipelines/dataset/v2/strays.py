@@ -24,7 +24,7 @@ def undeclared_files(dataset: Dataset) -> tuple[str, ...]:
 
 
 def stray_files(dataset: Dataset) -> tuple[str, ...]:
-    """Return the files that belong to no episode, not even to one that is left out, sorted."""
+    """Return the files that belong to no episode, sorted. Files of episodes that are left out are not returned."""
     skipped = dataset.root.skipped if isinstance(dataset.root, V2Root) else ()
     places = [(number // dataset.info.chunks_size, number) for number in skipped]
     left_out = {dataset.info.data_file(*place) for place in places}
