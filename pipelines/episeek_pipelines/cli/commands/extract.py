@@ -138,7 +138,7 @@ def choose_camera(cameras: Sequence[str], wanted: str | None) -> str:
         return matching[0]
     if matching:
         raise CameraNotFoundError(
-            "--camera", f"{wanted!r}, with which {len(matching)} keys end", f"one of {', '.join(matching)}"
+            "--camera", f"{wanted!r}, the end of {len(matching)} keys", f"one of {', '.join(matching)}"
         )
     raise CameraNotFoundError("--camera", f"no camera {wanted!r}", f"one of {listed}")
 
@@ -147,7 +147,8 @@ def _writable(file: str, *, roots: Sequence[str | None], is_forced: bool) -> str
     """Return the path or URL to write, with symbolic links resolved, after checking that it may be written.
 
     Raises:
-        DestinationError: The file is in the dataset, or it exists and `is_forced` is False.
+        DestinationError: The path is in the dataset, leads to something other than a regular file, or leads to an existing file
+            and `is_forced` is False.
     """
     from episeek.errors import DestinationError
     from episeek.stores.kinds import is_local, local_path

@@ -33,7 +33,7 @@ def _diff_of(action: Action) -> Iterator[str]:
         yield f"+row groups: {before.episode_count:,}, one per episode"
     if before.episode_count > action.max_episodes_per_file:
         yield (
-            f"+footer: of more than the {action.max_episodes_per_file:,} episodes that `episeek prepare` puts into one file"
+            f"+footer: covers more than the {action.max_episodes_per_file:,} episodes that `episeek prepare` puts in one file"
         )
     if not before.page_index.is_whole:
         yield f"-page index: {_page_index(before.page_index)}"

@@ -38,7 +38,7 @@ def test_a_whole_last_part_is_preferred():
 @pytest.mark.parametrize(
     ("wanted", "found"),
     [
-        ("left", "found 'left', with which 2 keys end; expected one of observation.images.wrist_left, depth.top_left"),
+        ("left", "found 'left', the end of 2 keys; expected one of observation.images.wrist_left, depth.top_left"),
         ("bottom", f"found no camera 'bottom'; expected one of {', '.join(CAMERAS)}"),
         ("", f"found no camera ''; expected one of {', '.join(CAMERAS)}"),
         (None, f"found no key for a dataset with {len(CAMERAS)} cameras; expected one of {', '.join(CAMERAS)}"),
