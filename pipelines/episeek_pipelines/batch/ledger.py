@@ -252,7 +252,7 @@ class Ledger:
         return Claim(self, begun)
 
     def write(self, row: LedgerRow, kind: str) -> None:
-        """Write a row to the file of the given kind of its attempt. The file appears as a whole."""
+        """Write a row to a file of the given kind for the row's attempt. The file appears as a whole."""
         self.out.write_bytes(self._path(row.destination, row.attempt, kind), _document(row.as_dict()))
 
     def beat(self, row: LedgerRow) -> None:

@@ -244,9 +244,9 @@ class _Attempt:
         return replace(row, state="current", inputs=self.row.inputs) if is_current else None
 
     def _goes_on(self) -> bool:
-        """Return whether this attempt can use the files of the last attempt that wrote any.
+        """Return whether this attempt can use the files of the last attempt that began to write files.
 
-        It can use them if source, options and versions are the same.
+        The source, the options and the versions of both attempts have to be the same.
         """
         for number in sorted(self.before.files, reverse=True):
             if "begun" in self.before.files[number]:

@@ -79,7 +79,7 @@ class LocalDigests:
 
 
 class _Hashing:
-    """Computes the SHA-256 and the blob id of a content in one pass.
+    """Computes the SHA-256 and the blob id of the same content in one pass.
 
     The size is given first, since Git hashes it before the content.
     """

@@ -166,7 +166,7 @@ def open_dataset_staging(source: Root, final: Root, options: dict[str, Any], *, 
 def require_destination(source: Root, final: Root, options: dict[str, Any], *, force: bool = False) -> None:
     """Raise DestinationError unless a run with these options may write a destination.
 
-    Arguments are those of `open_dataset_staging`.
+    The arguments are the same as for `open_dataset_staging`.
     """
     _require_apart(source, final)
     final, root = _places(final)

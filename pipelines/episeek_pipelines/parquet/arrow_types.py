@@ -4,7 +4,7 @@ import pyarrow as pa
 
 
 def is_any_list(arrow_type: pa.DataType) -> bool:
-    """Return whether a type is a list type, with a fixed size or without."""
+    """Return whether a type is a list type, of fixed or variable size."""
     return bool(
         pa.types.is_list(arrow_type) or pa.types.is_large_list(arrow_type) or pa.types.is_fixed_size_list(arrow_type)
     )

@@ -86,7 +86,10 @@ def kept_versions(source: ByteSource, path: str) -> Path | None:
 
 
 def kept_version(source: ByteSource, path: str, identity: FileIdentity) -> KeptVersion | None:
-    """Return the folder for the local copy of a version of a file, or None without a store identity or a home directory."""
+    """Return the folder for the local copy of a version of a file.
+
+    Return None if the store gives the file no identity, or if the user has no home directory.
+    """
     folder = kept_versions(source, path)
     if folder is None or not identity.store_id:
         return None

@@ -174,5 +174,5 @@ def _tail_name(name: str) -> str:
 
 
 def _footer_bytes(tail: bytes) -> int:
-    """Return the length of a footer in bytes, including the 8 bytes after it, given the end of its file."""
+    """Return the length of a footer in bytes, including the 8 bytes after the footer, given the last bytes of the file."""
     return int.from_bytes(tail[-_FOOTER_END_BYTES : -len(_MAGIC)], "little") + _FOOTER_END_BYTES

@@ -119,7 +119,7 @@ def _parts(values: pa.Array, rows: Int64Array) -> Iterator[_Part]:
 def _digest(
     digest: Any, parts: Sequence[tuple[BoolArray | None, memoryview | None, list[int]]], number: int, row_count: int
 ) -> bytes:
-    """Return the digest of run `number`. `digest` has been updated with the type of the column."""
+    """Return the digest of one run of rows, given its number. `digest` has already been updated with the type of the column."""
     digest.update(row_count.to_bytes(8, "little"))
     for valid, data, starts in parts:
         start, stop = starts[number], starts[number + 1]

@@ -21,7 +21,7 @@ _FLOATS: Final = {4: "<f", 8: "<d"}
 
 
 class ExtremeChecks:
-    """Compares the extremes of the columns of one row group, batch by batch, with those recorded in its page headers.
+    """Compares the extremes of the columns of one row group, batch by batch, with the extremes recorded in its page headers.
 
     A chunk is skipped if one of its pages records no extremes, or if its type is not a number, a text or bytes.
 

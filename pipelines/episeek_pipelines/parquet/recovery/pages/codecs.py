@@ -71,7 +71,7 @@ def codec_names(codecs: Sequence[int]) -> str:
 
 
 def _compressed_section(part: Part) -> tuple[int, int, int] | None:
-    """Return the start and the end of a page's compressed bytes, and their uncompressed size; None without compressed bytes."""
+    """Return the start, the end and the uncompressed size of a page's compressed bytes; None if a part has no compressed bytes."""
     if not isinstance(part, Page) or not part.is_compressed:
         return None
     levels = sum(part.level_bytes)
