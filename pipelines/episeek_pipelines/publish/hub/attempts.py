@@ -55,7 +55,7 @@ class _Origin:
 
     commits: tuple[str, ...]
     """The commit that the overlay was prepared from and the commit that this machine last published, if they are recorded; or the
-    commit that the option `base` names.
+    commit that is given as the option `base`.
     """
     files: Mapping[str, FileIdentity]
     """The identities of the source files from which the overlay was prepared, by path."""

@@ -17,8 +17,8 @@ SIDECAR_PATHS = frozenset(path for path, _ in sidecars.TABLES.values())
 def sendable_files(overlay: Root) -> dict[str, str]:
     """Return the full path of each file of a local overlay that a publication may send, by its path in the dataset.
 
-    Left out are hidden files and folders (such as `.git` and `.cache`), temporary files and `*.partial` folders of stopped runs,
-    links whose target is missing or outside of the root, and files in `meta/byte_index` other than the four tables.
+    The result does not contain hidden files and folders (such as `.git` and `.cache`), temporary files and `*.partial` folders of
+    stopped runs, links whose target is missing or outside of the root, and files in `meta/byte_index` other than the four tables.
 
     Raises:
         ReadError: A folder cannot be listed.

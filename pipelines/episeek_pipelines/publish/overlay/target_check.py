@@ -1,8 +1,10 @@
 """Check that an overlay belongs to its target: the repository at a commit, or the store, into which it is to be published.
 
-The sidecars must describe the videos of the target, and every file that the metadata names must exist after the publication. Videos
-are compared by size and content identity. If the sidecars contain no identities, because they were made from local files, the
-header of each video is read with range requests, and its digest is compared. Nothing else of a video is read, and nothing is sent.
+The sidecars must describe the videos of the target, and every file that the metadata refers to must exist after the publication.
+Videos are compared by size and content identity. If the sidecars contain no identities, because they were made from local files,
+the
+the header of each video is read with range requests, and its digest is compared. Nothing else of a video is read, and nothing is
+sent.
 """
 
 import tempfile
@@ -109,7 +111,8 @@ def check_target(
         sidecars_only: Compare the sidecars with the metadata of the target instead of the overlay's metadata.
 
     Raises:
-        TargetMismatchError: The sidecars describe other files, or a file that the metadata names will not exist.
+        TargetMismatchError: The sidecars describe other files, or a file that the metadata refers to will not exist after the
+            publication.
         EpiseekError: The metadata or the sidecars cannot be read, or the target does not answer.
     """
     build = read_existing_build(overlay)

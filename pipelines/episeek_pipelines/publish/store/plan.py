@@ -81,7 +81,10 @@ def plan_for_store(
 
 
 def wanted_files(overlay: Root, *, sidecars_only: bool) -> dict[str, str]:
-    """Return the local path of each file of an overlay that is to be published, by its path in the dataset."""
+    """Return the local path of each file of an overlay that is to be published, by its path in the dataset.
+
+    With `sidecars_only`, only the four sidecar tables are to be published.
+    """
     files = sendable_files(overlay)
     return {path: file for path, file in files.items() if not sidecars_only or path in SIDECAR_PATHS}
 
