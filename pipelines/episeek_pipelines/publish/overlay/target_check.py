@@ -2,7 +2,6 @@
 
 The sidecars must describe the videos of the target, and every file that the metadata refers to must exist after the publication.
 Videos are compared by size and content identity. If the sidecars contain no identities, because they were made from local files,
-the
 the header of each video is read with range requests, and its digest is compared. Nothing else of a video is read, and nothing is
 sent.
 """
