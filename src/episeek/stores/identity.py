@@ -19,7 +19,7 @@ class FileIdentity:
 
     @property
     def store_id(self) -> str:
-        """The strongest identity, as in the column `files.store_id`; empty if the store gives no identity."""
+        """The strongest identity, which the byte index stores as `store_id` of a file; empty if the store gives no identity."""
         return self.store_ids[0] if self.store_ids else ""
 
     def is_content(self, store_id: str) -> bool | None:

@@ -105,7 +105,7 @@ class FeatureScan:
                 _add(self._columns[name], values, first_row)
 
     def findings(self) -> Iterator[Finding]:
-        """Yield one ROW020 or INF003 for each column and kind of defect, at the first row; `more` counts further rows."""
+        """Yield one ROW020 or INF003 for each column and kind of defect, at the first row; `Finding.more` counts further rows."""
         for name, column in self._columns.items():
             if column.short is not None:
                 declared = f"dtype {column.dtype}, shape {list(column.shape) or [1]}"

@@ -74,7 +74,7 @@ def check_images(context: VerificationContext, file: DataFile, footer: FooterSca
 
 
 FOOTER_RULES = (check_footer_size, check_page_index, check_images)
-"""The rules on a footer that apply at every level at which data files are opened."""
+"""The rules on a footer that apply to every data file, whether its rows are read or not."""
 
 
 def check_row_count(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
@@ -132,10 +132,10 @@ BOUND_RULES = (check_row_count, check_nulls, check_collapsed)
 
 
 def footer_observations(file: DataFile, footer: FooterScan) -> Observations:
-    """Return the observations that follow from the lowest and highest episode of each row group.
+    """Return the missing and undeclared episodes of a file that the lowest and highest episode of each row group prove.
 
-    A declared episode is absent from the file if no row group can contain it. The lowest and highest episodes are certainly in the
-    file, so they are foreign to it unless they are declared.
+    A declared episode is missing from the file if no row group can contain it. The lowest and highest episodes are certainly in the
+    file, so their rows are reported unless the file is declared to contain them.
     """
     of_groups = Observations(
         row_group_count=len(footer.group_rows), collapsed_file_count=int(not footer.is_per_episode)

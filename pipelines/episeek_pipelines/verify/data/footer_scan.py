@@ -38,7 +38,7 @@ class FooterScan:
     statistics.
     """
     has_picture_urls: Mapping[str, bool]
-    """Whether all values of each leaf column whose path ends in `.path` are URLs, judged by the smallest and largest value."""
+    """For each leaf column whose path ends in `.path`, whether all its values are URLs, judged by the smallest and largest one."""
     has_page_index: bool
     """Whether the first row group has a page index. The others are not read, since writers give a page index to all or to none."""
 

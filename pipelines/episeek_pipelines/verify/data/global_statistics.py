@@ -19,8 +19,8 @@ from episeek_schemas import layout, lerobot
 from episeek_schemas.features import declared_shape
 
 STATISTICS_REMEDY: Final = (
-    "run `episeek repair SRC DST`: it recomputes the statistics of the dataset from the rows, and keeps those "
-    "of pictures"
+    "run `episeek repair SRC DST`: it recomputes the statistics of the dataset from the rows, and keeps the "
+    "statistics of pictures"
 )
 _RANK_TOLERANCE: Final = 1e-3
 """Largest accepted error in the rank of a recorded quantile, as a fraction of the rows.

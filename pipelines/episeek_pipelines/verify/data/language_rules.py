@@ -91,7 +91,7 @@ class LanguageScan:
     def findings(self) -> Iterator[Finding]:
         """Yield one ROW030 for each feature with a wrong dtype, and for each episode, column and kind of defect.
 
-        `more` counts further rows of the same episode.
+        `Finding.more` counts further rows of the same episode.
         """
         for name in self._declared:
             dtype = declared_dtype(self._features[name])

@@ -1,4 +1,4 @@
-"""Functions that make the charts of findings about motion: of spikes, of resting features, and of lags."""
+"""Functions that make the charts in findings about motion: charts of spikes, of features at rest, and of lags."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace

@@ -38,7 +38,7 @@ LEAST_EPISODES: Final = 3
 
 _MOST_DIMENSIONS: Final = 64
 _MOST_ROWS: Final = 1 << 16
-"""Number of rows of an episode after which no further batch of its rows is examined."""
+"""Number of rows of an episode. Once so many rows of an episode were scanned, later batches of its rows are skipped."""
 _MOST_LAGS: Final = 64
 """Largest number of episodes of a file in which the lag is measured."""
 
@@ -118,7 +118,7 @@ class MotionScan:
         return None if isinstance(numbers, Unusable) or numbers.shape[1:] != (1, width) else numbers[:, 0, :]
 
     def findings(self) -> Iterator[Finding]:
-        """Yield one finding for each feature and kind of defect, at its first episode; `more` counts further episodes."""
+        """Yield one finding for each feature and kind of defect, at its first episode; `Finding.more` counts further episodes."""
         self._finish()
         expected = {STILL: "values that change within an episode", SPIKE: "a value near those in the rows around it"}
         for rule, noted in ((STILL, self._still), (SPIKE, self._spikes)):
@@ -231,7 +231,10 @@ def _is_vector(spec: object) -> bool:
 
 
 def _shared_dimensions(features: Mapping[str, Any]) -> tuple[list[int], list[int]] | None:
-    """Return the positions in the action, and those in the state, of dimensions with the same name; None if no name is shared."""
+    """Return the positions, in the action and in the state, of the dimensions that both have; None if no name is in both.
+
+    Dimensions are the same if they have the same name. A name that occurs twice in one of the two is ignored.
+    """
     specs = [features[name] for name in (lerobot.ACTION, lerobot.STATE)]
     names = [dimension_names(spec, (declared_shape(spec) or (0,))[0]) for spec in specs]
     if names[0] is None or names[1] is None:

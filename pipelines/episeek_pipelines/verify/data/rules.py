@@ -145,7 +145,7 @@ class _Rows:
     bytes_read: int = 0
 
     def observed(self, observations: Observations) -> Observations:
-        """Return the observations of a file with the ranges, totals, prints and lags of its rows added."""
+        """Return `observations` with the ranges, totals, prints and lags from these rows added."""
         return replace(observations, ranges=self.ranges, totals=self.totals, row_prints=self.prints, lags=self.lags)
 
 

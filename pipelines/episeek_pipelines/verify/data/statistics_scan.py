@@ -26,8 +26,8 @@ from episeek_schemas import layout, lerobot
 from episeek_schemas.features import declared_shape
 
 EPISODE_REMEDY: Final = (
-    "run `episeek repair SRC DST`: it recomputes the statistics of the episodes and of the dataset from the rows, and keeps those "
-    "of pictures"
+    "run `episeek repair SRC DST`: it recomputes the statistics of the episodes and of the dataset from the rows, and keeps the "
+    "statistics of pictures"
 )
 
 
@@ -93,7 +93,10 @@ class StatisticsScan:
             self._take(part)
 
     def findings(self) -> Iterator[Finding]:
-        """Yield one finding for each feature, at the first episode whose statistics differ; `more` counts further episodes."""
+        """Yield one finding for each feature, at the first episode whose statistics differ.
+
+        `Finding.more` counts further episodes.
+        """
         for part in self._scan.finish():
             self._take(part)
         for name, odd in self._differences.items():

@@ -46,7 +46,10 @@ def check_documents(
 
 
 def _compare_statistics(found: bytes, expected: bytes) -> Iterator[Finding]:
-    """Yield a finding for each feature with missing or changed statistics of the source. Additional statistics are allowed."""
+    """Yield a finding for each feature whose statistics in the source are missing or changed in the rewritten dataset.
+
+    Additional statistics in the rewritten dataset are allowed.
+    """
     new, old = json.loads(found), json.loads(expected)
     for feature, entry in old.items():
         held = new.get(feature)

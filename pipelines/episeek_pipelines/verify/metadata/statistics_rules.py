@@ -5,7 +5,7 @@
 - LeRobot's own columns (`index` and the like) need no entry, since they are not normalized.
 - Quantiles are estimates from histograms whose edges are 1e-10 outside the values. From the quantiles of several episodes, LeRobot
   takes the weighted mean or the outermost value. In both cases quantiles stay in order and between the extremes.
-- The statistics of an array with several axes may have only its last axis.
+- The statistics of an array with several axes may be arrays with only one axis, the last one of the feature.
 - Pictures need no quantiles, since no policy normalizes pictures with them.
 - `count` of pictures is the number of sampled pictures. `action` may have statistics of relative actions, whose `count` is the
   number of chunks.

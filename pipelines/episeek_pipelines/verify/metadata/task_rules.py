@@ -23,8 +23,8 @@ from episeek_schemas import layout, lerobot
 TOTAL_TASKS: Final = "total_tasks"
 
 TOTAL_REMEDY: Final = (
-    "run `episeek repair SRC DST`, or set total_tasks in meta/info.json to the number of rows of meta/tasks.parquet; the level "
-    "rows reports each task_index of the data files that the table does not have"
+    "run `episeek repair SRC DST`, or set total_tasks in meta/info.json to the number of rows of meta/tasks.parquet; "
+    "`episeek verify --level rows` reports each task_index of the data files that the table does not have"
 )
 ORDER_REMEDY: Final = (
     "run `episeek repair SRC DST`, or sort the rows of the table by task_index; do not renumber them, since the rows of data files "

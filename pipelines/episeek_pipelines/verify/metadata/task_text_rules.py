@@ -119,7 +119,7 @@ def _seen(text: str) -> str:
 
 
 def _without_step(text: str, name: str) -> str:
-    """Return a text after all steps of the normal form except the step `name`."""
+    """Return the result of applying all steps of the normal form to a text, except the step `name`."""
     for each, change in _STEPS.items():
         text = text if each == name else change(text)
     return text

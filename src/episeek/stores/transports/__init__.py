@@ -1,1 +1,1 @@
-"""Transports, one for each library or protocol that reads files; a new kind of store usually needs none."""
+"""Transports that read files, one for each library or protocol. A new kind of store usually needs no new transport."""
