@@ -1,7 +1,7 @@
 """Compute a digest ("print") of the rows of each episode of a data file, from the values of its numeric features.
 
-The numbers and times of rows, such as `frame_index` and `timestamp`, are not part of a print, since they differ in a copy. Texts,
-annotations and pictures are not part of a print, since no rule reads their values. Memory is limited to one batch of rows
+The numbers and times of rows, such as `frame_index` and `timestamp`, are not part of a print, since they only locate a row. Texts,
+annotations and pictures are not part of a print either, since no rule reads their values. Memory is limited to one batch of rows
 and a few numbers per episode.
 """
 

@@ -19,9 +19,7 @@ SCANNED_COLUMNS = (lerobot.EPISODE_INDEX, lerobot.FRAME_INDEX, lerobot.INDEX, le
 HALF_FRAME = 0.5
 """A timestamp that is off by more than this many frames is nearer to the time of another frame."""
 _MOST_KEPT_ROWS = 1 << 21
-"""Once this many timestamps of a file are kept for the comparison with the times of frames, no timestamps of further runs are
-kept.
-"""
+"""After so many timestamps of a file are kept for the comparison with the times of frames, further runs are not compared."""
 NULL_NUMBER = -1
 """The number that replaces a null in a column of row numbers."""
 
