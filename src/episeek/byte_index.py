@@ -135,7 +135,7 @@ class ByteIndex:
     def dataset_rows(self) -> "DatasetRows":
         """The rows and the metadata of the dataset, which are read when they are first used.
 
-        They come from the folder of the sidecars if it is a dataset, or an overlay with data files, and otherwise from `data_root`.
+        They come from the root of the sidecars if it contains `meta/info.json`, otherwise from `data_root`.
         """
         from episeek.rows.dataset_rows import DatasetRows
         from episeek.rows.metadata import has_info
@@ -320,7 +320,7 @@ class ByteIndex:
         )
         if samples is None:
             where = f"{self._where['samples']}, rows {rows[0]} to {rows[1]}"
-            found_problem = "times that do not rise from 0, or sizes that do not fill the span"
+            found_problem = "times that do not rise from 0, or samples that do not end with the episode's last byte"
             raise SidecarLayoutError(where, found_problem, _AS_WRITTEN)
         kept.put(samples)
         return samples
@@ -331,7 +331,7 @@ class ByteIndex:
         position = self._tables["keyframes"].columns["sample_index"].slice(*rows).astype(np.int64)
         if position.min() < 0 or position.max() >= span.sample_count:
             where = f"{self._where['keyframes']}, rows {rows[0]} to {rows[1]}"
-            raise SidecarLayoutError(where, "keyframes outside their span", _AS_WRITTEN)
+            raise SidecarLayoutError(where, "keyframes outside the samples of their episode", _AS_WRITTEN)
         is_sync = np.zeros(span.sample_count, np.bool_)
         is_sync[position] = True
         return is_sync

@@ -33,7 +33,8 @@ from episeek.mp4.moov.sample_description import VisualSampleEntry, read_entries
 from episeek.stores.byte_source import ByteRange, ByteSource
 
 _NEVER_DEPTH = frozenset({"vp08", "vp09", "mp4v", "jpeg", "mjpa", "mjpb"})
-"""Codecs without monochrome pictures of more than 8 bits. With other codecs, the sample entry or the decoder shows the format."""
+"""Codecs that cannot code monochrome pictures of more than 8 bits. For other codecs, the sample entry or the decoder says whether
+a video has such pictures."""
 
 _KEPT_CODECS = frozenset({"avc1", "avc3", "hvc1", "hev1", "av01", "vp09"})
 """Codecs whose samples can be passed to a decoder unchanged: no demuxer has to split or join them."""

@@ -24,13 +24,13 @@ MAX_KEPT_SAMPLES = 1 << 19
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EpisodeSamples:
-    """The samples of a span in decode order, as arrays of shape [sample_count]."""
+    """The samples that decoding an episode needs, in decode order, as arrays of shape [sample_count]."""
 
     span: EpisodeSpan
     file: FileRecord
     track: TrackProperties
     offset: Int64Array
-    """Offset of each sample from the start of the span, in bytes."""
+    """Offset of each sample from the episode's first byte (`EpisodeSpan.mdat_offset`), in bytes."""
     size: Int64Array
     """Size of each sample, in bytes."""
     pts: Int64Array
@@ -117,9 +117,11 @@ def make_episode_samples(
     pts: Int64Array,
     is_sync: npt.NDArray[np.bool_],
 ) -> EpisodeSamples | None:
-    """Return the samples of a span, or None if the times of its frames do not rise from 0, or the samples do not fill the span.
+    """Return the samples of the episode at `span`, or None if its row and its samples contradict each other.
 
-    The arguments `offset`, `size`, `pts` and `is_sync` are the arrays of `EpisodeSamples`, and become read-only.
+    They contradict each other if the times of the frames do not rise from 0, or if the bytes of the samples do not lie within the
+    span and reach to its end. The arguments `offset`, `size`, `pts` and `is_sync` are the arrays of `EpisodeSamples`, and become
+    read-only.
     """
     frames = np.argsort(pts, kind="stable")[span.lead_in_count : span.lead_in_count + span.frame_count]
     frame_pts = pts[frames]

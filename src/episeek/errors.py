@@ -196,11 +196,11 @@ class EditListError(Mp4Error):
 
 
 class SidecarError(EpiseekError, ValueError):
-    """A sidecar table does not follow the format."""
+    """A sidecar table (a file of `meta/byte_index/`) does not follow the format."""
 
 
 class MissingSidecarError(SidecarError, FileNotFoundError):
-    """A sidecar table is missing."""
+    """A sidecar table (a file of `meta/byte_index/`) is missing."""
 
 
 class FormatVersionError(SidecarError):

@@ -27,8 +27,9 @@ def open_index(
     Args:
         url: The root of the dataset: a local path; `hf://datasets/ORG/NAME[@REVISION]`, pinned to its current commit;
             `hf://buckets/ORG/NAME`; a URL of http, https, s3, gs or az; any other URL that fsspec supports.
-        data_root: The root of the videos, if it is not `url`, as for an overlay made by `episeek prepare`. None for videos in
-            `url`. For a local overlay without videos, None means the source that the overlay records, whose root is then logged.
+        data_root: The root of the videos, if it is not `url`, as for an overlay (a copy without videos, made by `episeek prepare`).
+            None for videos in `url`. For a local overlay, None means the source that the overlay records, whose root is then
+            logged.
         storage_options: Credentials and endpoints by fsspec's names; for `hf://`, `token` and `endpoint`.
         verify: How to check that the videos have not changed since they were indexed: "identity", "moov", "size" or "bytes". See
             `episeek.sidecars.video_source.IndexedVideoSource`.

@@ -55,7 +55,7 @@ class ExistingRows:
             return self._opened
 
     def arrays(self, episode_index: Int64Array, camera_index: int) -> Arrays | None:
-        """Return the rows of a file as the arrays of a fragment, or None if the tables cannot be used or lack an episode.
+        """Return the rows of a file as the index step makes them, or None if the tables cannot be used or lack an episode.
 
         Args:
             episode_index: The episodes of the file, in declared order.

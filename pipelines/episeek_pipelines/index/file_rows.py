@@ -53,8 +53,8 @@ def index_file(
     """Read the header of one file and compute its rows.
 
     Returns:
-        The file's row in the table `files`, the arrays of its fragment, the source that counted requests and bytes, and
-        warnings about episodes whose declaration contradicts the file.
+        The file's row in the table `files`, its rows in the other tables as arrays, the source that counted requests and bytes,
+        and warnings about episodes whose declaration contradicts the file.
 
     Raises:
         ChangedFileError: The file was replaced after it was listed.
@@ -151,7 +151,7 @@ def _require_unchanged(
 def file_rows(table: SampleTable, episodes: DeclaredEpisodes, frames: EpisodeFrames, *, where: str) -> Arrays:
     """Return the rows for one file in `episodes`, `keyframes` and `samples`, as arrays with the names `<table>/<column>`.
 
-    `sample_start` and `keyframe_start` count from the first row of the fragment. The rows are in the order of `episodes`.
+    The rows are in the order of `episodes`. `sample_start` and `keyframe_start` count from the first of the returned rows.
     """
     order = table.presentation_order()
     sync = np.flatnonzero(table.is_sync)

@@ -42,7 +42,7 @@ class FragmentSummary:
     episode_bounds: tuple[int, int]
     """The first and the last episode in the fragment, both inclusive."""
     wide_columns: tuple[str, ...]
-    """Columns of `samples` whose values need the wide type."""
+    """Columns of `samples` whose values need 64 bits."""
     bytes_read: int
     request_count: int
     """Number of requests to a store that reading the file took."""

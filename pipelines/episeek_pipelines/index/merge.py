@@ -1,4 +1,4 @@
-"""Merge the fragments of all video files into the four sidecar tables, in episode order, with a block of rows in memory.
+"""Merge the fragments (the rows of one video file each) into the four sidecar tables, in episode order, block by block.
 
 The result depends only on the contents of the fragments, and not on the order in which they were made, the time, or the machine.
 """

@@ -1,4 +1,4 @@
-"""Merge the rows of all fragments in episode order, one block of consecutive episodes at a time.
+"""Merge the fragments (the rows of one video file each) in episode order, one block of consecutive episodes at a time.
 
 However many files there are, memory contains only the rows of one block, and fragments up to a fixed number of bytes.
 """
@@ -45,7 +45,7 @@ class MergedRows:
 def merged_rows(
     work: Root, fragments: list[FragmentSummary], cameras: tuple[str, ...], episode_count: int
 ) -> Iterator[MergedRows]:
-    """Yield the rows of the tables `episodes`, `keyframes` and `samples` in order, in pieces.
+    """Yield the rows of the tables `episodes`, `keyframes` and `samples` in episode order, for a few episodes at a time.
 
     Args:
         work: The root of the fragments.

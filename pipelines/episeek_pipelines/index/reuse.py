@@ -27,7 +27,7 @@ from episeek_schemas.lerobot import DatasetInfo
 def with_unchanged(
     units: list[IndexUnit], target: Root, info: DatasetInfo
 ) -> tuple[list[IndexUnit], ExistingRows | None]:
-    """Mark the units of unchanged files, and return all units and the existing rows from which the unchanged files are copied.
+    """Mark the unchanged files. Return all files, and the existing rows from which the rows of unchanged files are copied.
 
     Args:
         units: The files to index.

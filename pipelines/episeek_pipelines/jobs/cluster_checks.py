@@ -64,7 +64,7 @@ def answer_versions() -> dict[str, Any]:
 
 
 def answer_probes(probes: tuple[Probe, ...]) -> dict[str, Any]:
-    """Read all probes on a worker, write a file next to each probe if the job writes there, and return what happened.
+    """Read all probe files on a worker, write a file next to each probe file if the job writes there, and return what happened.
 
     Returns:
         A dict with two entries, each a dict whose keys are the numbers of probes. "found" contains a text for each probe: the
@@ -114,9 +114,10 @@ _NAMES: Final = {"episeek": "episeek", "format": "format version", "index": "ind
 
 @contextmanager
 def placed_probes(roots: Iterable[Root]) -> Iterator[tuple[Probe, ...]]:
-    """Yield probes for existing directories: `meta/info.json` in a dataset, otherwise a new file that is removed afterwards.
+    """Yield a probe file for each existing directory: `meta/info.json` in a dataset, otherwise a new file that is removed
+    afterwards.
 
-    A directory that contains other directories of `roots`, but is not a dataset, gets no probe.
+    A directory that contains other directories of `roots`, but is not a dataset, gets no probe file.
     """
     written: list[tuple[Root, str]] = []
     probes = []
@@ -141,7 +142,7 @@ def placed_probes(roots: Iterable[Root]) -> Iterator[tuple[Probe, ...]]:
 
 
 def require_probes(answers: Answers, probes: tuple[Probe, ...], scheduler: str) -> None:
-    """Raise an error for a worker that does not see a probe, or whose own file this process does not see.
+    """Raise an error for a worker that does not see a probe file, or that wrote a file which this process does not see.
 
     Raises:
         DestinationError: A worker does not share a directory to which the job writes.

@@ -92,7 +92,9 @@ Action = RewriteDataFile | RebuildSidecars
 
 @dataclass(frozen=True, slots=True)
 class Unfixed:
-    """All findings of a rule that a fix does not cover, or the findings of a rule in one file that could not be fixed."""
+    """The findings of one rule that stay unfixed: all of them if a fix does not cover the rule, otherwise the findings in one
+    file.
+    """
 
     code: str
     count: int

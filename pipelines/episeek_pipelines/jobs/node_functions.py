@@ -45,7 +45,10 @@ class RewriteReceipt:
     """The result of rewriting one data file, as a node returns it."""
 
     result: RewriteResult
-    """The result without the episodes of each output. Only the receipt contains these, so that schedulers transfer little."""
+    """The result without the episodes of each written file.
+
+    They are only in the receipt file, so that schedulers transfer little.
+    """
     receipt: str
     """Path of the receipt, relative to the work directory."""
     is_reused: bool
@@ -73,7 +76,7 @@ class CopiedFile:
 def index_one(
     item: tuple[str, IndexUnit], data_root: Root, work: Root, fps: float, existing: ExistingRows | None
 ) -> FragmentSummary:
-    """Index one MP4 and write its fragment."""
+    """Index one video file, and write its rows of the sidecars to the work directory as a fragment."""
     fragment, unit = item
     return index_to_fragment(data_root, work, fragment, unit, fps=fps, existing=existing)
 
@@ -86,13 +89,16 @@ def merge(
     episode_count: int,
     frame_count: int,
 ) -> Sidecars:
-    """Merge all fragments into the sidecars."""
+    """Merge all fragments (the rows of one video file each) into the sidecars."""
     build_id = write_sidecars(work, fragments, destination, info, episode_count=episode_count, frame_count=frame_count)
     return Sidecars(build_id)
 
 
 def rewrite_receipt(number: int) -> str:
-    """Return the path, in the work directory, of the receipt for the unit with this number in a rewrite plan."""
+    """Return the path, in the work directory, of the receipt for unit `number` of a rewrite plan.
+
+    A unit is one data file, or several that are merged.
+    """
     return f"rewrite/{number:07d}.json"
 
 
@@ -198,7 +204,7 @@ def finish_metadata(
 
 
 def _outputs(work: Root, receipt: str) -> list[WrittenFile]:
-    """Return the outputs of one data file with their episodes, from its receipt."""
+    """Return the files that were written for one data file, with their episodes, from its receipt."""
     return [_written_file(stored) for stored in finished_result(work, receipt)["outputs"]]
 
 

@@ -40,7 +40,7 @@ class Done(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """A reduction that did not run because an item that it needs failed."""
+    """The result of a `Graph.reduce` node that did not run because an item that it needs failed."""
 
     failures: tuple[Failure, ...]
 

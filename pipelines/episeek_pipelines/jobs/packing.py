@@ -59,13 +59,14 @@ def pack_videos(
     keyframes: KeyframeChoice,
     execution: Execution,
 ) -> Packing:
-    """Write the packed videos of a dataset into a staging.
+    """Write the packed videos of a dataset into the staging, where the destination is built.
 
     Args:
         dataset: The source.
         declared: The video files of the source.
         staging: The staging to which the packed files are written.
-        limit_bytes: Size in bytes that a packed file has to stay below, unless it has only one piece.
+        limit_bytes: Size in bytes that a packed file has to stay below, unless it consists of one piece (samples that cannot be
+            separated without encoding).
         keyframes: As for `prepare`.
         execution: Scheduler, workers, progress.
 

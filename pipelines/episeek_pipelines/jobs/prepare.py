@@ -62,7 +62,7 @@ PREPARED_OPTIONS: Final = VerifyOptions(level="rows", level_reason="as every row
 """The options with which `prepare` verifies its result: it compares rows with the source, and decodes two windows of each video."""
 
 _LOCAL_FIRST: Final = "to a local DST first"
-"""The end of the hint for a destination that is a repository, after "write"."""
+"""The words that follow "write" in the hint for a destination that is a repository."""
 
 
 def prepare(

@@ -183,7 +183,7 @@ class PrepareResult:
     skipped_episodes: tuple[int, ...] = ()
     """Numbers, in the source, of the episodes that were left out. The remaining episodes were renumbered."""
     lacks_pin: bool = False
-    """Whether readers of the dataset treat the sidecars as data, since `README.md` does not leave them out (HUB035)."""
+    """Whether readers of the dataset treat the sidecars as data, since `README.md` does not leave them out (finding HUB035)."""
     repairs: "MadeRepairs | None" = None
     """The repairs that were made and the repairs that were refused; None if no repair was requested."""
     is_current: bool = False

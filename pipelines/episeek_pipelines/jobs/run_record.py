@@ -33,7 +33,7 @@ def record_run(
     execution: Execution,
     stage_seconds: Mapping[str, float],
 ) -> None:
-    """Write the record of the source and the record of the run into a staging.
+    """Write the record of the source and the record of the run into the staging, where the destination is built.
 
     Publications and readers of an overlay need the record of the source.
 

@@ -1,4 +1,4 @@
-"""Run the graph of a job in a staging, and return its values or raise one error for all failed items."""
+"""Run the graph of a job in the staging, where its destination is built. Return the values, or raise one error for all failures."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar

@@ -49,7 +49,7 @@ def add_index_nodes(
 
 
 def add_merge_node(graph: Graph, dataset: Dataset, work: Root, destination: Root, nodes: list[Node]) -> Node:
-    """Add the node that merges the fragments of `nodes` into the sidecars."""
+    """Add the node that merges the fragments (the rows of one video file each) that `nodes` write into the sidecars."""
     counts = (len(dataset.episodes), int(dataset.episodes.length.sum()))
     return graph.reduce(
         node_functions.merge, nodes, work, destination, dataset.info, *counts, label=layout.BYTE_INDEX_DIR

@@ -36,10 +36,10 @@ from episeek_pipelines.verify import (
 from episeek_schemas import layout
 
 MAX_VERIFICATION_SLICES: Final = 32
-"""Greatest number of slices of the checks. Each slice gets the whole plan, which takes time to transfer."""
+"""Greatest number of slices into which the checks are divided. Each slice gets the whole plan, which takes time to transfer."""
 
 MAX_SHARD_SLICES: Final = 8
-"""Greatest number of slices of the files of meta/episodes. Each slice gets the whole survey."""
+"""Greatest number of slices into which the files of meta/episodes are divided for reading. Each slice gets the whole survey."""
 
 MAX_QUICK_FILES: Final = 64
 """Greatest number of files below meta/ and data/ of a dataset that one thread verifies, and greatest number below videos/."""
@@ -60,7 +60,7 @@ def verify(
     """Check a dataset. The module `episeek_pipelines.verify` describes the checks.
 
     Args:
-        root: The dataset, or an overlay of one.
+        root: The dataset, or an overlay (a prepared copy without videos).
         data_root: The dataset with the videos if `root` is an overlay. None for `root`, or for the source that a local overlay
             records.
         against: The dataset from which `root` was rewritten; both must have the same values.

@@ -40,7 +40,7 @@ def is_on_grid(pts: Int64Array, timescale: int, fps: float) -> bool:
 
 
 def grid_ticks(fps: float, timescales: frozenset[int]) -> tuple[int, int]:
-    """Return the timescale of a file on the grid, and the number of ticks of one frame.
+    """Return the timescale of a packed file whose frames all follow the dataset's rate, and the number of ticks of one frame.
 
     If all sources have the same timescale, and a frame is a whole number of ticks, this timescale is kept. Otherwise the result is
     the timescale that FFmpeg's muxer would choose.

@@ -49,7 +49,7 @@ class PackedFile:
     timescale: int
     """Ticks per second."""
     frame_ticks: int
-    """Number of ticks of one frame on the grid; 0 if the parts keep the ticks of their source files."""
+    """Number of ticks of one frame if all frames follow the dataset's rate; 0 if the parts keep the ticks of their source files."""
     end_ticks: int
     """The end of the last frame, in ticks."""
     media_bytes: int
@@ -209,12 +209,12 @@ def _groups(
 
 
 def _clock(video: SourceVideo, piece: Piece) -> int:
-    """Return the timescale that a piece has to keep; 0 for a piece whose frames are on the grid."""
+    """Return the timescale that a piece has to keep; 0 for a piece whose frames follow the dataset's rate."""
     return 0 if piece.is_on_grid else video.timescale
 
 
 def _ticks(group: Sequence[tuple[SourceVideo, Piece]], fps: float) -> tuple[int, int]:
-    """Return the timescale of a packed file, and the ticks of one frame on the grid, or 0 if the pieces keep their own ticks."""
+    """Return the timescale of a packed file and the ticks of one frame at the dataset's rate; 0 if pieces keep their own ticks."""
     first, piece = group[0]
     if not piece.is_on_grid:
         return first.timescale, 0

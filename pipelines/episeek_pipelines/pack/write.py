@@ -33,7 +33,10 @@ _BATCH_BYTES: Final = 1 << 24
 """Number of bytes of media that are in memory at once."""
 
 _BATCH_RANGES: Final = 1 << 12
-"""Greatest number of byte ranges in a batch. Ranges are small if samples of other tracks lie between those of the video."""
+"""Greatest number of byte ranges that are copied at once.
+
+Ranges are short if the file stores samples of other tracks in between.
+"""
 
 _IN_FLIGHT: Final = 4
 

@@ -38,7 +38,7 @@ from episeek_pipelines.video.alignment.encoder_starts import STARTS, UNKNOWN, In
 from episeek_schemas import sidecars
 
 ReadMarks = Callable[[Int64Array], Int8Array]
-"""A function that returns the encoder's mark of each frame. Its argument lists the frames whose marks matter most."""
+"""A function that returns, for each frame, whether an encoder started there. Its argument lists the frames that matter most."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +91,9 @@ class FileFrames:
     stop: float
     """Time at which the last frame ends, seconds; 0 without frames."""
     read_marks: ReadMarks | None = None
-    """Reads the encoder's marks. It is called only if the frames cannot be counted off; None if the samples cannot be read."""
+    """Reads whether an encoder started at each frame; None if the samples cannot be read. It is called only if the declared lengths
+    do not settle which frames belong to which episode.
+    """
 
     def __len__(self) -> int:
         return len(self.seconds)
@@ -140,13 +142,13 @@ class EpisodeFrames:
 
     first: Int64Array
     count: Int64Array
-    """The episode's length, or less if frames are missing from the file; 0 if the episode's first frame is uncertain."""
+    """The episode's length, or less if frames are missing from the file; 0 if `is_placed` is False."""
     other_first: Int64Array
-    """The first frame in a second reading of the evidence; -1 if there is only one reading."""
+    """The other possible first frame of an episode whose first frame is uncertain; -1 for other episodes."""
     surplus: Int64Array
     """Number of frames that belong to no episode, from the end of this episode to the next episode or to the end of the file."""
     tail: Int64Array
-    """Number of the `surplus` frames that belong to this episode's stream. The others belong to the stream of the next episode."""
+    """Number of the `surplus` frames that were encoded with this episode. The others were encoded with the next episode."""
     head: int
     """Number of frames that belong to no episode, before the first episode."""
     declared: Boundaries
@@ -168,7 +170,7 @@ def locate_frames(file: FileFrames, episodes: DeclaredEpisodes, *, fps: float) -
         fps: The dataset's frame rate, which the declared seconds may follow instead of the file's times.
 
     Raises:
-        ReadError: The marks of the encoder cannot be read.
+        ReadError: The samples cannot be read to find where an encoder started.
     """
     by_file = by_file_times(file.seconds, file.stop, episodes.from_timestamp, episodes.to_timestamp, fps=fps)
     if not len(file) or not len(episodes) or not episodes.is_finite.all():
@@ -189,7 +191,7 @@ def locate_frames(file: FileFrames, episodes: DeclaredEpisodes, *, fps: float) -
 
 
 def is_counted_alone(episodes: DeclaredEpisodes, frame_count: int, *, fps: float) -> bool:
-    """Return whether the frames of all episodes can be counted off, regardless of the times of the file's frames."""
+    """Return whether the declared lengths alone give the frames of all episodes, regardless of the times of the file's frames."""
     if not len(episodes) or not episodes.is_finite.all() or frame_count != episodes.length.sum():
         return False
     declared = by_rate(0.0, episodes.from_timestamp, episodes.to_timestamp, fps=fps)

@@ -113,7 +113,7 @@ def assign_frames(
         episodes: The declared episodes.
         fps: The dataset's frame rate.
         where: The file, for messages.
-        read_marks: Reads the marks of the encoder.
+        read_marks: Reads whether an encoder started at each frame; None if the samples cannot be read.
 
     Returns:
         The frames, and a warning for each episode that was placed although its declaration contradicts the file.
@@ -149,7 +149,7 @@ def assign_frames(
 
 
 def _readings(frames: EpisodeFrames, episodes: DeclaredEpisodes, row: int, frame_count: int) -> tuple[str, str]:
-    """Return the two readings of an uncertain episode as text: what was found, and what was expected."""
+    """Return the `found` and `expected` of the problem of an episode whose first frame is uncertain, as noun phrases."""
     length, first, other = int(episodes.length[row]), int(frames.first[row]), int(frames.other_first[row])
     begin, end = frames.declared.begin[row], frames.declared.end[row]
     found = f"seconds that cover frames {begin:.2f} to {end:.2f} of {frame_count}"

@@ -34,12 +34,12 @@ class VideoHeader:
     container: str
     """One of `episeek_schemas.sidecars.CONTAINERS`."""
     digest: str
-    """SHA-256, hex, of the moov and moof boxes of an MP4 file, or of the sample table of a demuxed file."""
+    """SHA-256, hex, of the moov and moof boxes of an MP4 file, or of the sample table of a Matroska file."""
     moov: bytes
-    """The whole moov box; empty for a demuxed file."""
+    """The whole moov box; empty for a Matroska file."""
     moov_offset: int
     mdat_offset: int
-    """Offset of the first mdat box, in bytes; the file's size if the file has no mdat box, and 0 for a demuxed file."""
+    """Offset of the first mdat box, in bytes; the file's size if the file has no mdat box, and 0 for a Matroska file."""
     table: SampleTable
     sync_sample_count: int
     """Number of sync samples that the file's header flags."""
@@ -48,11 +48,11 @@ class VideoHeader:
     missing: str = ""
     """A noun phrase for what is missing from a recording that was cut short; empty for a complete file."""
     units: StreamUnits | None = None
-    """The units in the file's samples, as in `Correction.units`; None also for a demuxed file."""
+    """The parameter sets, headers and tables in the file's samples, as in `Correction.units`; None for a Matroska file, too."""
 
     @property
     def is_faststart(self) -> bool:
-        """Whether the moov box comes before the mdat box; False for a demuxed file."""
+        """Whether the moov box comes before the mdat box; False for a Matroska file."""
         return self.moov_offset < self.mdat_offset
 
 
@@ -66,7 +66,7 @@ def read_video_header(
         path: Path relative to the source's root.
         file_size: Size of the file in bytes; None asks the source for the size.
         keyframes: "all" reads the first bytes of every sync sample, and of all other samples if these may hold parameter sets.
-            "auto" does the same for a local file. Of a file in a store, it reads a few sync samples, and reads the others only if
+            "auto" does the same for a local file. For a file in a store, it reads a few sync samples, and reads the others only if
             the few allow no conclusion about them. It reads none if the codec's header is trusted (`Codec.is_header_trusted`).
 
     Raises:

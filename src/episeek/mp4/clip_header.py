@@ -170,8 +170,8 @@ def _sync_box(is_sync: npt.NDArray[np.bool_]) -> bytes:
 def _used_descriptions(samples: ClipSamples, track: TrackProperties) -> tuple[bytes, Int64Array | None]:
     """Return an stsd box with only the entries that the clip's samples use, and the number of each sample's entry in it, from 1.
 
-    Decoders are set up from the first entry, so a sample of the clip has to use it. The numbers are None if all samples use the
-    first entry of the file.
+    The first sample uses the first entry of the returned box, because decoders are set up from the first entry. The numbers are
+    None if all samples use the first entry of the file.
     """
     stsd = track.sample_description
     if samples.description_index is None:
@@ -184,7 +184,7 @@ def _used_descriptions(samples: ClipSamples, track: TrackProperties) -> tuple[by
 
 
 def _start_bytes(samples: ClipSamples, track: TrackProperties) -> bytes:
-    """Return the start bytes in the first sample's entry, to put before that sample; nearly always empty."""
+    """Return the bytes that the first sample's entry contains, to be put before that sample; nearly always empty."""
     if samples.description_index is None:
         return b""
     return start_bytes_of(track.sample_description, int(samples.description_index[0]), where="stsd")
@@ -194,7 +194,7 @@ def _with_start_bytes(samples: ClipSamples, count: int) -> ClipSamples:
     """Return the samples, with the `count` bytes before the fetched range added to the first sample.
 
     Raises:
-        ValueError: The first sample is not at the start of the range. The index gives start bytes only to samples at the start.
+        ValueError: The first sample is not at the start of the range. In an index, only samples at the start need such bytes.
     """
     if samples.offset[0] != 0:
         raise ValueError(f"first sample: found offset {samples.offset[0]}; expected 0")

@@ -34,7 +34,7 @@ class SampleTable:
     size: Int64Array
     """Sizes in bytes."""
     dts: Int64Array
-    """Decode times in ticks; for demuxed files, the presentation times in ascending order."""
+    """Decode times in ticks. Matroska has no decode times; there, they are the presentation times in ascending order."""
     pts: Int64Array
     """Presentation times in ticks."""
     duration: Int64Array
@@ -179,7 +179,7 @@ def parse_sample_table(
         )
     if samples.has_spare_chunks and not is_presented.all():
         found = "an edit list that hides samples, and spare chunks after the last sample"
-        raise EditListError(where, found, "no spare chunks, since FFmpeg then ignores the edit list", "remux it")
+        raise EditListError(where, found, "no spare chunks: they make FFmpeg ignore the edit list", "remux it")
     if is_fragmented and moov_count:
         _check_hybrid(samples, edit, times, moov_count, where)
     is_sync = samples.is_sync.copy()

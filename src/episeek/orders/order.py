@@ -14,19 +14,19 @@ import numpy.typing as npt
 from episeek.orders.permutation import Int64Array, key_of, keys_of, permute, positions_of
 
 MAX_LANES: Final = 64
-"""Number of lanes of a clump order, if the dataset has enough episodes.
+"""Number of lanes of a `ClumpOrder`: sequences of frames that take turns in an epoch. Small datasets have fewer lanes.
 
 If the number of ranks divides the number of lanes, ranks read different episodes.
 """
 
 EPISODES_PER_LANE: Final = 16
-"""Smallest number of episodes for each lane. With fewer episodes, an order has fewer lanes."""
+"""Smallest number of episodes for each lane of a `ClumpOrder`. With fewer episodes, the order has fewer lanes."""
 
 POOL_EPISODES: Final = 1024
 """Default number of episodes whose frames `episode_order` mixes with each other."""
 
 POOL_CLUMPS: Final = 8192
-"""Default number of clumps whose frames `clump_order` mixes with each other."""
+"""Default number of clumps (runs of consecutive frames) whose frames `clump_order` mixes with each other."""
 
 _GLOBAL, _CLUMPS, _BLOCKS = 1, 2, 3
 

@@ -9,7 +9,7 @@ from episeek.orders.permutation import Int64Array
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """The steps from a position of an epoch to its end.
+    """The steps of an epoch, from the position `start` to the end of the epoch.
 
     A step takes a window of positions, `batch_size` for each rank. If the last window would leave ranks without a position, the
     window before it is made shorter, so that all ranks make the same number of steps. With a batch size of 1, or with fewer

@@ -147,7 +147,7 @@ class RangeDirectory:
         return Claim(self, key, None)
 
     def unclaimed(self, key: RangeKey) -> "Claim":
-        """Return a claim that stores nothing."""
+        """Return a claim for a caller that fetches a range without the right to store it. The claim stores nothing."""
         return Claim(self, key, None)
 
     def stop_writing(self, error: OSError) -> None:

@@ -30,7 +30,7 @@ def bench(root: str | os.PathLike[str], options: BenchOptions | None = None) -> 
     MASTER_ADDR and MASTER_PORT are set, too, the ranks start together, and the report covers all of them.
 
     Args:
-        root: A prepared dataset or an overlay: a path or URL.
+        root: A prepared dataset, or an overlay (a prepared copy without videos): a path or URL.
         options: The options; None for the defaults.
 
     Returns:

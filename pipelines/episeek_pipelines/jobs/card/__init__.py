@@ -1,1 +1,1 @@
-"""The front matter of a dataset card: the pin of its data files, and changes of single keys."""
+"""Edit the front matter of a dataset card: restrict the default config to the data files, and change single keys."""

@@ -1,7 +1,7 @@
-"""Edit the front matter of the card of a dataset with sidecars: the pin of `data_files`, and two tags.
+"""Add to the front matter of a dataset card the pin, which restricts the default config to the data files, and two tags.
 
-The pin restricts the default config to the data files. Without it, `load_dataset` and the dataset viewer would treat the sidecars
-as data. A default config that already selects only data files is not changed. Other configs may select any files, but not sidecars
+Without the pin, `load_dataset` and the dataset viewer would treat the sidecars as data. A default config that already selects only
+data files is not changed. Other configs may select any files, but not sidecars
 together with other files.
 """
 

@@ -46,7 +46,7 @@ MAX_QUICK_FILES: Final = 128
 """Greatest number of data files and videos, of both sides together, that one thread compares faster than Dask can be imported."""
 
 MAX_QUICK_BYTES: Final = 1 << 25
-"""Greatest total size of these data files and videos, in bytes."""
+"""Greatest total size, in bytes, of the data files and videos that one thread compares faster than Dask can be imported."""
 
 
 def diff(
@@ -308,7 +308,7 @@ class _Work:
 
 
 def _size(files: Files, path: str, root: Root) -> int | None:
-    """Return the size of a file from the listing of a store, or None for a local file or a file that a root makes in memory."""
+    """Return the size of a file from the listing of a store, or None for a local file and for a file that is not in the listing."""
     identity = files.get(path)
     return None if identity is None or root.is_local else identity.size
 

@@ -34,7 +34,7 @@ Float64Array = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 MARGIN: Final = 4.0
-"""An alignment that costs at most this much more than the cheapest one is a second reading of the evidence."""
+"""An alignment is another possible one if it costs at most this much more than the cheapest alignment."""
 
 _ROUNDING_FRAMES = 0.25
 _JUMP_FRAMES = 0.75
@@ -42,7 +42,8 @@ _JUMP_FRAMES = 0.75
 `_JUMP_FRAMES` frames or more counts as a fault.
 """
 _SEVERAL_FRAMES = 8
-"""A jump costs 1 more for each frame beyond this number: the longer a jump is, the less likely it is an error of the seconds."""
+"""A difference between declared seconds and frames costs 1 more for each frame above this number: the larger the difference, the
+less likely it is an error of the seconds."""
 
 _JUMP = 8.0
 _LONGEST_JUMP = 20.0
@@ -67,13 +68,13 @@ class Evidence:
 
     is_sync: BoolArray
     marks: Int8Array
-    """The encoder's mark of each frame, from `encoder_starts`."""
+    """For each frame, whether an encoder started there: `STARTS`, `CONTINUES` or `UNKNOWN`, from `encoder_starts`."""
     begin: Float64Array
     """Declared starts of the episodes, in frames from the file's first frame."""
     end: Float64Array
     length: Int64Array
     delay: float
-    """Number of frames from time 0 to the file's first frame: more than 0 if no edit list takes back the delay of reordering.
+    """Number of frames from time 0 to the file's first frame: more than 0 if no edit list removes the delay that reordering causes.
     The declared seconds may count from time 0 or from the first frame.
     """
     possible: list[Int64Array]
@@ -82,11 +83,11 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Alignment:
-    """The cheapest alignment; arrays have shape [episodes]."""
+    """The alignment that contradicts the evidence least, and its cost; arrays have shape [episodes]."""
 
     first: Int64Array
     other: Int64Array
-    """First frame of an uncertain episode in the second reading of the evidence; -1 for a certain episode."""
+    """The other possible first frame of an uncertain episode; -1 for a certain episode."""
     cost: float
 
 
@@ -133,7 +134,7 @@ def align(evidence: Evidence) -> Alignment:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Streams:
-    """The frames at which a file's streams begin, from its sync samples and the encoder's marks.
+    """The frames of a file at which an encoder began a new stream, found from sync samples and the marks that encoders leave.
 
     The boolean arrays have shape [frames + 1] and end with False.
     """
@@ -143,8 +144,8 @@ class _Streams:
     early: Int64Array
     """Frames at which a stream begins or may begin, ascending.
 
-    These are the `starts`. In a file without marks, these are the sync samples whose distance to the previous sync sample is not
-    the greatest in the file.
+    They are the same as `starts` in a file with marks. In a file without marks, they are the sync samples whose distance to the
+    previous sync sample is not the greatest in the file.
     """
     sync: Int64Array
     """Frames that are sync samples, ascending."""

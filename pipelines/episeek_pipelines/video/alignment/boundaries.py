@@ -96,10 +96,10 @@ def walk(declared: Boundaries, length: Int64Array) -> Int64Array:
 
 
 def drifts(declared: Boundaries, length: Int64Array, step_frames: float) -> bool:
-    """Return whether the seconds repeat the lengths, one episode after the other.
+    """Return whether the declared seconds of all episodes agree with their lengths, one episode after the other.
 
-    Each boundary may add an error of up to `step_frames` frames. The first start may lie before the file's first frame, because the
-    frame's time is late if no edit list takes back the delay of reordering.
+    Each boundary may add an error of up to `step_frames` frames. The first start may lie before the file's first frame, which is
+    late if no edit list removes the delay that reordering causes.
     """
     gap = declared.gap
     steps = np.concatenate([np.maximum(gap[:1], 0), gap[1:], declared.span - length])
@@ -122,7 +122,8 @@ def is_displaced(
 ) -> BoolArray:
     """Return, for each episode, whether its seconds belong to other frames, by more than drift explains.
 
-    Between two jumps, drift may hide missing or surplus frames, so the episodes between them count as displaced as well.
+    Between two sudden changes of the error, drift may hide missing or surplus frames. The episodes between them therefore count as
+    displaced as well.
     """
     before = np.abs(jumps(declared, first, delay)) > DRIFT_STEP_FRAMES
     step = length + surplus

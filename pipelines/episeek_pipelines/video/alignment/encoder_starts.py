@@ -56,7 +56,7 @@ _HEVC_SLICES = 32
 def encoder_starts(source: ByteSource, path: str, table: SampleTable, wanted: Int64Array) -> Int8Array:
     """Return `STARTS`, `CONTINUES` or `UNKNOWN` for each presented frame, in presentation order.
 
-    Of a local file, a few hundred bytes of every sync sample are read. Of a file in a store, only sync samples at frame 0 and at
+    In a local file, a few hundred bytes of every sync sample are read. In a file in a store, only sync samples at frame 0 and at
     the frames `wanted` are read. If these are more than 256, none is read, and every frame is `UNKNOWN`. Frames of codecs other
     than AV1, H.264 and HEVC are `UNKNOWN`.
 

@@ -32,7 +32,7 @@ class Av1(PlainUnits):
         self.is_header_trusted = len(configuration) > _CONFIGURATION_FIELDS_BYTES
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
-        """Return the content of a sample. See `Codec.inspect`."""
+        """Return whether decoding can start at a sample, and its sequence headers. See `Codec.inspect`."""
         before: list[Unit] = []
         is_start: bool | None = None
         for kind, start, payload, stop in open_bitstream_units(sample):

@@ -67,7 +67,7 @@ class H264(ParameterSets):
         return tuple(unit for data in found if data and (unit := _unit(data)))
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
-        """Return the content of a sample. See `Codec.inspect`."""
+        """Return whether decoding can start at a sample, and its parameter sets. See `Codec.inspect`."""
         before: list[Unit] = []
         after: list[Unit] = []
         messages: list[NalUnit] = []
@@ -101,7 +101,8 @@ class H264(ParameterSets):
         return [nal.head(32) for nal in nal_units(sample, self.length_bytes) if nal.head(1)[0] & 31 in (_SLICE, _IDR)]
 
     def apply(self, state: State, unit: Unit) -> None:
-        """Add `unit` to `state`. A picture parameter set is stored together with the sequence parameter set that it refers to.
+        """Add `unit` to `state`, the units in force, and a picture parameter set together with the sequence parameter set it
+        refers to.
 
         A picture parameter set whose sequence parameter set is missing is ignored.
         """
@@ -114,7 +115,7 @@ class H264(ParameterSets):
             state[unit.kind, unit.number] = (unit,)
 
     def relevant(self, state: State) -> Mapping[tuple[str, int], tuple[Unit, ...]]:
-        """Return the state, without the encoder's version unless decoders have special rules for this version."""
+        """Return the units in force, without the encoder's version unless decoders have special rules for this version."""
         if ("version", 0) not in state:
             return state
         build = state["version", 0][0].refers_to

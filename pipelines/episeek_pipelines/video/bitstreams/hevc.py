@@ -55,7 +55,8 @@ class Hevc(LayeredSets):
         return tuple(unit for data in found if len(data) > 2 and (unit := self.unit_of(data)))
 
     def apply(self, state: State, unit: Unit) -> None:
-        """Add `unit` to `state`. If it replaces a different unit, the units that refer to the replaced unit are dropped.
+        """Add `unit` to `state`, the parameter sets in force. If it replaces a different unit, units that refer to that are
+        dropped.
 
         A parameter set that refers to a missing set is ignored.
         """

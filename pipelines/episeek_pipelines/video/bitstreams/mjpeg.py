@@ -24,7 +24,7 @@ class Mjpeg(PlainUnits):
     damage_without_units = "without the Huffman tables that were made for its picture"
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
-        """Return the content of a sample. See `Codec.inspect`."""
+        """Return whether decoding can start at a sample, and its tables. See `Codec.inspect`."""
         units: list[Unit] = []
         position = 0
         has_scan = False

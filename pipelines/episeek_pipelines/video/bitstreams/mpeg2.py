@@ -23,7 +23,7 @@ class Mpeg2(PlainUnits):
         return _units(list(start_codes.split(self._configuration)))
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
-        """Return the content of a sample. See `Codec.inspect`."""
+        """Return whether decoding can start at a sample, and its headers. See `Codec.inspect`."""
         found = list(start_codes.parts(sample, until=_PICTURE))
         picture = found.pop()[1] if found and found[-1][0] == _PICTURE else b""
         after = _units([(code, data) for code, data in start_codes.split(picture_header(sample)) if code == _EXTENSION])
@@ -39,7 +39,10 @@ class Mpeg2(PlainUnits):
         return bool(found) and found[-1][0] == _PICTURE and _coding_type(found[-1][1]) == _BIDIRECTIONAL
 
     def apply(self, state: State, unit: Unit) -> None:
-        """Add `unit` to `state`. A sequence header also removes the matrices of earlier extensions (ISO/IEC 13818-2, 6.3.11)."""
+        """Add `unit` to `state`, the headers and matrices in force.
+
+        A sequence header also removes the matrices of earlier extensions (ISO/IEC 13818-2, 6.3.11).
+        """
         if unit.kind == "sequence":
             state.clear()
         super().apply(state, unit)

@@ -30,7 +30,7 @@ class Mpeg4(PlainUnits):
         return _units(list(start_codes.split(self._configuration)))
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
-        """Return the content of a sample. See `Codec.inspect`."""
+        """Return whether decoding can start at a sample, and its headers. See `Codec.inspect`."""
         found = list(start_codes.parts(sample, until=_PICTURE))
         picture = found.pop()[1] if found and found[-1][0] == _PICTURE else b""
         return SampleContent(_coding_type(picture) == _INTRA, _units(found))

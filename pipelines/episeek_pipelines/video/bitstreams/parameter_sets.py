@@ -46,22 +46,22 @@ class ParameterSets(ABC):
 
     @abstractmethod
     def inspect(self, sample: SampleBytes) -> SampleContent:
-        """Return the content of a sample. See `Codec.inspect`."""
+        """Return whether decoding can start at a sample, and its parameter sets. See `Codec.inspect`."""
 
     @abstractmethod
     def apply(self, state: State, unit: Unit) -> None:
         """Update `state`, the units in force, as decoders do when they read `unit`. See `Codec.apply`."""
 
     def relevant(self, state: State) -> Mapping[tuple[str, int], tuple[Unit, ...]]:
-        """Return the whole state: pictures depend on all of its units."""
+        """Return the whole `state`, the parameter sets in force: pictures depend on all of them."""
         return state
 
     def is_portable(self, unit: Unit) -> bool:
-        """Return True: the unit can be put before any sample."""
+        """Return True: a parameter set can be put before any sample."""
         return True
 
     def encode(self, units: tuple[Unit, ...]) -> bytes:
-        """Return the bytes of the units, each after its length field or start code, as in a sample."""
+        """Return the bytes of these NAL units, each after its length field or start code, as in a sample."""
         return framed([unit.data for unit in units], self.length_bytes)
 
 
@@ -85,7 +85,7 @@ class LayeredSets(ParameterSets):
         """Return the parameter set in a NAL unit, or None for a NAL unit of another type and for a damaged one."""
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
-        """Return the content of a sample. The NAL unit type of its picture says whether decoding can start. See `Codec.inspect`."""
+        """Return whether decoding can start at a sample, from its NAL unit type, and its parameter sets. See `Codec.inspect`."""
         before: list[Unit] = []
         after: list[Unit] = []
         picture: int | None = None
@@ -101,7 +101,7 @@ class LayeredSets(ParameterSets):
         return SampleContent(picture in self.starts, tuple(before), tuple(after), is_skipped, is_reset=is_reset)
 
     def drop_dependents(self, state: State, unit: Unit) -> None:
-        """Remove from the state the units that refer to `unit`, directly or through other units."""
+        """Remove from `state`, the parameter sets in force, those that refer to `unit`, directly or through others."""
         kind = self.dependents.get(unit.kind)
         if kind is None:
             return

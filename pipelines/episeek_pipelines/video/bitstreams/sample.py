@@ -85,11 +85,14 @@ class Codec(Protocol):
     """The rules of one codec, for samples of one sample entry. "Decoders" means the decoders of FFmpeg."""
 
     starts_reset: bool
-    """Whether every start resets decoding. If not, `SampleContent.is_reset` says which starts do."""
+    """Whether each picture at which decoding can start makes all later pictures independent of earlier ones.
+
+    If not, `SampleContent.is_reset` says which pictures do so.
+    """
     is_header_trusted: bool
     """Whether the sync flags in the header of a file in a store are trusted, if they mark some samples and not all."""
     damage_without_units: str
-    """The end of a message "found sample N ..." about a sample that needs units which are not portable.
+    """The end of a message "found sample N ..." about a sample that needs units which cannot be put before another sample.
 
     It is empty if the sample can be decoded after earlier samples.
     """
@@ -99,7 +102,7 @@ class Codec(Protocol):
         ...
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
-        """Return the content of a sample.
+        """Return the content of a sample: whether decoding can start at it, and the units that it holds.
 
         Raises:
             MissingBytesError: More of the sample has to be read.
@@ -124,7 +127,7 @@ class Codec(Protocol):
 
 
 class PlainUnits:
-    """The rules that are common to codecs in which a unit replaces only the unit of the same kind and id."""
+    """The rules of codecs in which a unit (a header or a table) replaces only the unit of the same kind and id."""
 
     starts_reset = True
     is_header_trusted = False

@@ -47,7 +47,10 @@ class Vvc(LayeredSets):
         return tuple(unit for data in found if len(data) > 2 and (unit := self.unit_of(data)))
 
     def apply(self, state: State, unit: Unit) -> None:
-        """Add `unit` to `state`. The picture parameter sets that refer to a changed sequence parameter set are dropped."""
+        """Add `unit` to `state`, the parameter sets in force.
+
+        Picture parameter sets that refer to a changed sequence parameter set are dropped.
+        """
         known = state.get((unit.kind, unit.number))
         if known is not None and known[0].data != unit.data:
             self.drop_dependents(state, unit)

@@ -44,8 +44,9 @@ def few(sync: Int64Array, name: str) -> Int64Array:
 def agree(contents: Mapping[int, SampleContent], codecs: Mapping[int, Codec], *, is_lacking: bool) -> bool:
     """Return whether the few sync samples that were read allow a conclusion about all other samples.
 
-    Decoding has to start at each of these samples without further units, and all of them have to carry units of the same kinds and
-    ids. For codecs with parameter sets, which may be in any sample, the only sample entry also has to contain all parameter sets,
+    Decoding has to start at each of these samples without units (parameter sets, headers, tables) of other samples, and all of them
+    have to carry units of the same kinds and ids. For codecs with parameter sets, which may be in any sample, the only sample
+    entry also has to contain all parameter sets,
     and samples after the first have to carry either all sets of the entry or none.
 
     Args:
@@ -67,7 +68,9 @@ def agree(contents: Mapping[int, SampleContent], codecs: Mapping[int, Codec], *,
 
 
 def are_independent(contents: Mapping[int, SampleContent], starts: Sequence[int], codecs: Mapping[int, Codec]) -> bool:
-    """Return whether every start after the first replaces all units that were found, so that no other sample has to be read.
+    """Return whether every start after the first replaces all parameter sets, headers and tables that were found.
+
+    No other sample has to be read then.
 
     Args:
         contents: The content of all sync samples, by position.
@@ -82,5 +85,8 @@ def are_independent(contents: Mapping[int, SampleContent], starts: Sequence[int]
 
 
 def _state_units(content: SampleContent) -> tuple[Unit, ...]:
-    """Return the units before a sample's picture, without the encoder's version: only the first sample of a stream carries it."""
+    """Return the parameter sets, headers and tables before a sample's picture, without the encoder's version.
+
+    Only the first sample of a stream carries the encoder's version.
+    """
     return tuple(unit for unit in content.before if unit.kind != "version")

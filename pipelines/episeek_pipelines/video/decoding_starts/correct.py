@@ -52,7 +52,7 @@ class Correction:
     inspected_count: int
     """Number of flagged samples whose bytes were read."""
     units: StreamUnits | None = None
-    """The units in the file's samples; None if the header was trusted and no sample was read."""
+    """The parameter sets, headers and tables in the file's samples; None if the header was trusted and no sample was read."""
 
 
 def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: KeyframeChoice = "auto") -> Correction:
@@ -63,7 +63,7 @@ def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: K
         path: Path relative to the source's root.
         table: The sample table from the file's header.
         keyframes: "all" reads the first bytes of every sync sample, and of all other samples if these may hold parameter sets.
-            "auto" does the same for a local file. Of a file in a store, it reads a few sync samples, and reads the others only if
+            "auto" does the same for a local file. For a file in a store, it reads a few sync samples, and reads the others only if
             the few allow no conclusion about them. It reads none if the codec's header is trusted (`Codec.is_header_trusted`).
 
     Raises:
@@ -123,7 +123,7 @@ class _Looks:
         self._table = table
         self.entry_of = _entry_changes(self._index)
         self.has_parameter_sets = all(isinstance(codec, ParameterSets) for codec in codecs.values())
-        """Whether samples other than sync samples may carry units."""
+        """Whether samples other than sync samples may carry parameter sets, headers or tables."""
         self.reader = SampleReader(source, path, table, keeps_small_files=self.has_parameter_sets)
 
     def at(
@@ -149,7 +149,7 @@ class _Looks:
         return [position for position, content in contents.items() if content.is_start and flagged[position]]
 
     def carriers(self, where: str) -> Sequence[int] | Int64Array:
-        """Return the positions of all samples that may carry units.
+        """Return the positions of all samples that may carry parameter sets, headers or tables.
 
         Raises:
             SampleTableError: A sample holds no picture.
@@ -213,7 +213,9 @@ def _entry_changes(description_index: Int64Array | None) -> dict[int, int]:
 def _with_starts(
     table: SampleTable, contents: Mapping[int, SampleContent], missing: Mapping[int, MissingState], where: str
 ) -> SampleTable:
-    """Return the table with its real starts as sync samples, and with new sample entries for starts that lack decoder state.
+    """Return the table with only the samples at which decoding can start as sync samples.
+
+    A start that needs decoder state from earlier samples gets a new sample entry, which contains this state.
 
     Raises:
         SampleTableError: No decoder is certain to decode a sample as its encoder intended.

@@ -1,4 +1,4 @@
-"""Find the units that a decoder lacks when it starts at a sample. Earlier samples put them in force, and the sample needs them.
+"""Find the units (parameter sets, headers, tables) of earlier samples that a decoder lacks when it starts at a later sample.
 
 Decoding from the first sample gives the correct pictures. A decoder that starts at a later sample only has the units of the sample
 entry and of the sample itself. If a decoder that began at the first sample would have other units in force at the later sample,
@@ -16,7 +16,7 @@ UnitKey = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class MissingState:
-    """The decoder state that a start lacks."""
+    """The decoder state that is missing if decoding starts at a sample."""
 
     prefix: bytes | None
     """Bytes to put before the sample; None if no bytes put there give the same state."""
@@ -43,7 +43,9 @@ def missing_states(
     codecs: Mapping[int, Codec],
     entry_of: Mapping[int, int],
 ) -> dict[int, MissingState]:
-    """Return the decoder state that starts lack, by position in decode order. Starts that lack nothing have no entry.
+    """Return, by position in decode order, the decoder state that is missing at each start, a sample at which decoding can start.
+
+    Starts that lack nothing have no entry.
 
     Args:
         contents: The content of samples that were read, by position. The other samples are assumed to carry no units.

@@ -1,4 +1,7 @@
-"""Find whether a file can follow any other file in one stream: what each of its starts resets, and which units it carries."""
+"""Find whether a file can follow any other file in one stream: whether its starts need earlier samples, and which units they carry.
+
+Units are parameter sets, headers and tables.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +25,9 @@ class Start:
 
 
 def read_starts(source: ByteSource, path: str, table: SampleTable, positions: Sequence[int]) -> list[Start]:
-    """Return, for each position, whether the start resets decoding and which units it carries. Reads the samples.
+    """Return, for each position, whether decoding from there needs earlier samples, and which units the sample carries.
+
+    Units are parameter sets, headers and tables. The samples are read.
 
     Args:
         source: The source that holds the file.

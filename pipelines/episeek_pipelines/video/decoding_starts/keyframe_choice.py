@@ -5,8 +5,9 @@ from typing import Literal, get_args
 KeyframeChoice = Literal["auto", "all"]
 """The keyframes whose bytes are read.
 
-"auto" reads all keyframes of a local file. Of a file in a store, it reads a few keyframes, or none if the file's header is trusted,
-and reads all if the few allow no conclusion about the others. "all" reads all keyframes, wherever the file is.
+"auto" reads all keyframes of a local file. For a file in a store, it reads a few keyframes, or none if the file's header is
+trusted.
+If the few allow no conclusion about the others, it reads all. "all" reads all keyframes, wherever the file is.
 """
 
 KEYFRAME_CHOICES: tuple[str, ...] = get_args(KeyframeChoice)

@@ -25,15 +25,15 @@ class Scan:
     """The samples that `scan` finds, as positions in decode order, ascending."""
 
     carriers: Int64Array
-    """Samples that hold units which may stay in force after the sample."""
+    """Samples that hold parameter sets or other NAL units which may stay in force after the sample."""
     without_picture: Int64Array
     """Samples that consist of whole NAL units, none of which holds a part of a picture. Empty samples are not included."""
 
 
 def scan(reader: SampleReader, codec: ParameterSets, table: SampleTable) -> Scan:
-    """Return the samples that carry units, and the samples without a picture.
+    """Return the samples that carry parameter sets, and the samples without a picture.
 
-    The reader keeps the first bytes of the sync samples and of the samples that carry units.
+    The reader keeps the first bytes of the sync samples and of the samples that carry parameter sets.
 
     Args:
         reader: Reads the samples.
@@ -69,7 +69,7 @@ def _batches(size: Int64Array) -> Iterator[tuple[int, int]]:
 def _walk(
     reader: SampleReader, codec: ParameterSets, positions: Int64Array, size: Int64Array
 ) -> tuple[BoolArray, BoolArray, dict[int, bytes]]:
-    """Return whether each sample carries units, whether each sample has no picture, and the first bytes of samples.
+    """Return whether each sample carries parameter sets, whether each sample has no picture, and the first bytes of samples.
 
     The first bytes are by row, the index of a sample in `positions`.
     """

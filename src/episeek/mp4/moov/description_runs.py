@@ -52,12 +52,13 @@ def description_of(runs: bytes, offset: Int64Array) -> Int64Array | None:
 def clip_descriptions(runs: bytes, start_runs: bytes, offset: Int64Array) -> Int64Array | None:
     """Return the description, from 1, with which each sample of a clip is decoded; None if all use the first description.
 
-    Samples use the description for a start at the clip's first sample, until the first sample whose own description differs from
-    that of the first sample. From there on, samples use their own descriptions.
+    The clip begins with the description that `start_runs` gives to its first sample. The samples after it use this description,
+    too,
+    until a sample has a different own description than the first sample. From there on, samples use their own descriptions.
 
     Args:
-        runs: The file's `sample_description_runs`.
-        start_runs: The file's `start_description_runs`.
+        runs: The file's `sample_description_runs`, which give each sample its own description.
+        start_runs: The file's `start_description_runs`, which give the description to use if decoding starts at a sample.
         offset: Offsets of the clip's samples in the file, in decode order, bytes; not empty.
     """
     own = description_of(runs, offset)
@@ -69,10 +70,10 @@ def clip_descriptions(runs: bytes, start_runs: bytes, offset: Int64Array) -> Int
 
 
 def started_with(own: Int64Array, start: int) -> Int64Array | None:
-    """Return the description, from 1, with which each sample of a clip is decoded.
+    """Return the description, from 1, with which each sample of a clip is decoded if the clip begins with description `start`.
 
-    Samples use `start` until the first sample whose own description differs from that of the first sample. From there on, samples
-    use their own descriptions. The result is None if all samples use the first description of the file.
+    Samples use `start` until a sample has a different own description than the first sample. From there on, samples use their own
+    descriptions. The result is None if all samples use the first description of the file.
     """
     used = own.copy()
     others = np.flatnonzero(own != own[0])

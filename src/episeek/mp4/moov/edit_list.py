@@ -120,7 +120,7 @@ def _describe(edits: list[tuple[int, int, int]], timescale: int, movie_timescale
     """Return the first few edits as text, in seconds."""
     parts = []
     for duration, media_time, rate in edits[:3]:
-        what = "nothing" if media_time == -1 else f"what is at {media_time / timescale:g} s of the media"
+        what = "nothing" if media_time == -1 else f"the media from {media_time / timescale:g} s"
         speed = "" if rate == _RATE_1 or media_time == -1 else f" at rate {rate / _RATE_1:g}"
         parts.append(f"{what} for {duration / movie_timescale:g} s{speed}")
     if len(edits) > len(parts):
@@ -133,7 +133,8 @@ def _joined(
 ) -> list[tuple[int, int, int]]:
     """Return the edits. Consecutive edits at rate 1 are joined if the second starts exactly where the first ends.
 
-    Edits of reordered samples are not joined: FFmpeg moves the pictures around the seam, and a clip would differ from its file.
+    If samples are reordered, edits are not joined: FFmpeg changes the times of the pictures around the end of the first edit, and a
+    clip would differ from its file.
     """
     if is_reordered:
         return edits

@@ -164,7 +164,7 @@ def _offsets(boxes: SampleBoxes, size: Int64Array) -> tuple[Int64Array, Int64Arr
         raise SampleTableError(
             boxes.where,
             f"'stsc' runs that start at chunks {first[:4].tolist()}",
-            f"chunks that rise from 1 to {chunk_count}",
+            f"ascending chunk numbers from 1 to at most {chunk_count}",
         )
     run_chunks = np.diff(np.append(first, chunk_count + 1))
     run_samples = runs["samples"].astype(np.int64)

@@ -109,7 +109,9 @@ def common_entry(
 
 
 def with_entries(stsd: bytes, indices: list[int], *, where: str) -> bytes:
-    """Return an stsd box with the entries `indices` (from 1) of another stsd box, in this order and without start bytes.
+    """Return an stsd box with the entries `indices` (from 1) of another stsd box, in this order.
+
+    Bytes in an entry that are to be put before a sample (`start_bytes_of`) are left out.
 
     Raises:
         Mp4Error: The box is damaged, which is not possible if `read_entries` has read it.
