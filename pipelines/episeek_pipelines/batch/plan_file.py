@@ -18,6 +18,7 @@ from episeek_pipelines.batch.errors import PlanError, Problem
 from episeek_pipelines.batch.options import BatchOptions
 from episeek_pipelines.batch.survey import PlannedDataset
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.words import counted
 from episeek_schemas.batch import PLAN_FORMAT, PLAN_KEY, PLAN_PATH, SEAL_KEY
 
 _COUNTS: Final = (
@@ -152,7 +153,7 @@ def require_same(
         found, expected = _versions(plan.versions, names), _versions(versions, names)
         raise PlanError(where, f"a plan made with {found}", f"{expected}, as in this version of episeek", _HINT)
     if plan.manifest_digest != manifest_digest:
-        found = f"a plan of {len(plan.datasets)} datasets, made from another version of the manifest"
+        found = f"a plan of {counted(len(plan.datasets), 'dataset')}, made from another version of the manifest"
         raise PlanError(where, found, "the datasets, destinations and options of the present manifest", _HINT)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from episeek_pipelines.cli.arguments import Once, add_data_root, add_output, frame_range, with_examples
 from episeek_pipelines.cli.outcome import Outcome
+from episeek_pipelines.words import counted
 
 if TYPE_CHECKING:
     from episeek_pipelines.api import Root
@@ -129,7 +130,9 @@ def choose_camera(cameras: Sequence[str], wanted: str | None) -> str:
     if wanted is None:
         if len(cameras) == 1:
             return cameras[0]
-        raise CameraNotFoundError("--camera", f"no key for a dataset with {len(cameras)} cameras", f"one of {listed}")
+        raise CameraNotFoundError(
+            "--camera", f"no key for a dataset with {counted(len(cameras), 'camera')}", f"one of {listed}"
+        )
     if wanted in cameras:
         return wanted
     by_parts = [camera for camera in cameras if wanted and camera.endswith(f".{wanted}")]

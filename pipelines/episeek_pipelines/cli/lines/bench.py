@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from episeek_pipelines.words import counted
+
 if TYPE_CHECKING:
     from episeek_pipelines.api import BenchReport
 
@@ -13,8 +15,9 @@ def report_lines(report: "BenchReport") -> Iterator[str]:
     """Yield the lines that show the report of a benchmark."""
     ranks = f", {report.ranks_measured} of {report.world_size} ranks" if report.world_size > 1 else ""
     yield (
-        f"{report.root}: {report.episodes:,} episodes, {report.frames:,} frames, {report.cameras} cameras; {report.order} order, "
-        f"batches of {report.batch_size}, {report.workers} workers{ranks}"
+        f"{report.root}: {counted(report.episodes, 'episode')}, {counted(report.frames, 'frame')}, "
+        f"{counted(report.cameras, 'camera')}; {report.order} order, "
+        f"batches of {report.batch_size}, {counted(report.workers, 'worker')}{ranks}"
     )
     yield (
         f"speed: {report.samples_per_second:,.1f} samples/s, {report.decoded_frames_per_second:,.1f} decoded frames/s "

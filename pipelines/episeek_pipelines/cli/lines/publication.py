@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from episeek_pipelines.cli.outcome import Outcome
+from episeek_pipelines.words import counted
 
 if TYPE_CHECKING:
     from episeek_pipelines.api import (
@@ -68,7 +69,7 @@ def path_lines(changes: "Changes", replaced: frozenset[str]) -> Iterator[str]:
     lines += [f"delete   {path}" for path in changes.deletions]
     yield from lines[:MAX_PATHS]
     if len(lines) > MAX_PATHS:
-        yield f"         and {len(lines) - MAX_PATHS:,} more files"
+        yield f"         and {counted(len(lines) - MAX_PATHS, 'other file')}"
 
 
 def episode_lines(comparison: "Comparison | None") -> Iterator[str]:

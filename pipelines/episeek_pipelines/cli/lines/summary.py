@@ -57,7 +57,7 @@ def _version_lines(result: "PrepareResult") -> Iterator[str]:
     for path in result.strays[:_MOST_WARNINGS]:
         yield f"ignored  {path} stays in SRC: it belongs to no episode"
     if len(result.strays) > _MOST_WARNINGS:
-        yield f"ignored  and {len(result.strays) - _MOST_WARNINGS:,} more files that belong to no episode"
+        yield f"ignored  and {counted(len(result.strays) - _MOST_WARNINGS, 'other file')} without an episode"
 
 
 _MOST_NUMBERS: Final = 10

@@ -24,6 +24,7 @@ from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.publish.errors import ArrivalProblem
 from episeek_pipelines.publish.overlay.changes import MAX_READ_BYTES, Addition, Changes
 from episeek_pipelines.publish.overlay.file_comparison import sha256_in, stored_sha256
+from episeek_pipelines.words import counted
 from episeek_schemas import layout, sidecars
 
 MAX_CLIP_FRAMES = 8
@@ -71,9 +72,9 @@ class ArrivalReport:
         if self.size_only_count:
             parts[0] += f" ({self.size_only_count} compared by size alone)"
         if self.compared_clips:
-            parts.append(f"{self.compared_clips} clips as in the source videos")
+            parts.append(f"{counted(self.compared_clips, 'clip')} as in the source videos")
         if self.decoded_clips:
-            parts.append(f"{self.decoded_clips} clips decoded")
+            parts.append(f"{counted(self.decoded_clips, 'clip')} decoded")
         return f"{', '.join(parts)}, {self.clip_bytes:,} bytes of clips, build {self.build_id[:12]}"
 
 

@@ -8,6 +8,7 @@ from typing import Final
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.options import VerifyOptions
 from episeek_pipelines.verify.rules import FOLDER_LIMITS, SHARDS, SPLITS, WORKER_SHARDS
+from episeek_pipelines.words import counted
 from episeek_schemas import layout
 
 MOST_ENTRIES: Final = 10_000
@@ -87,18 +88,14 @@ def check_shards(
         return
     shards, kind = (row_groups, "row groups") if is_prepared_layout else (data_files, "data files")
     readers = options.world_size * max(options.num_workers, 1)
+    spread = f"{counted(shards, 'shard')} ({kind}) for {counted(options.world_size, 'rank')}"
     if options.world_size > shards:
-        yield finding(
-            SHARDS, f"{shards:,} shards ({kind}) for {options.world_size:,} ranks", "one shard or more for each rank"
-        )
+        yield finding(SHARDS, spread, "one shard or more for each rank")
     elif readers > shards:
-        spread = (
-            f"{shards:,} shards ({kind}) for {options.world_size:,} ranks with {options.num_workers:,} workers each"
-        )
         expected = f"{readers:,} shards or more"
         if shards % options.world_size:
             expected += ", and a multiple of the number of ranks: otherwise `datasets` lets every rank read all shards"
-        yield finding(WORKER_SHARDS, spread, expected)
+        yield finding(WORKER_SHARDS, f"{spread} with {counted(options.num_workers, 'worker')} each", expected)
 
 
 def _count_entries(files: Collection[str]) -> tuple[Counter[str], Counter[str]]:

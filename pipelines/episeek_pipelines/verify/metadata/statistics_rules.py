@@ -21,6 +21,7 @@ import numpy as np
 from episeek_pipelines.verify.findings.arrays import Float64Array
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import STATISTICS
+from episeek_pipelines.words import counted
 from episeek_schemas import layout, lerobot
 from episeek_schemas.features import SCALARS
 
@@ -71,7 +72,7 @@ def check_statistics(
     needed = [key for key in specs if key not in lerobot.ROW_COLUMNS]
     if document is None:
         if needed and total_frames != 0:
-            yield finding(STATISTICS, "no such file", f"statistics of {len(needed)} features", where)
+            yield finding(STATISTICS, "no such file", f"statistics of {counted(len(needed), 'feature')}", where)
         return
     if not isinstance(document, Mapping):
         yield finding(STATISTICS, type(document).__name__, "an object with a key for each feature", where)
