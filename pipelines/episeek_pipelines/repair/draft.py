@@ -45,7 +45,7 @@ class DataEdit:
     features: bytes | None = None
     """New value of the key `huggingface` in the schema metadata; None keeps the old value."""
     numbers: dict[str, list[RowNumbers]] = field(default_factory=dict)
-    """New numbers, by column. If several of them cover the same row, they are applied in this order."""
+    """New numbers, by column. If several elements of a list cover the same row, they are applied in the order of the list."""
     dropped: list[tuple[int, int]] = field(default_factory=list)
     """Ranges `[start, stop)` of rows that are left out of the repaired file."""
 
@@ -64,7 +64,8 @@ class Draft:
     """A dataset under repair, on which the repairs work one after the other.
 
     Columns of meta/episodes are in the order of the repaired rows. A value that cannot be used is `NO_NUMBER` in a column of int64,
-    and NaN in a column of float64. A `Place` always has the episode and row numbers from before episodes are left out.
+    and NaN in a column of float64. A `Place`, the location in a report, has the episode and row numbers from before episodes are
+    left out.
     """
 
     def __init__(self, evidence: Evidence) -> None:
@@ -211,7 +212,7 @@ class Draft:
         return [int(size) for size in np.diff(np.searchsorted(self.kept, stops))]
 
     def leave_out(self, lost: npt.NDArray[np.int64]) -> None:
-        """Remove rows of meta/episodes from the draft. The values of the other rows and the runs of their episodes do not change.
+        """Remove rows of meta/episodes from the draft. The other rows keep their values, and the data files do not change.
 
         Args:
             lost: The numbers of the rows to leave out, ascending.

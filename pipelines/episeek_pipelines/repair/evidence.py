@@ -37,7 +37,7 @@ _V2_HINT = "convert the dataset to version 3.0 with `episeek upgrade SRC DST`, a
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DataFileEvidence:
-    """A data file: its schema and the runs of its rows, or the reason why it cannot be read."""
+    """A data file: its schema and its runs (consecutive rows of one episode), or the reason why it cannot be read."""
 
     path: str
     schema: pa.Schema | None
@@ -66,7 +66,7 @@ class Evidence:
     """The identity (size and version) of each file below the folder of data files, by path."""
     data: Mapping[str, DataFileEvidence]
     runs_of: Mapping[int, tuple[Run, ...]] = field(repr=False)
-    """The runs of rows of each episode, in the order of their files."""
+    """For each episode, its runs of consecutive rows in data files, in the order of the files."""
 
     @property
     def shards(self) -> tuple[tuple[str, pa.Table], ...]:

@@ -117,7 +117,10 @@ def with_picture_statistics(plan: RepairPlan, sampled: Mapping[str, FeatureStati
 
 
 def _made(choice: RepairChoice, outcomes: Iterable[Outcome]) -> MadeRepairs:
-    """Return the repairs, shortened by `listed` and sorted by code and place, together with the refusals."""
+    """Return the repairs and refusals among the outcomes.
+
+    The repairs are sorted by code and place. At most a hundred repairs of one kind in one column are listed (`listed`).
+    """
     found = list(outcomes)
     repairs = list(listed(each for each in found if isinstance(each, Repair)))
     refusals = [each for each in found if isinstance(each, Refusal)]

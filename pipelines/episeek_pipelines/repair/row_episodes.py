@@ -1,4 +1,4 @@
-"""Correct the episode_index of stray rows, and refuse rows of episodes that meta/episodes does not list."""
+"""Correct a wrong episode_index in rows of data files, and report rows of episodes that meta/episodes does not list."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -14,9 +14,9 @@ from episeek_schemas import lerobot
 
 
 def repair_row_episodes(draft: Draft) -> Iterator[Outcome]:
-    """Give stray rows the episode_index of the adjacent episode whose frame_index continues through them.
+    """Correct rows with a wrong episode_index: set it to the adjacent episode whose frame_index continues through these rows.
 
-    Yield a refusal for rows of an episode that meta/episodes does not list, unless they are stray rows of a listed episode.
+    Yield a refusal for rows of an episode that meta/episodes does not list, unless they prove to belong to a listed episode.
     """
     if not draft.has_all_episodes:
         return

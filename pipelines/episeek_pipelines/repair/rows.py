@@ -75,7 +75,7 @@ def repair_timestamps(draft: Draft) -> Iterator[Outcome]:
 
 
 def _single_runs(draft: Draft) -> Iterator[tuple[int, Run]]:
-    """Yield (episode, run) for each episode whose rows form a single run; nothing if meta/episodes is incomplete."""
+    """Yield (episode, run) for each episode whose rows are all consecutive; nothing if meta/episodes is incomplete."""
     if draft.has_all_episodes:
         for episode in range(draft.row_count):
             runs = draft.runs_of.get(episode, ())

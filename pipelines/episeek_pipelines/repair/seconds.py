@@ -24,11 +24,11 @@ class SecondsOfFile:
 
 
 def seconds_of_file(file: FileFrames, episodes: DeclaredEpisodes, *, fps: float) -> SecondsOfFile:
-    """Return new seconds for the episodes whose declared seconds differ from the times of their frames.
+    """Return new from_timestamp and to_timestamp for the episodes whose declared values differ from the times of their frames.
 
     Args:
         file: The frames of the file.
-        episodes: The episodes of the file, in the order of their numbers; seconds may be NaN.
+        episodes: The episodes of the file, in the order of their numbers; from_timestamp and to_timestamp may be NaN.
         fps: The dataset's frame rate.
 
     Raises:
@@ -102,9 +102,10 @@ def _keep_confirmed(
     order: np.ndarray,
     result: SecondsOfFile,
 ) -> None:
-    """Add the new seconds to `result.placed` if they give an episode the same frames again and cause no problem.
+    """Add each episode with new seconds to `result.placed` if the new seconds select its frames, and to `result.refused` otherwise.
 
-    All other episodes with new seconds are added to `result.refused`.
+    The frames of all episodes are located again with the new seconds. An episode is added to `result.placed` if its first frame is
+    the same as in `frames`, and if no problem is found with the episode.
     """
     if not proofs:
         return

@@ -16,7 +16,7 @@ from episeek_schemas import layout, lerobot
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shards:
-    """The files of meta/episodes that could be read, and the paths of those that could not."""
+    """The files of meta/episodes that could be read, and the paths of the files that could not be read."""
 
     root: Root
     tables: tuple[tuple[str, pa.Table], ...]

@@ -178,7 +178,7 @@ def _numbers_of_rows(runs: tuple[Run, ...], count: int) -> list[int]:
     """Return the distinct task_index values of an episode, in the order in which its rows first use them.
 
     Args:
-        runs: The runs of the episode.
+        runs: The ranges of consecutive rows of the episode.
         count: The number of tasks. A task_index outside `[0, count)` is left out.
     """
     found: dict[int, None] = {}
@@ -190,7 +190,7 @@ def _numbers_of_rows(runs: tuple[Run, ...], count: int) -> list[int]:
 
 
 def _used_numbers(draft: Draft) -> list[int]:
-    """Return the most frequent task_index of each run of the listed episodes, ascending and without duplicates."""
+    """Return the most frequent task_index of each range of rows of a listed episode, ascending and without duplicates."""
     usual = (
         run.tasks[0][0] for episode in range(draft.row_count) for run in draft.runs_of.get(episode, ()) if run.tasks
     )

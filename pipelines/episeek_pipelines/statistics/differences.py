@@ -27,7 +27,7 @@ BoolArray = npt.NDArray[np.bool_]
 Float64Array = npt.NDArray[np.float64]
 
 EXTREMES_TOLERANCE: Final = 1e-3
-"""Largest allowed error of a minimum or maximum, relative to the larger absolute value. Rows may be stored in float16."""
+"""Largest allowed error of a minimum or maximum, relative to the larger of their absolute values. Rows may be stored in float16."""
 ABSOLUTE_TOLERANCE: Final = 1e-7
 
 _ROUNDOFF: Final[Mapping[str, float]] = {"float16": 2.0**-11}

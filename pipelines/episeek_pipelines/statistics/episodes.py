@@ -17,7 +17,7 @@ _BLOCK_BYTES: Final = 1 << 19
 _EXACT_IN_FLOAT64: Final = 1 << 53
 
 _CANCELLED: Final = 1e-8
-"""Smallest ratio of a variance to the squared mean at which the mean of squares minus the squared mean gives the variance.
+"""Smallest ratio of the variance to the squared mean for which the variance is computed as mean of squares minus squared mean.
 
 Below this ratio, the subtraction loses more than half of the digits, and the variance is computed from deviations instead.
 """

@@ -1,4 +1,4 @@
-"""Verify LeRobot datasets and their sidecars: check the metadata, the Parquet files and the videos.
+"""Verify LeRobot datasets: check the metadata, the Parquet files, the videos, and the sidecars (index tables of the videos).
 
 `survey` lists the files and reads the documents of meta/, `read_shard` reads one file of meta/episodes, and `plan_checks` plans
 the checks. `run_check` runs one check, in any process, and `conclude` turns the results into a report. `verify` does all of this,

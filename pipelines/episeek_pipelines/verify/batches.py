@@ -49,7 +49,7 @@ def batched_checks(
     sources: Sequence[SourceFile],
     surveyed: Survey,
 ) -> list[Check]:
-    """Return the checks of the data files and videos, and the checks of the four sidecars.
+    """Return the checks of the data files, of the videos, and of the four sidecars (index tables in `meta/byte_index/`).
 
     Files that do not exist, are empty or are Git LFS pointers get no check. The level `meta` has no checks.
 
@@ -108,7 +108,7 @@ def _grouped(files: Sequence[DataFile], sources: Sequence[SourceFile]) -> list[D
 
 
 def _with_decoded(files: Sequence[VideoFile], options: VerifyOptions) -> list[VideoFile]:
-    """Return the files with the positions of the episodes to decode. The same episodes are decoded for each camera."""
+    """Return the files, each with the positions of its episodes to decode. The same episodes are decoded for each camera."""
     episodes = np.unique(np.concatenate([file.episode_index for file in files])) if files else np.zeros(0, np.int64)
     chosen = choose_episodes(episodes, options)
     return [

@@ -46,9 +46,10 @@ _WINDOWS = "windows of frames decoded from later keyframes"
 
 
 def separate_notes(plan: VerificationPlan, findings: Iterable[Finding]) -> tuple[list[Finding], tuple[Note, ...]]:
-    """Return the findings that matter, and notes in place of findings that are harmless because the sidecars index the video.
+    """Return the findings that matter, and notes in place of findings that are harmless because the video is indexed.
 
-    A finding stays if the video has changed since it was indexed (IDX031), because readers then refuse to use the sidecars.
+    A video is indexed in the sidecars, which are tables in `meta/byte_index/`. A finding stays if the video has changed since then
+    (IDX031), because readers then refuse to use the sidecars.
     """
     findings = list(findings)
     stale_rows = {found.location.row for found in findings if found.code == INDEXED_FILES.code}
@@ -170,7 +171,10 @@ def _undecoded(
 def _without_windows(
     plan: VerificationPlan, context: VerificationContext, options: VerifyOptions, windows: WindowCounts
 ) -> Iterator[Unchecked]:
-    """Yield the windows of frames from later keyframes that were not decoded, or not compared with decoding the whole file."""
+    """Yield the windows that were not decoded, or whose pictures could not be compared with decoding the whole file.
+
+    A window is a short range of frames that is decoded from a keyframe other than the file's first.
+    """
     if not options.window_count or not options.looks_at("layout") or not any(_video_files(plan)):
         return
     reason = reason_without_windows(context)

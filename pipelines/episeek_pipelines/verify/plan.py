@@ -54,11 +54,11 @@ def plan_verification(
     prepared: bool | None = None,
     options: VerifyOptions = DEFAULT_OPTIONS,
 ) -> VerificationPlan:
-    """Return the plan of all checks of a dataset. Planning reads metadata and sidecars, but no rows and no video headers.
+    """Return the plan of all checks of a dataset. Planning reads metadata and index tables, but no rows and no video headers.
 
     Args:
-        root: The dataset, or an overlay with data/ and meta/.
-        data_root: The root that contains the videos, if `root` is an overlay.
+        root: The dataset, or an overlay: a folder with new data/ and meta/ for a dataset that has the videos.
+        data_root: The root of the dataset that has the videos, if `root` is an overlay.
         against: The source dataset, if `root` is a rewrite of this source. Only the layout of the two datasets may differ.
         prepared: Whether the data files must have the layout that `episeek prepare` writes: one row group per episode (ROW018) and
             a page index (ROW038). None requires this layout if `against` is given or the dataset records its source. In any other

@@ -97,7 +97,7 @@ def choose_order(costs: FetchCosts, *, clump_frames: int) -> OrderChoice:
 
     Args:
         costs: The properties of the dataset and its store.
-        clump_frames: Number of frames of a clump.
+        clump_frames: Number of frames of a clump, which is a run of consecutive frames that clump order does not separate.
     """
     if costs.is_local:
         return OrderChoice("global", "The videos are on this machine, so global order costs no more than other orders.")
@@ -116,14 +116,14 @@ def choose_order(costs: FetchCosts, *, clump_frames: int) -> OrderChoice:
 def fetching_of(costs: FetchCosts, order: MixingOrder, *, clump_frames: int) -> Fetching:
     """Return an estimate of the requests and bytes that fetching an epoch in an order takes.
 
-    Each fetch unit (see `episeek.torch.fetch_units`) is fetched once if the cache has space for the units of all frames that the
-    order mixes with each other. Otherwise the unit is fetched again for each frame. The rows of an episode are fetched once if
-    either the memory of a process or the cache has space for the rows of all episodes that the order mixes.
+    A fetch unit is a byte range of a video that is fetched as a whole. Each unit is fetched once if the cache has space for the
+    units of all frames that the order mixes with each other. Otherwise the unit is fetched again for each frame. The rows of an
+    episode are fetched once if the memory of a process or the cache has space for the rows of all episodes that the order mixes.
 
     Args:
         costs: The properties of the dataset and its store.
         order: The order.
-        clump_frames: Number of frames of a clump.
+        clump_frames: Number of frames of a clump, which is a run of consecutive frames that clump order does not separate.
     """
     length = costs.episode_frames
     clump = min(float(clump_frames), length)
@@ -156,7 +156,9 @@ def costs_of(
     rows_memory_bytes: int,
     fetch: Literal["auto"] | UnitKind,
 ) -> FetchCosts:
-    """Return the properties from which an order is chosen. Nothing is fetched: the sizes come from the opened sidecar `episodes`.
+    """Return the properties from which an order is chosen.
+
+    Nothing is fetched: the sizes come from the table `episodes` of the index, which is already open.
 
     Args:
         index: The index.

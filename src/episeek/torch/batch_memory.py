@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import get_worker_info
 
 _SMALL_BYTES: Final = 1 << 18
-"""Size in bytes below which torch sends a stack in its own way. For so few bytes, this costs less than sending a shared block."""
+"""Smallest size in bytes of a stack that is sent as a shared block. For fewer bytes, torch's own function is faster."""
 _ARRAY_TYPES: Final = frozenset(
     {torch.uint8, torch.uint16, torch.int16, torch.int32, torch.int64, torch.float16, torch.float32, torch.float64}
 )
@@ -30,7 +30,7 @@ if sys.platform == "linux":
 
 
 def note_batches_passed_on() -> None:
-    """Record that the batches of this process use the memory of their items. Outside of worker processes, do nothing."""
+    """Record that this worker process makes batches without copying their items. Outside of worker processes, do nothing."""
     global _passes_on
     if not _passes_on:
         _passes_on = get_worker_info() is not None

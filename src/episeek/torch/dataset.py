@@ -180,7 +180,7 @@ class EpisodeDataset(Dataset[Item]):
 
         Args:
             order: "global", "clump", "episode" or "sequential".
-            clump_frames: Number of frames of a clump; None for about one second.
+            clump_frames: Number of consecutive frames that "clump" order keeps together; None for about one second.
             pool_frames: Number of frames that the order mixes with each other; None for all frames. Fetched bytes of these frames
                 stay useful until all of the frames have been read.
         """

@@ -33,10 +33,11 @@ parallel and need less memory each.
 
 @dataclass(frozen=True, slots=True)
 class FetchUnits:
-    """A way to divide clips into fetch units.
+    """A way to divide the video of an episode into fetch units.
 
-    The kind "window" fetches only the byte range that the wanted frames need. The kind "clump" fetches the whole clumps around the
-    wanted frames. The kind "episode" fetches the whole episode, or the parts around the wanted frames if the episode is large.
+    The kind "window" fetches only the byte range that the wanted frames need. The kind "clump" fetches whole clumps, which are runs
+    of `clump_frames` consecutive frames. The kind "episode" fetches the whole episode, or the parts with the wanted frames if the
+    episode is large.
     """
 
     kind: UnitKind
@@ -50,10 +51,10 @@ class FetchUnits:
         return DEFAULT_GAP_BYTES if self.kind == "window" else 0
 
     def of(self, samples: EpisodeSamples, clip: Clip) -> tuple[ByteRange, ...]:
-        """Return the byte ranges of the units that together contain all bytes of a clip.
+        """Return the byte ranges of the units that together contain all bytes needed to decode some frames.
 
         Args:
-            samples: The samples of the clip's episode.
+            samples: The samples of the frames' episode.
             clip: The wanted frames.
         """
         start, stop = clip.byte_range

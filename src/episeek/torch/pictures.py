@@ -48,7 +48,7 @@ def plan_stretches(
     Args:
         index: The index.
         wanted: The frames.
-        units: How the bytes of a stretch are divided into fetch units.
+        units: How the bytes of a video are divided into ranges that are fetched as a whole.
         work: The counter for the time of fetching rows of the index; None to count nothing.
     """
     work = WorkCounter() if work is None else work
@@ -69,8 +69,8 @@ def plan_stretches(
 def _runs(samples: EpisodeSamples, frames: list[int]) -> Iterator[list[int]]:
     """Divide wanted frames into stretches, and yield the frame numbers of each stretch.
 
-    A frame joins the current stretch if its own decoding would begin within or directly after the samples of the stretch. A stretch
-    spans at most `MAX_STRETCH_FRAMES` frames.
+    A frame joins the current stretch if the first sample that decoding the frame needs lies within or directly after the samples of
+    the stretch. A stretch spans at most `MAX_STRETCH_FRAMES` frames.
 
     Args:
         samples: The samples of the episode.
@@ -100,16 +100,16 @@ def decode_stretches(
     max_gap_bytes: int = DEFAULT_GAP_BYTES,
     work: WorkCounter | None = None,
 ) -> None:
-    """Fetch and decode stretches, and pass each picture to `put`. Units of a file that are close together share a request.
+    """Fetch and decode stretches, and pass each picture to `put`. Byte ranges of a file that are close together share a request.
 
     Args:
         index: The index with which the stretches were planned.
         stretches: The stretches.
         put: A function that is called with each frame and its picture. The picture is uint8 [height, width, 3], or uint16
             [height, width, 1] for depth.
-        kept: The cache that keeps fetched units; None to keep no units.
+        kept: The cache that keeps fetched byte ranges; None to keep no ranges.
         max_in_flight: Largest number of requests at the same time.
-        max_gap_bytes: Largest gap, in bytes, between units that share a request.
+        max_gap_bytes: Largest gap, in bytes, between byte ranges that share a request.
         work: The counter for the time of fetching and decoding, and for the pictures; None to count nothing.
 
     Raises:
@@ -143,7 +143,7 @@ def decode_stretches(
 def _groups(stretches: Sequence[Stretch], max_requests: int, max_gap_bytes: int) -> Iterator[list[Stretch]]:
     """Yield the stretches, sorted by file and byte offset, in groups that need at most `max_requests` requests each.
 
-    Stretches that may share a request or a unit are in the same group. If `max_requests` is 1, there is one group of all stretches,
+    Stretches that may share a request or bytes are in the same group. If `max_requests` is 1, there is one group of all stretches,
     in the given order.
     """
     if max_requests == 1:

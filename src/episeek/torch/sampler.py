@@ -55,7 +55,7 @@ class EpisodeSampler:
             environment variables RANK and WORLD_SIZE.
         world_size: The number of ranks, which is given together with `rank`.
         drop_last: Whether to leave out the samples at the end of an epoch that do not fill a batch on every rank.
-        clump_frames: Number of frames of a clump; None for about one second.
+        clump_frames: Number of consecutive frames that "clump" order keeps together; None for about one second.
     """
 
     def __init__(
@@ -207,7 +207,7 @@ class EpisodeSampler:
         return Windows(start, self._frame_count, self.batch_size, self.world_size, self.drop_last)
 
     def _sequence(self) -> str:
-        """Return a digest of the order, the clump length and the episode lengths, which determine the sequence for a given seed."""
+        """Return a digest of the order, `clump_frames` and the episode lengths, which determine the sequence for a given seed."""
         clump = self._clump_frames if self.order == "clump" else 0
         digest = hashlib.sha256(f"{self.order} {clump} ".encode() + self._lengths.astype("<i8").tobytes())
         return digest.hexdigest()[:32]

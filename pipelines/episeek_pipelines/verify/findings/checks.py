@@ -25,7 +25,7 @@ UNKNOWN_TASK: Final = -1
 
 @dataclass(frozen=True, slots=True)
 class ColumnSegments:
-    """The byte offsets of the values of one sidecar column, one segment for each row group."""
+    """The byte offsets of the values of one column of an index table, with one segment for each row group."""
 
     dtype: str
     """NumPy type of a value, such as `<i8`."""
@@ -35,7 +35,10 @@ class ColumnSegments:
 
 @dataclass(frozen=True, slots=True)
 class SidecarTables:
-    """The four sidecar tables of a dataset, which all follow their format. The keys of the mappings are the names of the tables."""
+    """The four sidecars of a dataset (index tables in `meta/byte_index/`), which all follow their format.
+
+    The keys of the mappings are the names of the tables.
+    """
 
     row_count: dict[str, int]
     columns: dict[str, dict[str, ColumnSegments]]
@@ -115,7 +118,7 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class IndexedFile:
-    """The row of the sidecar table `files` that describes one MP4 file."""
+    """The row that describes one MP4 file in the index table `files` of `meta/byte_index/`."""
 
     row: int
     """Number of the row, from 0."""
@@ -178,9 +181,9 @@ class DataCheck:
 
 @dataclass(frozen=True, slots=True)
 class VideoCheck:
-    """A check of the headers of some MP4 files and of the files' rows in the sidecars.
+    """A check of the headers of some MP4 files, and of the rows of these files in the index tables of `meta/byte_index/`.
 
-    Pictures are also checked at the level `decode`, or if the option `decoded_windows` requests windows.
+    Pictures are also checked at the level `decode`, or if the option `decoded_windows` requests it.
     """
 
     files: tuple[VideoFile, ...]
@@ -188,7 +191,7 @@ class VideoCheck:
 
 @dataclass(frozen=True, slots=True)
 class SidecarCheck:
-    """A check of the values and the order of rows of one sidecar table."""
+    """A check of the values and the order of rows of one sidecar (index table in `meta/byte_index/`)."""
 
     table: str
     """Name of the table: `files`, `episodes`, `keyframes` or `samples`."""
@@ -199,7 +202,7 @@ Check = DataCheck | VideoCheck | SidecarCheck
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """The findings and observations of a check, and the numbers of bytes and files that it read."""
+    """The findings of a check, its observations (values for rules over several files), and how many bytes and files it read."""
 
     findings: tuple[Finding, ...] = ()
     bytes_read: int = 0

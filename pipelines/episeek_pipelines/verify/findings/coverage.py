@@ -44,7 +44,7 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A problem of some videos that is harmless because the sidecars index these videos."""
+    """A problem of some videos that is harmless because these videos are indexed in `meta/byte_index/`."""
 
     code: str
     """Code of the rule that the videos violate."""

@@ -71,7 +71,10 @@ class VerifyOptions:
 
     @property
     def window_count(self) -> int:
-        """Return the number of windows of each video to compare, or the default of the level if `decoded_windows` is None."""
+        """Return the number of windows (short ranges of frames) of each video to compare with decoding the whole file.
+
+        If `decoded_windows` is None, this is the default of the level.
+        """
         if self.decoded_windows is None:
             return DECODED_WINDOWS if self.looks_at("decode") else 0
         return self.decoded_windows

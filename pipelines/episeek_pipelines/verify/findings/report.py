@@ -40,7 +40,7 @@ class VerificationReport:
     revision: str | None = None
     """Commit of the dataset, which the caller sets; None where it is unknown."""
     window_count: int = 0
-    """Number of windows, decoded from later sync samples, whose pictures were compared with those of the whole file."""
+    """Number of short ranges of frames that were decoded from later sync samples and compared with decoding the whole file."""
     data_root: str | None = None
     """Path or URL of the dataset whose videos were read, which the caller sets; None if `root` has the videos."""
 

@@ -29,7 +29,7 @@ class FeatureTotal:
 
     @classmethod
     def of_episodes(cls, statistics: FeatureStatistics, below: Int64Array, until: Int64Array) -> "FeatureTotal":
-        """Return the total of some episodes.
+        """Return the statistics over all rows of some episodes.
 
         Args:
             statistics: The statistics of each episode.

@@ -17,7 +17,7 @@ _SURROGATE: Final = re.compile("[\\ud800-\\udfff]")
 
 
 def format_json(report: VerificationReport) -> str:
-    """Return a JSON document with all findings, notes, what was and was not checked, and a summary.
+    """Return a JSON document with all findings, the notes, the checked and unchecked parts of the dataset, and a summary.
 
     The same report always gives the same text.
     """

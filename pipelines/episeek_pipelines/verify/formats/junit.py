@@ -2,7 +2,8 @@
 
 The name of a case contains the problem of its rule if the rule has findings, and otherwise the invariant. JUnit has no warnings, so
 a rule with only warnings is a case that passes, and its output lists them. A rule that was not applied is a skipped case, with the
-reason. A rule that the configuration leaves out is a case that passes. The output of the suite lists what was and was not checked.
+reason. A rule that the configuration leaves out is a case that passes. The output of the suite lists the checked and unchecked
+parts of the dataset.
 """
 
 import xml.etree.ElementTree as ElementTree

@@ -56,7 +56,7 @@ def format_markdown(report: VerificationReport, *, max_findings: int = MAX_FINDI
 
 
 def _remarks(report: VerificationReport) -> list[str]:
-    """Return blocks of text about the notes, the level, what was and was not checked, and the run.
+    """Return blocks of text about the notes, the level, the checked and unchecked parts of the dataset, and the run.
 
     The revision is the only text that does not come from episeek, so only the revision is escaped.
     """

@@ -45,9 +45,9 @@ def format_findings(report: VerificationReport, *, max_findings: int = MAX_FINDI
 
 
 def format_remarks(report: VerificationReport) -> str:
-    """Return lines with the notes of a report, the reason for its level, and what was and was not checked.
+    """Return lines with the notes of a report, the reason for its level, and the checked and unchecked parts of the dataset.
 
-    The text is empty if the report has none of these.
+    The text is empty if the report has no such content.
     """
     lines = [f"note {note.code}  {note}" for note in report.notes]
     if report.level_reason:

@@ -64,8 +64,8 @@ def configure(
         config_path: A local configuration file to read instead of a file at the root of the dataset.
         files: A listing of the dataset by relative path. Without a listing, both possible configuration files are requested.
         level: Value of `--level`. For this and all other options, None means that the option was not given.
-        select: Codes and families, separated by commas, which replace the selection of the file.
-        ignore: Codes and families, separated by commas, which are added to the ignored codes of the file.
+        select: Rule codes and families such as VID, separated by commas, which replace the selection of the file.
+        ignore: Rule codes and families, separated by commas, which are added to the ignored codes of the file.
         severity: `CODE=error` or `CODE=warning`, separated by commas, which are added to the severities of the file.
         fail_on: Value of `--fail-on`.
         tolerance_seconds: Value of `--tolerance-seconds`.

@@ -36,7 +36,7 @@ class Policy:
     """
 
     select: tuple[str, ...] = ()
-    """Codes and families of the selected rules; an empty tuple selects all rules."""
+    """Codes and families (such as `VID`) of the selected rules; an empty tuple selects all rules."""
     ignore: tuple[str, ...] = ()
     """Codes and families of the ignored rules."""
     severity: Mapping[str, Severity] | tuple[tuple[str, Severity], ...] = ()

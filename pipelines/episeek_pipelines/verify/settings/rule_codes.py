@@ -33,7 +33,7 @@ class ConfigurationError(EpiseekError, ValueError):
 def matching_codes(text: str) -> frozenset[str]:
     """Return the codes that a text matches: the code itself if it exists, or else all codes that start with the text.
 
-    A text that is shorter than a family matches no code.
+    A text that is shorter than a family of rules, such as `VID`, matches no code.
     """
     if text in RULES:
         return frozenset({text})
@@ -92,7 +92,7 @@ def suggested_code(text: str, *, whole: bool = False) -> str:
 
     Args:
         text: The text that matches no rule.
-        whole: Whether to suggest only whole codes. Otherwise families can be suggested, too.
+        whole: Whether to suggest only whole codes. Otherwise families such as `VID` can be suggested, too.
     """
     upper = text.upper()
     matching = matching_codes(upper)

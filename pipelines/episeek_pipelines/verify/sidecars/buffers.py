@@ -1,4 +1,4 @@
-"""Functions that return the bytes of sidecar tables, which each process opens once and maps into memory.
+"""Return the bytes of the sidecars (index tables in `meta/byte_index/`), which each process opens once and maps into memory.
 
 A table in a store is first copied to this machine (`episeek.sidecars.local_copies`). The checks of all videos then read their rows
 from these bytes, without another request to the store.

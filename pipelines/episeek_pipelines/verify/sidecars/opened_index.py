@@ -1,4 +1,4 @@
-"""Functions that open the sidecars of a dataset with `episeek.open`, once in each process for all checks of its videos."""
+"""Open the sidecars of a dataset (its index tables) with `episeek.open`, once in each process for all checks of its videos."""
 
 from functools import lru_cache
 from typing import Any

@@ -1,4 +1,7 @@
-"""Check the rows of one sidecar table (IDX034, IDX032): values with Pandera models, order, and references to other tables."""
+"""Check the rows of one sidecar, an index table in `meta/byte_index/`: values, order, and references to other tables.
+
+These are the rules IDX032 and IDX034. Pandera models check the values.
+"""
 
 from collections.abc import Iterator
 from typing import cast

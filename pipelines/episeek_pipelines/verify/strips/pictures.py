@@ -67,7 +67,7 @@ def with_pictures(
 def _pictured(
     context: VerificationContext, file: VideoFile, video: ParsedVideo, source: ByteSource, strip: Strip
 ) -> Strip:
-    """Return a strip with its pictures, and also with its reference pictures if `strip.is_compared`."""
+    """Return a strip with its pictures and, if `strip.is_compared`, the pictures that decoding from an earlier frame gives."""
     runs = [list(strip.frames)] if strip.start is not None else _runs(strip.frames)
     places = {frame: _place(file, video, frame, is_marked=frame in strip.marked) for frame in strip.frames}
     clips = (_decoded(file, video, source, run[0] if strip.start is None else strip.start, run) for run in runs)
@@ -120,7 +120,10 @@ def _place(file: VideoFile, video: ParsedVideo, frame: int, *, is_marked: bool) 
 def _decoded(
     file: VideoFile, video: ParsedVideo, source: ByteSource, start: int, frames: Sequence[int]
 ) -> Iterator[tuple[int, "VideoFrame"]]:
-    """Yield the number and picture of each requested frame that decodes, from a clip that begins at frame `start`."""
+    """Yield the number and picture of each requested frame that decodes.
+
+    Decoding starts at frame `start`, or at the last sync sample before it.
+    """
     try:
         clip = file_clip(file, video, source, start, frames[-1] + 1)
         mp4 = clip.read("shown")

@@ -1,1 +1,1 @@
-"""Rules on video files: headers, spans and decoded pictures."""
+"""Rules on video files: headers, rows of the index tables, and decoded pictures."""

@@ -57,7 +57,10 @@ def choose_episodes(episode_index: Int64Array, options: VerifyOptions) -> Int64A
 
 
 def reason_without_windows(context: VerificationContext) -> str:
-    """Return the reason, as a clause, why no windows are decoded although the options request them; empty if they are decoded."""
+    """Return the reason why no windows (short ranges of frames) are decoded although the options request them.
+
+    The reason is a clause; it is empty if windows are decoded.
+    """
     # At the level `decode`, a missing decoder fails every check of pictures.
     if context.options.looks_at("decode"):
         return ""
@@ -67,9 +70,9 @@ def reason_without_windows(context: VerificationContext) -> str:
 
 
 def choose_windows(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> tuple[FrameWindow, ...]:
-    """Return the windows of a file in the order of its frames, each at a different later sync sample.
+    """Return the windows of a file in the order of its frames. Each is at a different sync sample, but none at the file's first.
 
-    The option `window_count` gives the number of windows that are spread over the file; the first window is at the first later
+    The option `window_count` gives the number of windows that are spread over the file. The first window is at the first possible
     sync sample. In addition, each decoded episode gets a window at a sync sample after the episode's first frame. For a file in a
     store, all windows are within decoded episodes, since they are compared with the pictures of these episodes.
     """
@@ -103,7 +106,7 @@ def owners(view: FrameView) -> Int64Array:
 
 
 def _window_starts(video: ParsedVideo) -> Int64Array:
-    """Return the frame numbers of the later sync samples that belong to an episode, ascending."""
+    """Return the frame numbers of all sync samples that belong to an episode, except the file's first sync sample; ascending."""
     table, view = video.table, video.view
     rank = np.full(len(table), -1, np.int64)
     rank[view.decode_position] = np.arange(view.frame_count)

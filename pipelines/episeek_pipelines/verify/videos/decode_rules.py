@@ -1,8 +1,9 @@
-"""VID027 and VID028 for whole episodes: rules on decoded pictures, which run at the level `decode`.
+"""Check the decoded pictures of whole episodes: wrong pictures (VID027), and frozen or repeated pictures (VID028).
 
-The bytes of each chosen episode are fetched with one range request, and decoded as the clip that readers get. Decoders often return
-pictures of damaged H.264 and HEVC without an error, while dav1d reports damage in AV1. Therefore pictures are also compared with
-two independent sources: the numbers burned into them, and the pictures that FFmpeg decodes from the whole file.
+These rules run at the level `decode`. The bytes of each chosen episode are fetched with one range request, and decoded as the clip
+that readers get. Decoders often return pictures of damaged H.264 and HEVC without an error, while dav1d reports damage in AV1.
+Therefore pictures are also compared with two independent sources: the numbers burned into them, and the pictures that FFmpeg
+decodes from the whole file.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,7 +34,7 @@ from episeek_pipelines.words import counted
 
 @dataclass(slots=True)
 class _DecodedClip:
-    """The results of decoding one clip, without its pictures. Frames are numbered within the episode."""
+    """The results of decoding the clip of one episode, without the pictures. Frames are numbered within the episode."""
 
     is_decoded: list[bool]
     """Whether each frame was decoded; shape [frames]."""
@@ -65,7 +66,7 @@ def check_pictures(
     *,
     burned_in_bits: int | None = None,
 ) -> Iterator[Finding]:
-    """Yield VID027 and VID028 for the given episodes of a file. An episode that fails does not stop the others.
+    """Yield VID027 and VID028 for the given episodes of a file. If the check of an episode fails, the other episodes are checked.
 
     Args:
         context: The dataset.

@@ -1,4 +1,4 @@
-"""Make clips of a parsed video from its sample table instead of the sidecars.
+"""Make clips (MP4 files of some frames) of a parsed video from its own sample table, not from the sidecars (index tables).
 
 Verification thus decodes the same clips as readers, whether or not the dataset was indexed. Other rules compare the sidecars with
 the same sample table.

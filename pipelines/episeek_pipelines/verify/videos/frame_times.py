@@ -27,7 +27,7 @@ def irregular_times(context: VerificationContext, file: VideoFile, video: Parsed
     """Return the frame times of the episodes whose frames are not at k/fps.
 
     The result is empty if the level reads no rows, since only the timestamps of the rows show whether these times are wrong. The
-    result is also empty if the file has another steady rate.
+    result is also empty if the file has a steady frame rate that is not the dataset's.
     """
     view, fps = video.view, context.info.fps
     if not context.options.looks_at("rows") or has_other_rate(view, fps=fps):

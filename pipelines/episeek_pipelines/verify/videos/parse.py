@@ -1,4 +1,4 @@
-"""Parse a video file: read its sample table as thoroughly as indexing did, and find the frames of its episodes."""
+"""Parse a video file: read its sample table in the same way as `episeek index`, and find the frames of its episodes."""
 
 from functools import partial
 
@@ -16,8 +16,8 @@ from episeek_pipelines.video.header import read_video_header
 def parse_video(context: VerificationContext, source: ByteSource, file: VideoFile) -> ParsedVideo:
     """Return the sample table of a file and the frames of its episodes.
 
-    To tell keyframes from false sync samples, only a few sync samples of a file in a store are read. All of them are read if the
-    sidecars were made from all of them and differ from the result.
+    Sync samples are read to find out which of them are keyframes. For a file in a store, only a few sync samples are read at first.
+    If the index of the file was made by reading all sync samples and differs from this result, all of them are read.
 
     Raises:
         ReadError: The file cannot be read.

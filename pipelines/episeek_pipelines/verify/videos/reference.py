@@ -1,7 +1,8 @@
-"""Provide the reference pictures with which decoded clips are compared, as digests by frame number within the file.
+"""Provide the reference pictures with which decoded pictures are compared, as digests by frame number within the file.
 
-For a local file, FFmpeg decodes the reference pictures from the file itself, in decode order. For a file in a store this would
-fetch the whole file. There, an episode is decoded from its first frame, and its pictures are the reference for later windows.
+For a local file, FFmpeg decodes the reference pictures from the file itself, in decode order. For a file in a store, FFmpeg would
+have to fetch the whole file. Therefore an episode is decoded from its first frame, and its pictures are the reference for decoding
+that starts later in the episode.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

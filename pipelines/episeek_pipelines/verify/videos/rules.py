@@ -57,7 +57,7 @@ _MOST_PLACES = 8
 
 
 def check_video_file(context: VerificationContext, source: ByteSource, file: VideoFile) -> CheckResult:
-    """Check the header of a video file, and decoded pictures of the chosen episodes and windows.
+    """Check the header of a video file, and decoded pictures of the chosen episodes and windows (short ranges of frames).
 
     Damaged contents never raise an error; they lead to findings.
     """
@@ -94,7 +94,10 @@ def check_video_file(context: VerificationContext, source: ByteSource, file: Vid
 def _check_decoding(
     context: VerificationContext, file: VideoFile, video: ParsedVideo, source: ByteSource
 ) -> tuple[list[Finding], WindowCounts]:
-    """Decode the chosen episodes and windows, and return the findings and the counts of compared and uncompared windows."""
+    """Decode the chosen episodes and windows (short ranges of frames).
+
+    Return the findings, and how many windows were and were not compared with other pictures.
+    """
     options, where = context.options, Location(file=file.path, camera=file.camera_key)
     windows = choose_windows(context, file, video)
     if not file.decoded and not windows:
@@ -203,9 +206,9 @@ def check_frame_count(context: VerificationContext, file: VideoFile, video: Pars
 
 
 def check_grid(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """Yield VID024 for episodes whose declared seconds do not cover exactly their frames, and VID024W for mere drift.
+    """Yield VID024 for episodes whose declared seconds do not cover exactly their frames.
 
-    Drift is a from_timestamp that is off by less than half a frame.
+    Yield VID024W instead if only from_timestamp is off, by less than half a frame.
     """
     view, fps = video.view, context.info.fps
     episodes = declared_episodes(file)
@@ -253,8 +256,8 @@ def _unclaimed(file: VideoFile, view: FrameView) -> str:
 def check_sync_start(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
     """Yield VID025 for episodes whose first frame is not a sync sample.
 
-    This is an error if no sync sample precedes the frame, or if it is doubtful which frame is the episode's first. Otherwise it is
-    a warning: clips that start at the preceding sync sample are exact. All episodes with the warning share one finding per file.
+    The finding is an error if no sync sample precedes the frame, or if it is doubtful which frame is the episode's first. Otherwise
+    the finding is a warning, because a reader can start at the preceding sync sample. All warnings of a file share one finding.
     """
     view = video.view
     # If the file has another rate, it is unknown at which frame an episode starts, unless frames were assigned by counting.

@@ -1,4 +1,4 @@
-"""IDX031 to IDX033 and IDX036: compare the current header of one MP4 with its rows of the sidecars.
+"""Compare the header of one MP4 with its rows of the sidecars (index tables in `meta/byte_index/`): IDX031 to IDX033, IDX036.
 
 A span is the range of samples that decoding an episode needs. The expected rows are computed from the header and the metadata,
 without the code that writes the sidecars. Only the runs of sample descriptions and the digest of the declared episodes come from

@@ -1,4 +1,4 @@
-"""VID027 for windows: check that decoding from a later sync sample gives the same pictures as decoding the whole file.
+"""Check that windows (short ranges of frames), decoded from a later sync sample, show the pictures of the whole file (VID027).
 
 Later samples may need something that only an earlier sample contains: parameter sets, the pictures to which an intra refresh
 refers, or the version of an encoder. Or a sample may be flagged as a sync sample without being one. In both cases, a clip that
@@ -44,14 +44,15 @@ def check_windows(
 ) -> tuple[list[Finding], WindowCounts]:
     """Compare the pictures of windows with the reference, and return the findings and how many windows were compared.
 
-    Each episode with windows that decode to other pictures gets one VID027. Each window is located by the video's header and, if
-    the sidecars describe the current file, also by the sidecars. The window is decoded twice if the two clips differ.
+    Each episode with windows that decode to other pictures gets one VID027. The bytes of each window are located with the video's
+    header. If the sidecars (index tables in `meta/byte_index/`) describe the current file, the bytes are also located with the
+    sidecars. The window is decoded a second time if this gives a different clip.
 
     Args:
         context: The dataset.
         file: The file and its episodes.
         video: Its parsed header.
-        source: The byte source; one range is fetched for each window, unless the two clips need different bytes.
+        source: The byte source. One range is fetched for each window, or two if header and sidecars give different ranges.
         windows: The windows, from `choose_windows`.
         reference: The pictures to compare with.
     """
@@ -78,7 +79,7 @@ def _location(file: VideoFile, position: int) -> Location:
 
 
 def _index_of(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> ByteIndex | None:
-    """Return the opened sidecars; None if the dataset has none, if they describe an older file, or if they cannot be opened."""
+    """Return the opened index tables; None if the dataset has none, if they describe an older file, or if they cannot be opened."""
     if context.sidecars is None or file.indexed is None or file.indexed.values["moov_sha256"] != video.header.digest:
         return None
     try:
@@ -150,13 +151,13 @@ def _problem_of_clip(clip: Clip, mp4: bytes, first: int, reference: Reference) -
 
     Args:
         clip: The clip.
-        mp4: The MP4 file of the clip, with the lead-in shown.
+        mp4: The MP4 file of the clip. It also shows the frames before the clip that are only needed for decoding.
         first: The first frame of the episode within the video.
         reference: The pictures to compare with.
 
     Returns:
         The problem as text, the frames of the video that show the problem, and whether any pictures were compared. The text is
-        empty if there is no problem. The frames are those with other pictures, or the one near which the decoder fails.
+        empty if there is no problem. The frames are all frames with other pictures, or the frame near which the decoder fails.
     """
     origin = int(clip.samples.pts.min())
     frame_of_tick = {tick: frame for frame, tick in enumerate((clip.frame_ticks - origin).tolist(), first + clip.start)}
