@@ -144,7 +144,7 @@ def _filled_in(file: FileFrames, episodes: DeclaredEpisodes, begin: np.ndarray, 
 def _slack(frames: EpisodeFrames, row: int) -> int:
     """Return by how many frames an episode could be shifted; a negative number is a shift to earlier frames.
 
-    An episode can be shifted over the adjacent frames of the same stream that belong to no episode.
+    An episode can be shifted over adjacent frames that belong to no episode and were encoded in the same stream.
     """
     if frames.tail[row] > 0:
         return int(frames.tail[row])

@@ -112,7 +112,7 @@ def episode_statistics(
 
 
 def _computed_type(numbers: _Numbers) -> np.dtype[Any]:
-    """Return the type in which numbers are sorted: float64, but float32 and integers too large for float64 keep their type."""
+    """Return the type in which numbers are sorted: float64, except that float32 and too large integers keep their type."""
     if numbers.dtype == np.float32:
         return numbers.dtype
     is_wide = numbers.dtype.kind in "iu" and numbers.dtype.itemsize == 8 and numbers.size > 0

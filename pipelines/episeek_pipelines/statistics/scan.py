@@ -74,7 +74,7 @@ def measure_file(file: pq.ParquetFile, features: Sequence[str], where: str) -> E
     measured = EpisodeStatistics.joined(parts)
     episodes, counts = np.unique(measured.episode_index, return_counts=True)
     if len(episodes) < len(measured.episode_index):
-        found = f"episode {episodes[np.argmax(counts > 1)]} in {counts.max()} places"
+        found = f"rows of episode {episodes[np.argmax(counts > 1)]} in {counts.max()} separate ranges"
         raise RowOrderError(where, found, "the rows of an episode next to each other")
     return measured
 

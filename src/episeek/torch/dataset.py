@@ -224,7 +224,7 @@ class EpisodeDataset(Dataset[Item]):
         )
 
     def work(self) -> Work:
-        """Return the time, the transfers and the number of decoded frames of all items that this process has read.
+        """Return the time, the requests and bytes, and the number of decoded frames of all items that this process has read.
 
         Items that a worker process reads are counted only in the worker process.
         """

@@ -12,7 +12,7 @@ from episeek.stores.transfers import Transfers
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The time, the transfers and the number of decoded frames of all items that one process has read so far."""
+    """The time, the requests and bytes, and the number of decoded frames of all items that one process has read so far."""
 
     fetch_seconds: float = 0.0
     """Seconds spent reading rows, and waiting for bytes from a store, a cache or another process that fetches the same bytes."""
@@ -49,7 +49,7 @@ class WorkCounter:
             self._add(decode_seconds=time.perf_counter() - started, decoded_frames=frame_count)
 
     def snapshot(self, transfers: Transfers) -> Work:
-        """Return the counts so far, together with the transfers of the byte sources."""
+        """Return the counts so far, together with the requests and bytes in `transfers`."""
         counts = self._counts.get()
         with counts.lock:
             return Work(counts.fetch_seconds, counts.decode_seconds, counts.decoded_frames, transfers)

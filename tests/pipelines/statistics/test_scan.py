@@ -103,7 +103,7 @@ def test_columns_that_cannot_be_measured_are_left_out_with_a_reason(kind):
 @pytest.mark.parametrize(
     ("episodes", "found"),
     [
-        (pa.array([0, 1, 0]), "episode 0 in 2 places"),
+        (pa.array([0, 1, 0]), "rows of episode 0 in 2 separate ranges"),
         (pa.array([0, None, 1]), "null in column 'episode_index'"),
         (pa.array(["a", "b", "c"]), "no column 'episode_index' of integers"),
     ],

@@ -213,7 +213,7 @@ def _check_decoded(clip: Clip, decoded: _DecodedClip, strips: StripRange, where:
 
 
 def _strip(strips: StripRange, frames: Sequence[int], *, is_compared: bool = False) -> Strip:
-    """Return a strip around the first of the given frames, decoded from the start of the episode. The given frames are marked."""
+    """Return a strip of pictures around the first of the given frames, which are marked, decoded from the episode's start."""
     return strips.around(frames[0], frames, start=0, is_compared=is_compared)
 
 
@@ -245,7 +245,7 @@ def _check_file_pictures(
         digests: The digests of the episode's pictures, by frame number within the file.
         first: The first frame of the episode within the file.
         reference: The pictures that FFmpeg decodes.
-        strips: Makes the strips of the episode.
+        strips: Makes the strips of pictures that illustrate the findings.
         where: The episode.
     """
     compared = reference.compare(digests)

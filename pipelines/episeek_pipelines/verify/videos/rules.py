@@ -228,7 +228,10 @@ def check_grid(context: VerificationContext, file: VideoFile, video: ParsedVideo
 
 
 def _in_runs(problems: list[FrameProblem]) -> Iterator[list[FrameProblem]]:
-    """Yield each problem in its own list, except that consecutive uncertain episodes share a list, since they have one cause."""
+    """Yield each problem in its own list, except that consecutive episodes with an `uncertain` problem share a list.
+
+    Such problems have the same cause.
+    """
     run: list[FrameProblem] = []
     for problem in problems:
         if run and not (problem.kind == run[-1].kind == "uncertain" and problem.row == run[-1].row + 1):

@@ -48,7 +48,7 @@ def episode_bytes(cameras: Sequence[CameraFigures], _: Figures) -> Plot:
 
 
 def timestamp_drift(cameras: Sequence[CameraFigures], figures: Figures) -> Plot:
-    """Return a plot of the timestamp drift of each episode, by camera."""
+    """Return a plot, by camera, of each episode's drift: from_timestamp minus the time of the episode's first frame."""
     fps = frame_rate(figures)
     factor, unit, least = (fps, "frames", _LEAST_DRIFT_FRAMES) if fps else (1.0, "seconds", 1e-3)
 
