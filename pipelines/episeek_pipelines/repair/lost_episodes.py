@@ -71,7 +71,7 @@ def find_lost_episodes(draft: Draft) -> Iterator[Outcome]:
 
 
 def find_unlisted_episodes(draft: Draft) -> Iterator[Outcome]:
-    """Find the episodes that have data rows, but no row in meta/episodes because its last file was cut off.
+    """Find the episodes that have data rows, but no row in meta/episodes because the last file of meta/episodes was cut off.
 
     Yield a repair for each of these episodes, and one for each total of meta/info.json that counts them.
     """
@@ -206,7 +206,7 @@ def _shift_rows(draft: Draft, episode_shift: Int64Array, row_shift: Int64Array) 
 
 
 def _files_of_no_episode(draft: Draft, lost: Int64Array) -> Iterator[str]:
-    """Yield the data files and videos that lost episodes use, but no remaining episode.
+    """Yield the data files and videos that lost episodes use and no remaining episode uses.
 
     A data file is used by the episodes that refer to it, and by the episodes that have rows in it.
     """

@@ -124,7 +124,7 @@ def _recorded(draft: Draft, feature: str, truth: FeatureStatistics) -> dict[str,
         truth: The statistics computed from the rows, which give the number of values per episode.
 
     Returns:
-        A statistic is left out unless every file of meta/episodes has its column.
+        The statistics by name. A statistic has no entry if a file of meta/episodes lacks its column.
     """
     found: dict[str, Float64Array] = {}
     for name in NAMES:

@@ -73,7 +73,7 @@ class VerifyOptions:
     def window_count(self) -> int:
         """Return the number of windows (short ranges of frames) of each video to compare with decoding the whole file.
 
-        If `decoded_windows` is None, this is the default of the level.
+        If `decoded_windows` is None, the result is the default of the level.
         """
         if self.decoded_windows is None:
             return DECODED_WINDOWS if self.looks_at("decode") else 0

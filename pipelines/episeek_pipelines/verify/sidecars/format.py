@@ -1,6 +1,6 @@
 """Check the footers of the four sidecars, the index tables in `meta/byte_index/`: versions, builds and columns.
 
-These are the rules IDX032, IDX034 and IDX037.
+The rules of this module are IDX032, IDX034 and IDX037.
 
 `examine_sidecars` also finds the byte offsets of the values of each column. With these offsets, a check of a video reads exactly
 the rows that it compares, as arrays on the memory-mapped bytes of the table.

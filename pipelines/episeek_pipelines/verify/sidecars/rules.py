@@ -1,6 +1,6 @@
 """Check the rows of one sidecar, an index table in `meta/byte_index/`: values, order, and references to other tables.
 
-These are the rules IDX032 and IDX034. Pandera models check the values.
+The rules of this module are IDX032 and IDX034. Pandera models check the values.
 """
 
 from collections.abc import Iterator

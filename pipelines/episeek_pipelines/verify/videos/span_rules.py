@@ -133,7 +133,7 @@ class SampleWindows:
     stop: Int64Array
 
     def of(self, part: slice) -> "SampleWindows":
-        """Return the windows of the episodes in a slice."""
+        """Return the sample ranges of the episodes in a slice."""
         return SampleWindows(self.tick[part], self.start[part], self.stop[part])
 
 
