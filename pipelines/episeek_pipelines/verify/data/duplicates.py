@@ -28,10 +28,10 @@ _ABOUT: Final[dict[_Frames, str]] = {
 def check_duplicates(observations: Observations, camera_keys: Sequence[str]) -> Iterator[Finding]:
     """Yield ROW048 for each episode that has the same rows as an earlier one.
 
-    An episode whose rows hardly change is reported only if its coded frames are the same, too, in all cameras.
+    An episode whose rows hardly change is reported only if its coded (still compressed) frames are the same, too, in all cameras.
 
     Args:
-        observations: The observations of all checks.
+        observations: The results of all checks, which contain the prints of rows and the digests of coded frames.
         camera_keys: The cameras with videos.
     """
     prints = observations.row_prints

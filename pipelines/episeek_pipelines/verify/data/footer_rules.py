@@ -44,7 +44,7 @@ def check_footer_size(context: VerificationContext, file: DataFile, footer: Foot
 
 
 def check_page_index(context: VerificationContext, file: DataFile, footer: FooterScan) -> Iterator[Finding]:
-    """Yield ROW038 for a data file without a page index in a prepared dataset."""
+    """Yield ROW038 for a data file without a page index in a dataset that `episeek prepare` wrote."""
     if context.is_prepared and not footer.has_page_index:
         yield finding(
             PAGE_INDEX,

@@ -154,6 +154,9 @@ def _recorded(entry: Mapping[str, Any], statistic: str, size: int) -> Float64Arr
 
 
 def _is_relative(name: str, entry: Mapping[str, Any], total_frames: int) -> bool:
-    """Return whether the statistics may describe relative actions, because their count is not the number of frames."""
+    """Return whether the statistics of `action` may describe relative actions, because their count is not the number of frames.
+
+    LeRobot computes relative actions (differences from the state) from the stored actions, and counts them in chunks.
+    """
     count = number_array(entry.get("count"))
     return name == lerobot.ACTION and (count is None or count.size != 1 or float(count.flat[0]) != total_frames)

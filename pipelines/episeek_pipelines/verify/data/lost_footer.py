@@ -12,7 +12,7 @@ _BLOCK_BYTES = 1 << 20
 def describe_lost_footer(context: VerificationContext, path: str) -> str:
     """Return a noun phrase for a data file that begins like Parquet and has no footer; empty for any other file.
 
-    At the level `rows`, the whole file is read, and the phrase also says which complete episodes it contains.
+    If the verification reads rows, the whole file is read, and the phrase also says which complete episodes the file contains.
     """
     try:
         file = StoreFile(context.root.source(), path, context.root.size(path))

@@ -106,7 +106,7 @@ def is_per_episode(scan: RowScan) -> bool:
 def check_row_groups(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
     """Yield one finding for the row groups that are not exactly one episode.
 
-    The finding is ROW018 in a dataset that promises one row group per episode, and ROW018W in any other dataset with sidecars.
+    The finding is ROW018 in a dataset that promises one row group per episode, and ROW018W in any other dataset with a byte index.
     """
     if not (context.has_promised_row_groups or context.has_sidecars) or not len(scan.first_row) or is_per_episode(scan):
         return

@@ -1,4 +1,4 @@
-"""Check data files: their schemas and footers, their rows at the level `rows`, and the rows of a rewrite against its source."""
+"""Check data files: their schemas and footers, their rows if these are read, and the rows of a rewrite against its source."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack

@@ -81,7 +81,7 @@ def keep_block(root: Root, path: str, version: str, start: int, table: pa.Table)
 
 
 def forget_blocks() -> None:
-    """Delete all rows of meta/episodes that this process keeps."""
+    """Remove from memory all rows of meta/episodes that this process keeps."""
     _kept.clear()
 
 

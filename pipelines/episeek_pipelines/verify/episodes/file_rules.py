@@ -126,7 +126,7 @@ def check_file_order(surveyed: Survey, files: Sequence[DataFile]) -> Iterator[Fi
 
 
 def check_indexed_files(indexed: dict[str, IndexedFile], videos: Sequence[VideoFile], listed: Files) -> list[Finding]:
-    """Return IDX031 for each video in the sidecars that does not exist and is not declared by any episode."""
+    """Return IDX031 for each video in the byte index (`indexed`) that does not exist and that no episode declares."""
     deleted = sorted(set(indexed) - {file.path for file in videos} - set(listed))
     return [
         finding(

@@ -76,14 +76,14 @@ class RawEpisodes:
         return self.columns[name].values
 
     def valid(self, *names: str) -> BoolArray:
-        """Return a mask of the rows in which all of these columns are usable."""
+        """Return a mask of the rows in which the values of all columns in `names` are usable."""
         valid = np.ones(len(self), np.bool_)
         for name in names:
             valid &= self.columns[name].is_valid
         return valid
 
     def all_valid(self, *names: str) -> bool:
-        """Return whether every file was read and these columns are usable in every row."""
+        """Return whether every file was read, and the values of all columns in `names` are usable in every row."""
         return self.is_complete and bool(self.valid(*names).all())
 
 

@@ -83,7 +83,7 @@ def check_card(
     """Yield HUB007 and HUB035 for configs that make `datasets` load wrong files.
 
     HUB007 reports front matter that `datasets` refuses, and a default config that loads files outside of data/ or none at all.
-    HUB035 reports each config that loads sidecars together with other files.
+    HUB035 reports each config that loads sidecars (the Parquet files of the byte index) together with other files.
 
     Args:
         card: Text of README.md; None without such a file.

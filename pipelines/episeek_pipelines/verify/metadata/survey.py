@@ -112,7 +112,10 @@ class Survey:
 
     @property
     def is_lone_overlay(self) -> bool:
-        """Return whether the dataset has cameras and sidecars but no videos, like an overlay whose root of videos was not given."""
+        """Return whether the dataset has cameras and a byte index but no videos.
+
+        An overlay is such a dataset: it consists of data/ and meta/, and the user has to give the root with its videos.
+        """
         has_cameras = self.info is not None and bool(self.info.video_keys)
         return has_cameras and not self.videos and layout.FILES_PATH in self.files
 
@@ -274,7 +277,7 @@ def _survey_old_version(root: V2Root, data_root: Root | None, against: Root | No
 
 
 def _skipped_videos(root: Root, against: Root | None, info: DatasetInfo) -> frozenset[str]:
-    """Return the paths of the videos whose episodes were left out of an overlay, in the overlay's source of version 2.x."""
+    """Return the paths of the videos in a source of version 2.x whose episodes were left out when the dataset was prepared."""
     skipped = against.skipped if isinstance(against, V2Root) else skipped_episodes(root)
     return frozenset(
         info.video_file(camera, number // info.chunks_size, number) for camera in info.video_keys for number in skipped

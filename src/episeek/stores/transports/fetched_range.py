@@ -1,4 +1,4 @@
-"""A byte source for bytes in memory, from which a clip reads if its bytes have already been fetched."""
+"""A byte source for bytes in memory, from which a clip (a short range of frames) reads if its bytes have already been fetched."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,12 +20,12 @@ class FetchedRange:
 
     @property
     def probe_bytes(self) -> int:
-        """The length of the range: reading all of its bytes costs nothing."""
+        """Number of bytes to read at the start of a possible MP4 box: all of the range, since it is in memory."""
         return len(self.payload)
 
     @property
     def tail_bytes(self) -> int:
-        """The length of the range: reading all of its bytes costs nothing."""
+        """Number of bytes at the end of a file to read at once: all of the range, since it is in memory."""
         return len(self.payload)
 
     def identity(self, path: str) -> FileIdentity:

@@ -68,12 +68,12 @@ class FsspecSource:
 
     @property
     def probe_bytes(self) -> int:
-        """`STORE_PROBE_BYTES`, as for any store."""
+        """Number of bytes to read at the start of a possible MP4 box: `STORE_PROBE_BYTES`, as for any store."""
         return STORE_PROBE_BYTES
 
     @property
     def tail_bytes(self) -> int:
-        """`STORE_TAIL_BYTES`, as for any store."""
+        """Largest number of bytes at the end of a file that are read at once: `STORE_TAIL_BYTES`, as for any store."""
         return STORE_TAIL_BYTES
 
     def identity(self, path: str) -> FileIdentity:
@@ -258,7 +258,7 @@ def _first_byte_seconds(policy: RetryPolicy) -> float:
 
 
 async def _http_range(fs: Any, url: str, byte_range: ByteRange, policy: RetryPolicy) -> tuple[bytes, FileIdentity]:
-    """Return a range and the identity of its file.
+    """Request the bytes of a range over HTTP, and return them with the identity of the file.
 
     The request is sent through the session of fsspec's HTTP file system. fsspec itself would only check the status.
     """
@@ -302,7 +302,7 @@ async def _http_answer(fs: Any, url: str, wanted: str) -> AsyncIterator[Any]:
 
 
 async def _s3_range(fs: Any, path: str, byte_range: ByteRange, policy: RetryPolicy) -> tuple[bytes, FileIdentity]:
-    """Return a range and the identity of its file, through s3fs."""
+    """Request the bytes of a range through s3fs, and return them with the identity of the file."""
     start, stop = byte_range
     bucket, key, _ = fs.split_path(path)
     async with _patience(policy) as patience:

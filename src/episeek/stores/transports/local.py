@@ -19,12 +19,12 @@ class LocalSource:
 
     @property
     def probe_bytes(self) -> int:
-        """The size of one page of memory, since a local read costs little."""
+        """Number of bytes to read at the start of a possible MP4 box: one page of memory, since a local read costs little."""
         return 1 << 12
 
     @property
     def tail_bytes(self) -> int:
-        """The size of one page of memory, because it costs almost nothing to probe a local file box by box."""
+        """Number of bytes at the end of a file to read at once: one page of memory, since probing a local file costs little."""
         return 1 << 12
 
     def identity(self, path: str) -> FileIdentity:

@@ -102,12 +102,12 @@ class HubSource:
 
     @property
     def probe_bytes(self) -> int:
-        """`STORE_PROBE_BYTES`, as for any store."""
+        """Number of bytes to read at the start of a possible MP4 box: `STORE_PROBE_BYTES`, as for any store."""
         return STORE_PROBE_BYTES
 
     @property
     def tail_bytes(self) -> int:
-        """`STORE_TAIL_BYTES`, as for any store."""
+        """Largest number of bytes at the end of a file that are read at once: `STORE_TAIL_BYTES`, as for any store."""
         return STORE_TAIL_BYTES
 
     def pinned(self) -> "HubSource":
