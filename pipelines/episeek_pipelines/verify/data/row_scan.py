@@ -69,7 +69,9 @@ class RowScan:
 
 
 class RowScanner:
-    """Scans a file whose `SCANNED_COLUMNS` contain numbers, batch by batch from the first row on.
+    """Scans the row numbers and timestamps of a file, batch by batch from the first row on.
+
+    The columns in `SCANNED_COLUMNS` have to exist and contain numbers.
 
     Args:
         fps: Frames per second. Row n of an episode, counted from 0, should have the timestamp n / fps.

@@ -59,7 +59,7 @@ _EXPIRY_MARGIN_SECONDS = 30.0
 
 
 class _State:
-    """The answers about the files of a source that one process has received from the Hub."""
+    """The Hub's answers about the files of one source, as far as this process has received them."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
