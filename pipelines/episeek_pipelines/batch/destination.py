@@ -42,7 +42,7 @@ def place_aside(out: Root, key: str) -> Root:
 
     Args:
         out: The folder of the results.
-        key: The name of the dataset's folder in the ledger.
+        key: The name of the dataset's folder in the ledger (the record of each dataset's state).
     """
     return Root(out.join(f"{WORK_DIR}/{key}/{_NEW}"))
 

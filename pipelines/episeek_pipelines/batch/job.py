@@ -10,7 +10,7 @@ from episeek_pipelines.jobs.progress import Phase, Progress
 from episeek_schemas.batch import STOPS_DIR
 
 _interrupted: Final[set[str]] = set()
-"""Names of the interrupted runs of this process. The threads that work for such a run stop at the next node of their graph."""
+"""Names of the interrupted runs of this process. The threads that work for such a run stop when they finish their current task."""
 
 
 class Interrupted(BaseException):

@@ -224,7 +224,7 @@ def _require_names(destinations: Iterable[tuple[str, str]]) -> None:
         if not name or any(part in ("", ".", "..") for part in parts) or parts[0].startswith(".") or "://" in name:
             raise ManifestError(where, f"the destination {name!r}", "a relative path below OUT that is not hidden")
         if name == REPORT_PATH:
-            raise ManifestError(where, f"the destination {name!r}", "a name other than that of the report")
+            raise ManifestError(where, f"the destination {name!r}", "a name other than that of the batch's report")
         if name in taken:
             hint = "give the destinations in a CSV file with the columns source and destination"
             raise ManifestError(where, f"the destination {name!r}, as in {taken[name]}", "another destination", hint)

@@ -37,7 +37,7 @@ def is_alive(process: Mapping[str, Any], *, last_beat: str) -> bool:
 
     Args:
         process: The description that `this_process` returned when the process called it.
-        last_beat: The time of the last beat of the process, as `now` returned it.
+        last_beat: The time, as `now` returned it, at which the process last reported that it was alive.
     """
     here = this_process()
     if (process["host"], process["machine"]) == (here["host"], here["machine"]):

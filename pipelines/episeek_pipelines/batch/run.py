@@ -83,7 +83,7 @@ def batch_run(
     If there is no plan below `out`, the batch is planned first. Several ranks need a plan that exists before they start.
 
     Args:
-        manifest: The datasets, as for `batch_plan`.
+        manifest: The datasets: a text, CSV or Parquet file, a folder of datasets, or `hf://datasets/ORG`.
         out: The folder for the results, or the prefix in a store.
         options: The options, which have to be the same as in the plan.
         rank: The part of the plan that this process works at.

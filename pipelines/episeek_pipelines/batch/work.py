@@ -219,10 +219,10 @@ class _Attempt:
         return None
 
     def _touched(self) -> LedgerRow | None:
-        """Return the row of the dataset as `current` if its source has changed only in the identities of its files.
+        """Return the row of the dataset with the state `current` if the source's files have other identities but the same contents.
 
-        A copy of the source, for example, has the same contents but other identities. Return None if the dataset is not finished
-        or its source has other contents.
+        For example, the files of a copy of the source have other identities. Return None if the dataset is not finished or its
+        source has other contents.
         """
         finished = self.before.finished()
         if finished is None:

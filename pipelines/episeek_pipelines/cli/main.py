@@ -5,7 +5,7 @@ Only this module prints results to standard output. All other messages go to sta
 The exit codes are:
 
 - 0: The command is done. `verify` found nothing that counts as a failure, `index --check` no stale rows, and `diff` no difference.
-- 1: The verification found errors, sidecars are stale, datasets differ, `publish` refused an overlay with errors, the published
+- 1: The verification found errors, sidecars are stale, datasets differ, `publish` refused a dataset with errors, the published
   files differ from the files that were sent, or a dataset of a batch is refused, failed, has errors or is not done.
 - 2: The command could not be done.
 - 130: The command was interrupted.

@@ -1,4 +1,4 @@
-"""Find the differences in the layout of two datasets: versions, files, row groups, sidecars and the card.
+"""Find the differences in the layout of two datasets: versions, files, row groups, sidecars (video index) and dataset card.
 
 The layout is where the contents are stored. None of these differences is a difference of contents.
 """
@@ -98,7 +98,10 @@ def _other_files(a: Side, b: Side) -> tuple[list[ValueChange], list[NotCompared]
 
 
 def _foreign(side: Side) -> Mapping[str, Any]:
-    """Return the files of one dataset that no other comparison covers. Hidden files are left out, except `.gitattributes`."""
+    """Return the files of one dataset that no other step of the comparison covers. Hidden files are left out.
+
+    One hidden file is returned: `.gitattributes`.
+    """
     known = {
         layout.INFO_PATH,
         layout.STATS_PATH,

@@ -3,7 +3,9 @@
 from typing import Final, Literal, get_args
 
 DiffLevel = Literal["meta", "layout", "rows", "videos"]
-"""`meta` reads metadata and listings; each further level also reads footers and video headers, rows, or coded samples."""
+"""`meta` reads metadata and listings, `layout` also footers and video headers, `rows` also rows, and `videos` also coded
+samples.
+"""
 
 DIFF_LEVELS: Final[tuple[DiffLevel, ...]] = get_args(DiffLevel)
 

@@ -57,7 +57,7 @@ class StatisticChange:
 
 @dataclass(frozen=True, slots=True)
 class ColumnChange:
-    """A column of the rows of an episode that differs."""
+    """A column in which the rows of a pair of episodes differ."""
 
     column: str
     """The name of the column; for a field of a struct, with the name of the field: `observation.image.bytes`."""

@@ -127,7 +127,7 @@ def open_side(root: str, *, data_root: str | None, needs_videos: bool = True) ->
     """Read the metadata and list the files of a dataset.
 
     Args:
-        root: The dataset, or an overlay of one.
+        root: The dataset, or an overlay (a prepared dataset without its videos).
         data_root: The dataset with the videos, if `root` neither has videos nor records a source.
         needs_videos: Whether all declared videos have to exist. If False, only videos below `root` are listed.
 

@@ -40,7 +40,7 @@ def copy_file(
         destination: The root to write to.
         path: The file, relative to both.
         way: The preferred way.
-        reader: The byte source through which a source in a store is read; None to open a new one.
+        reader: The opened `StoreSource` of a source in a store, through which the file is read; None to open a new one.
 
     Raises:
         MissingFileError, ReadError: The file cannot be read.

@@ -12,11 +12,12 @@ _NOT_LISTED: Final = (f"{layout.BYTE_INDEX_PARTIAL_DIR}/",)
 
 
 def source_digests(root: Root) -> dict[str, str]:
-    """Return, for each folder of a source, a SHA-256 of the paths and versions of its files.
+    """Return a SHA-256 of the paths and versions of the files in each of `data`, `meta` and `videos` of a source, by folder.
 
     The version of a local file is its size and modification time. The version of a file in a store is its size and identity.
 
-    Sidecars, hidden files and hidden folders of the root are left out. The files outside of `FOLDERS` have the key "".
+    All files outside these folders share the key "". Sidecars (the tables of the video index, which are derived from the source),
+    hidden files and hidden folders of the root are left out.
     """
     skipped = (*_NOT_LISTED, f"{layout.BYTE_INDEX_DIR}/")
     if root.is_local:
@@ -32,9 +33,9 @@ def source_digests(root: Root) -> dict[str, str]:
 
 
 def written_digests(root: Root) -> dict[str, str]:
-    """Return, for each of `FOLDERS` of a prepared dataset, a SHA-256 of the paths and sizes of its files.
+    """Return a SHA-256 of the paths and sizes of the files in each of `data`, `meta` and `videos` of a dataset, by folder.
 
-    Files outside of `FOLDERS` are left out.
+    Files outside these folders are left out.
     """
     sizes = (
         (path, "" if identity is None else str(identity.size))

@@ -1,4 +1,4 @@
-"""Summarize a dataset in numbers, from its metadata, the footers of its data files and its sidecars, if it has any."""
+"""Summarize a dataset in numbers, from its metadata, the footers of its data files and its sidecars (the index of its videos)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -155,7 +155,7 @@ def _summarize_camera(index: ByteIndex, camera_key: str) -> CameraSummary:
 
 
 def _random_frames(index: ByteIndex, camera_key: str, frame_counts: Any) -> tuple[float, float]:
-    """Return the mean number of bytes and of samples of a clip of one frame, for frames spread evenly over the dataset."""
+    """Return the mean number of bytes to fetch and of samples to decode for one frame, measured with frames from all episodes."""
     total = int(frame_counts.sum())
     if not total:
         return 0.0, 0.0

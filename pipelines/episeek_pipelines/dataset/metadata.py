@@ -90,16 +90,16 @@ class Dataset:
     episodes: EpisodeTable
 
     def data_rows(self) -> dict[str, Int64Array]:
-        """Return the row numbers in `episodes` of the episodes in each data file, by relative path.
+        """Return the rows of `episodes` that describe the episodes of each data file: row numbers by the file's relative path.
 
-        Paths are ordered by their first row.
+        The files are ordered by their first row number.
         """
         return rows_by_path(self.episodes.data_chunk_index, self.episodes.data_file_index, self.info.data_file)
 
     def video_rows(self, camera_key: str) -> dict[str, Int64Array]:
-        """Return the row numbers in `episodes` of the episodes in each MP4 of a camera, by relative path.
+        """Return the rows of `episodes` that describe the episodes of each MP4 of a camera: row numbers by relative path.
 
-        Paths are ordered by their first row.
+        The files are ordered by their first row number.
         """
         columns = self.episodes.cameras[camera_key]
         return rows_by_path(columns.chunk_index, columns.file_index, partial(self.info.video_file, camera_key))

@@ -125,7 +125,7 @@ def read_record(root: Root) -> SourceRecord | None:
 
 
 def skipped_episodes(root: Root) -> tuple[int, ...]:
-    """Return the numbers, in the source, of the episodes that a local overlay left out, according to its record.
+    """Return the numbers, in the source, of the episodes that were left out of a local prepared dataset, according to its record.
 
     The result is empty if there is no usable record.
     """
@@ -140,9 +140,9 @@ def skipped_episodes(root: Root) -> tuple[int, ...]:
 
 
 def recorded_videos(root: Root) -> Root | None:
-    """Return the recorded source of a local overlay, from which its videos are read.
+    """Return the recorded source of a local overlay (a prepared dataset without its videos), from which the videos are read.
 
-    Return None if the dataset has videos of its own, has no cameras, or has no usable record.
+    Return None if the dataset contains videos, has no cameras, or has no usable record.
 
     Raises:
         MissingFileError: The recorded source no longer exists.

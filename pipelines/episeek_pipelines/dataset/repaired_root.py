@@ -15,7 +15,7 @@ from episeek_pipelines.dataset.root import Root
 
 @dataclass(frozen=True, slots=True)
 class RepairedRoot(Root):
-    """A root that shows the files of a layer in place of some of its own files."""
+    """A root that shows repaired files, which are below another root (the layer), in place of its own files."""
 
     layer: str = ""
     """The URL of the root of the repaired files, which have the same relative paths there."""

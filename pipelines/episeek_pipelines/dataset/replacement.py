@@ -39,8 +39,8 @@ def settle_replacement(new: Path, old: Path, *, inode: int) -> bool:
     """Finish or undo a replacement during which the process was killed, and return whether it was finished.
 
     Args:
-        new: As for `replace_directory`.
-        old: As for `replace_directory`.
+        new: The directory that was to get the name of `old`.
+        old: The directory that was to be replaced.
         inode: The inode of `new` before the replacement.
     """
     aside = _aside(old)

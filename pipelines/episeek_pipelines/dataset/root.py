@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import fsspec
 
 MAX_WHOLE_BYTES: Final = 1 << 30
-"""Largest file, in bytes, that is read as a whole, such as a document below meta/, a card or a configuration."""
+"""Largest file, in bytes, that is read as a whole, such as a document below meta/, a dataset card or a configuration."""
 
 _FILES_IN_FLIGHT: Final = 16
 """Number of files of a store that are read at the same time. Each read mostly waits for an answer of the store."""
@@ -76,7 +76,7 @@ class Root:
 
     @property
     def in_flight(self) -> int:
-        """Number of files to read at the same time if little is read of each."""
+        """Number of files to read at the same time if only a few bytes of each file are read."""
         return 1 if self.is_local else _FILES_IN_FLIGHT
 
     @property
@@ -110,7 +110,7 @@ class Root:
         return self
 
     def held(self, path: str) -> bytes | None:
-        """Return the contents of a converted or repaired file, or None for a file that is read unchanged from the store."""
+        """Return the contents of a file that a subclass shows converted or repaired, or None for a file that is shown as stored."""
         return None
 
     def join(self, path: str) -> str:
@@ -185,7 +185,7 @@ class Root:
         return self.source().identity(path).size
 
     def version_of(self, path: str) -> str:
-        """Return a text that differs between versions of a file: its size, and its time of change or the store's identity.
+        """Return a text that differs between versions of a file: its size, and its modification time or its identity in a store.
 
         Raises:
             MissingFileError: The file does not exist.

@@ -1,4 +1,4 @@
-"""Stage new sidecars for a dataset, so that all four tables replace the existing ones at once.
+"""Stage new sidecars (the four tables of a dataset's video index), so that they replace the existing tables at once.
 
 On this machine the new tables are written to a directory next to the existing ones, and two renames exchange them. In an object
 store the tables are written one after the other. A reader that sees tables of two builds refuses them, since their build ids
@@ -16,14 +16,14 @@ from episeek_schemas import layout
 from episeek_schemas.layout import JOURNAL_PATH
 
 _REPLACED: Final = "replaced"
-"""The directory in which the existing tables are between the two renames."""
+"""The directory to which the old tables are moved while the new tables get their final names."""
 
 
 class SidecarStaging(LockedStaging):
     """The directory in which new sidecars are written, to use in a `with` block. `commit` replaces the existing sidecars.
 
-    Publications into the same root stage their files in the same directory and keep their journal there. These files are not
-    changed.
+    Publications into the same root stage their files in the same directory, and record their progress there in a journal. This
+    class does not change these files.
 
     Args:
         final: The root below which the sidecars are.
@@ -44,7 +44,7 @@ class SidecarStaging(LockedStaging):
 
     @property
     def work(self) -> Root:
-        """Root of the receipts and intermediate files."""
+        """Root of the intermediate files, and of the receipts that record finished work."""
         return Root(f"{self.final.join(layout.BYTE_INDEX_PARTIAL_DIR)}/{WORK_DIR}")
 
     def commit(self) -> None:
@@ -70,7 +70,7 @@ class SidecarStaging(LockedStaging):
             raise WriteError(target, first_line(error), "a path to which the staged sidecars can be renamed") from error
 
     def _put_back(self) -> None:
-        """Restore the old tables if a run was killed between the two renames."""
+        """Restore the old tables if a run was killed after it had moved them away and before the new tables were in place."""
         target, replaced = self.final.join(layout.BYTE_INDEX_DIR), self.root.join(_REPLACED)
         if os.path.exists(replaced) and not os.path.exists(target):
             os.rename(replaced, target)

@@ -1,4 +1,4 @@
-"""Find the files of an overlay's source that have changed since the overlay was prepared.
+"""Find the files that have changed in the source of an overlay (a prepared dataset without its videos) since its preparation.
 
 An overlay contains data and metadata from the time of its preparation, but reads the current videos of its source. Readers of the
 sidecars refuse videos that have changed. Episodes that were added to the source later are not in the overlay's tables.
@@ -19,11 +19,11 @@ def changed_source_files(overlay: Root, source: Root) -> tuple[str, ...]:
     Metadata files are compared by their contents. Data files are compared by their sizes, since an edit of rows also changes the
     metadata.
 
-    The result is empty if the overlay has no usable record, if the source has no metadata (such as a folder of videos), or if
-    either root is in a store. The identities of videos in a store are compared when the videos are read.
+    The result is empty if the overlay has no usable record of its source, if the source has no metadata (such as a folder of
+    videos), or if either root is in a store. The identities of videos in a store are compared when the videos are read.
 
     Args:
-        overlay: The root of the overlay, which contains the record.
+        overlay: The root of the overlay, which contains the record of its source.
         source: The current root of the source.
     """
     if not (overlay.is_local and source.is_local) or overlay == source or not source.exists(layout.INFO_PATH):

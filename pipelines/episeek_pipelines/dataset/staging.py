@@ -79,7 +79,7 @@ class LockedStaging:
 
     @property
     def work(self) -> Root:
-        """Root of the receipts and intermediate files."""
+        """Root of the intermediate files, and of the receipts that record finished work."""
         return Root(self.root.join(WORK_DIR))
 
     @property
@@ -205,7 +205,7 @@ def has_unfinished_run(final: Root) -> bool:
 
 
 def settle_destination(final: Root) -> None:
-    """Finish or undo the last renames of a run that was killed while it gave its result the final name."""
+    """Finish or undo the renames of a run that was killed while it renamed its complete result to the destination."""
     if final.is_local:
         _recover_receipts(*_places(final))
 
@@ -223,7 +223,7 @@ def _places(final: Root) -> tuple[Root, Root]:
 def remove_unlisted_files(root: Root, paths: set[str]) -> None:
     """Remove files below `data/`, `meta/` and `videos/` that are not in `paths`, and all empty folders.
 
-    Other files stay, such as the receipts of the run.
+    Other files stay, such as the receipts (the records of finished work) of the run.
     """
     folders = tuple(f"{folder}/" for folder in (layout.DATA_DIR, layout.META_DIR, layout.VIDEOS_DIR))
     for path in root.list():
@@ -305,7 +305,7 @@ def _option(key: str, options: dict[str, Any]) -> str:
 
 
 def _receipts_aside(final: Root) -> Path:
-    """Return the folder in which the receipts are kept while the result gets its final name."""
+    """Return the folder for the receipts (the records of finished work) while the result is renamed to the destination."""
     return final.local.with_name(f".{final.local.name}.episeek-work")
 
 

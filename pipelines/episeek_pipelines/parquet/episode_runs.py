@@ -43,7 +43,7 @@ def episode_runs(file: pq.ParquetFile, where: str, *, row_bytes: float | None = 
     Args:
         file: A file that was opened with `READ_OPTIONS`.
         where: Path or URL of the file, for errors.
-        row_bytes: The result of `measure_row_bytes`; None to measure it here.
+        row_bytes: Estimated size of a row in memory, in bytes, from `measure_row_bytes`; None to estimate it here.
 
     Raises:
         RowOrderError: The column `episode_index` is missing, is not of an integer type or has nulls, or the rows of an episode are
@@ -179,7 +179,10 @@ def _episode_column(schema: pa.Schema, where: str) -> int:
 
 
 def _stretches(column: pa.Array, where: str, first_row: int) -> Iterator[tuple[int, int, int]]:
-    """Yield (episode, start, stop) for each run of equal values in a batch, whose first row is `first_row` of the file."""
+    """Yield (episode, start, stop) for each run of equal values in a batch. The rows `[start, stop)` are counted in the batch.
+
+    `first_row` is the row number, in the file, of the first row of the batch. It is used in errors.
+    """
     if column.null_count:
         row = first_row + int(np.argmin(is_valid(column)))
         raise RowOrderError(where, f"null in column {lerobot.EPISODE_INDEX!r} at row {row}", "an episode in every row")

@@ -8,7 +8,7 @@ FOOTER_BYTES: Final = 1 << 19
 """Largest footer in bytes. Its transfer takes about as long as the latency of a request: 30 to 50 ms at 10 to 15 MB/s."""
 
 MIN_EPISODES_PER_FILE: Final = 100
-"""A file may always contain this many episodes, even if its footer is larger: a million episodes must not become a million
+"""A file may always contain this many episodes, even if its footer exceeds the limit: a million episodes must not become a million
 files.
 """
 

@@ -201,7 +201,7 @@ class StoreParquetFile(pq.ParquetFile):  # type: ignore[misc]  # pyarrow has no 
         use_threads: bool = True,
         use_pandas_metadata: bool = False,
     ) -> Any:
-        """Yield batches as pyarrow does. A batch should be smaller than `KEPT_BYTES`, so that no bytes are fetched twice."""
+        """Yield batches as pyarrow does. A batch larger than `KEPT_BYTES`, the bytes kept in memory, may be fetched twice."""
         self._expect(row_groups, columns, is_read_at_once=False)
         return super().iter_batches(batch_size, row_groups, columns, use_threads, use_pandas_metadata)
 

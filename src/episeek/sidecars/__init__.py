@@ -1,1 +1,1 @@
-"""Open and map the sidecar tables, keep copies of them on this machine, and check the videos that they index."""
+"""Open and map the sidecars (the tables of the video index), keep copies of them on this machine, and check the indexed videos."""

@@ -1,4 +1,4 @@
-"""Open the four sidecar tables together, and check their format version, their build and their columns.
+"""Open the four sidecars (the tables of the video index) together, and check their format version, their build and their columns.
 
 Tables on this machine are mapped. The end of a table in a store is fetched first, which is the whole table if it is small. If they
 are larger, the tables `files` and `episodes` are fetched whole, and rows of `keyframes` and `samples` are fetched when they are

@@ -1,7 +1,7 @@
 """`episeek publish`: its arguments, the call of the API, and its output. Nothing here prints.
 
-Exit codes: 0 done, or there was nothing to do; 1 the overlay has errors, so nothing was sent, or the published files differ
-from the files that were sent; 2 the command could not be done.
+Exit codes: 0 done, or there was nothing to do; 1 the prepared dataset has errors, so nothing was sent, or the published files
+differ from the files that were sent; 2 the command could not be done.
 """
 
 import argparse

@@ -70,7 +70,7 @@ def differing_rows(a: pa.Array, b: pa.Array) -> BoolArray:
 
 
 def _plain(values: pa.Array) -> pa.Array:
-    """Return the values without dictionaries and extension types at the outermost level."""
+    """Return the values decoded from a dictionary and converted from an extension type, at the outermost level only."""
     if isinstance(values, pa.ExtensionArray):
         values = values.storage
     if pa.types.is_map(values.type):

@@ -52,18 +52,18 @@ class EpisodePlace:
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """The texts of tasks and subtasks, by their numbers in `TEXT_COLUMNS`."""
+    """The texts of tasks by `task_index`, and the texts of subtasks by `subtask_index`."""
 
     tasks: Mapping[int, str]
     subtasks: Mapping[int, str]
 
     def of(self, column: str) -> Mapping[int, str]:
-        """Return the texts for a column of `TEXT_COLUMNS`, by number; empty if the dataset has no such texts."""
+        """Return the texts for the column `task_index` or `subtask_index`, by number; empty if the dataset has no such texts."""
         return self.tasks if column == lerobot.TASK_INDEX else self.subtasks
 
 
 def column_types(schema: pa.Schema) -> tuple[tuple[str, str], ...]:
-    """Return the name and the `type_text` of each compared column, sorted by name."""
+    """Return the name and the type of each compared column, sorted by name. `type_text` describes the types."""
     return tuple(sorted((name, type_text(dtype)) for name, dtype in _leaves(schema)))
 
 
@@ -91,7 +91,7 @@ def compared_columns(table: pa.Table, place: EpisodePlace, texts: Texts) -> Iter
 
 
 def place_columns(table: pa.Table) -> Iterator[tuple[str, pa.Array]]:
-    """Yield the name and the values of each column of `PLACE_COLUMNS`, unchanged from the file."""
+    """Yield the name and the stored values of the columns `episode_index` and `index`, if the table has them."""
     for name in PLACE_COLUMNS:
         if name in table.schema.names:
             yield name, _combined(table[name])

@@ -31,7 +31,7 @@ from episeek_pipelines.parquet.episode_runs import (
 AS_STORED = " as stored"
 """Suffix of the names of additional digests.
 
-A column of `PLACE_COLUMNS` also has a digest of its stored values under such a name.
+The columns `episode_index` and `index` also have a digest of their stored values under such a name.
 """
 
 
@@ -61,7 +61,7 @@ class DataFilePrint:
 
     path: str
     types: tuple[tuple[str, str], ...]
-    """Name and `type_text` of each compared column, sorted by name."""
+    """Name and type of each compared column, sorted by name. `type_text` describes the types."""
     row_count: int
     row_group_count: int
     size: int

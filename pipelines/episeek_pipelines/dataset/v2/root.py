@@ -47,7 +47,7 @@ class V2Root(Root):
     skipped: tuple[int, ...] = ()
     """The numbers, in the documents, of the episodes that are left out, ascending."""
     state: str = ""
-    """A digest of the versions of the documents from which the metadata is made; empty if the root is pinned."""
+    """A digest of the versions of the documents from which the metadata is made; empty if the files cannot change (`is_pinned`)."""
 
     @property
     def physical(self) -> Root:
@@ -179,7 +179,7 @@ def _holds_metadata(directory: str) -> bool:
 
 
 def _state(root: Root) -> str:
-    """Return a digest of the versions of all documents; empty if the root is pinned."""
+    """Return a digest of the versions of all documents; empty if the files of the root cannot change (`is_pinned`)."""
     if root.is_pinned:
         return ""
     versions = []

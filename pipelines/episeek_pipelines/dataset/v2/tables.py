@@ -42,7 +42,7 @@ def files_as_v3(
     """Return the files below `meta/` of version 3.0 that replace the documents, and the problems of the statistics.
 
     Args:
-        documents: The documents, which have to be translatable.
+        documents: The documents. They have to say which files belong to which episode (`is_translatable`).
         skipped: Numbers of episodes to leave out. The remaining episodes are renumbered.
     """
     episodes = kept_episodes(documents, skipped)

@@ -32,7 +32,7 @@ class RecoveredGroup:
     stop: int
     row_count: int
     episodes: tuple[int, ...]
-    """The numbers of the episodes of the rows; empty if the schema has no `counting_columns`."""
+    """The numbers of the episodes of the rows; empty if the schema lacks columns that number episodes (`counting_columns`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,18 +124,19 @@ def find_groups(
 
 
 def _may_follow(layouts: Layouts, at: int, end: int) -> bool:
-    """Return whether part `at` is the end of the parts, or may begin a row group, complete or cut off.
+    """Return whether `at` is the end of the parts, or the part at `at` may begin a row group, which may be complete or cut off.
 
-    Otherwise the declared columns are probably not those of the file, although they fit its first row group.
+    A part is a page or a copy of column metadata. If the result is False, the declared columns are probably not those of the file,
+    although they fit its first row group.
     """
     at = layouts.start_of_rows(at)
     return at == end or layouts.is_empty_dictionary(at) or bool(layouts.complete(at, 1)) or layouts.may_be_cut(at)
 
 
 def _may_begin(layouts: Layouts, at: int) -> bool:
-    """Return whether the part at `at` may begin a row group.
+    """Return whether the part at `at` (a page or a copy of column metadata) may begin a row group.
 
-    Otherwise the row group before it was probably read with a page too many or too few.
+    If not, the row group before it was probably read with a page too many or too few.
     """
     at = layouts.start_of_rows(at)
     return layouts.may_begin(at)

@@ -31,7 +31,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class GroupLayout:
-    """One way to read the parts `[start, stop)` of a file as a row group."""
+    """One way to read the parts `[start, stop)` of a file (pages and copies of column metadata) as a row group."""
 
     start: int
     stop: int
@@ -141,7 +141,10 @@ class Layouts:
         return None
 
     def _following(self, start: int, rows: int) -> Iterator[list[int]]:
-        """Yield, for each reading with `rows` rows, the ends of the chunks of all columns after the first."""
+        """Yield the ends of the chunks of all columns after the first, for each way to read the parts from `start` on.
+
+        Every chunk has `rows` rows.
+        """
         before: list[dict[int, list[int]]] = []
         reached = [start]
         for leaf in range(1, len(self._leaves)):
