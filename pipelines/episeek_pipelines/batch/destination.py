@@ -93,7 +93,7 @@ def put_back(aside: Root, final: Root) -> None:
 
 
 def _old(aside: Root) -> Root:
-    """Return the folder that contains the older result between the two renames of `put_in_place`."""
+    """Return the folder to which `put_in_place` moves the older result before it removes it."""
     return Root(str(aside.local.with_name(_OLD)))
 
 

@@ -256,7 +256,7 @@ class Ledger:
         self.out.write_bytes(self._path(row.destination, row.attempt, kind), _document(row.as_dict()))
 
     def beat(self, row: LedgerRow) -> None:
-        """Write the present time as a sign that the process of a claim is alive."""
+        """Write the present time to the ledger, as a sign that the process of the row's attempt is alive."""
         self.out.write_bytes(self._path(row.destination, row.attempt, "beat"), _document({"time": now()}))
 
     def _create(self, path: str, data: bytes, token: str) -> bool:

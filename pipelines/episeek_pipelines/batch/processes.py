@@ -1,4 +1,4 @@
-"""Describe the process that works at a dataset in the ledger, and find out whether such a process has died.
+"""Describe the process that works at a dataset for the ledger (the record of states), and find out whether a process has died.
 
 A process of this machine is alive if a process with the same process id and start time exists. For processes of other machines,
 beats are used: every `BEAT_SECONDS`, a process writes a file with the time. It counts as dead after `SILENT_SECONDS` without a

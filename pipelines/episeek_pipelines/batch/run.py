@@ -38,7 +38,7 @@ ONE_RANK: Final = Rank()
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """The result of a run of a batch: the outcome of each dataset that this rank was responsible for."""
+    """The result of a run of a batch: the outcome of each dataset that this process (its rank) was responsible for."""
 
     out: str
     """Path or URL of the folder of the results."""
@@ -182,7 +182,7 @@ def _lost(dataset: PlannedDataset, failure: object) -> Problem:
 
 
 def _unrecorded(dataset: PlannedDataset, problem: Problem) -> RunOutcome:
-    """Return the outcome of a dataset whose row in the ledger could not be read or written."""
+    """Return the outcome of a dataset whose row in the ledger (the record of states) could not be read or written."""
     row = LedgerRow(dataset.destination, dataset.source, "failed", problem=problem)
     return RunOutcome(dataset.destination, "unrecorded", row)
 

@@ -72,8 +72,8 @@ def survey_dataset(row: ManifestRow, out: Root, is_ours: bool) -> PlannedDataset
 def source_identity(source: str) -> str:
     """Return a digest in hex of the paths and identities of a dataset's files, from one listing. It changes if a file changes.
 
-    Hidden files and folders, the sidecars and, on the Hub, the dataset card are left out, because they do not influence the
-    preparation.
+    Hidden files and folders, the sidecars (the video index) and, on the Hub, the dataset card are left out, because they do not
+    influence the preparation.
     """
     root = Root(source).pinned()
     lines = []

@@ -60,7 +60,7 @@ def run_dataset(planned: PlannedDataset, job: Job, execution: Execution) -> RunO
         execution: The scheduler and the workers that run the dataset's graph of tasks.
 
     Raises:
-        EpiseekError: The ledger cannot be read or written.
+        EpiseekError: The ledger (the record of each dataset's state) cannot be read or written.
     """
     ledger, name = Ledger(job.out), planned.destination
     attempts = ledger.attempts_at(name)
@@ -221,7 +221,8 @@ class _Attempt:
     def _touched(self) -> LedgerRow | None:
         """Return the row of the dataset with the state `current` if the source's files have other identities but the same contents.
 
-        For example, the files of a copy of the source have other identities. Return None if the dataset is not finished or its
+        For example, the files of a copy of the source may have other modification times. Return None if the dataset is not
+        finished or its
         source has other contents.
         """
         finished = self.before.finished()

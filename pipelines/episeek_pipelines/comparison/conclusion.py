@@ -150,7 +150,7 @@ def _left_out(
     samples: Mapping[tuple[int, int, str], PairedSamples],
     found: Counted,
 ) -> Iterator[NotCompared]:
-    """Yield the parts that were not compared, because of the level or because one side does not have them."""
+    """Yield the parts that were not compared, because the level of the comparison excludes them or one side does not have them."""
     level, pairs = contents.level, matching.pairs
     rows_left = sum(not (a == b and a in contents.covered.rows) for a, b in pairs)
     if not reads(level, "rows") and rows_left:

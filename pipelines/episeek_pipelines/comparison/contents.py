@@ -31,7 +31,8 @@ class SideContents:
     def rows(self) -> dict[int, EpisodeRows]:
         """The fingerprint of each episode's rows, by episode number.
 
-        If several data files contain rows of one episode, its declared data file counts, or else the first of the files by path.
+        If several data files contain rows of an episode, the file that meta/episodes gives for it is used, or else the first by
+        path.
         """
         found: dict[int, EpisodeRows] = {}
         for path in sorted(self.data):
@@ -50,7 +51,7 @@ class SideContents:
 
     @cached_property
     def unplaced(self) -> dict[tuple[str, int], str]:
-        """For each episode whose frames in a video are uncertain, the reason, by camera and episode number."""
+        """The reason why the frames of an episode in a video are uncertain, by camera and episode number."""
         return {
             (camera, number): f"{self.side.videos.join(path)}: {reason}"
             for (camera, path), each in self.videos.items()

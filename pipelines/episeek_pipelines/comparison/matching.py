@@ -78,7 +78,7 @@ def _key(parts: Parts) -> tuple[tuple[str, bytes], ...]:
 
 
 def _alike(a: Mapping[int, Parts], b: Mapping[int, Parts], telling: tuple[str, ...]) -> list[tuple[int, int]]:
-    """Return pairs of episodes that share parts with a name in `telling`. No episode is in two pairs.
+    """Return pairs of episodes that share parts (such as columns) whose names are in `telling`. No episode is in two pairs.
 
     Pairs that share the most such parts are chosen first.
     """

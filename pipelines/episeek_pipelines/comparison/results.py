@@ -187,5 +187,5 @@ class Comparison:
 
     @property
     def is_decided(self) -> bool:
-        """Whether every part that the level includes could be compared."""
+        """Whether every part that the level of the comparison includes could be compared."""
         return not self.undecided

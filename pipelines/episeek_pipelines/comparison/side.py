@@ -54,19 +54,19 @@ class Side:
 
     @cached_property
     def places(self) -> Int64Array:
-        """The number of rows before each episode: the sum of the declared lengths of all episodes before it."""
+        """The number of rows before each episode: the sum of the lengths in meta/episodes of all episodes before it."""
         length = self.dataset.episodes.length
         before: Int64Array = np.cumsum(length) - length
         return before
 
     @cached_property
     def data_paths(self) -> list[str]:
-        """The declared data file of each episode, by row of the table of episodes."""
+        """The data file that meta/episodes gives for each episode, by row of the table of episodes."""
         return self.dataset.data_paths()
 
     @cached_property
     def video_paths(self) -> dict[str, list[str]]:
-        """The declared video of each episode, by camera and row of the table of episodes."""
+        """The video that meta/episodes gives for each episode, by camera and row of the table of episodes."""
         return {camera: self.dataset.video_paths(camera) for camera in self.dataset.info.video_keys}
 
     @cached_property
@@ -92,7 +92,7 @@ class Side:
 
     @cached_property
     def episode_tasks(self) -> list[tuple[str, ...]] | None:
-        """The declared task texts of each episode, by row of the table of episodes; None if the column `tasks` is missing."""
+        """The task texts that meta/episodes gives for each episode, by row; None if the column `tasks` is missing."""
         texts: list[tuple[str, ...]] = []
         for path, _ in self.dataset.episodes.shards:
             try:
@@ -129,7 +129,7 @@ def open_side(root: str, *, data_root: str | None, needs_videos: bool = True) ->
     Args:
         root: The dataset, or an overlay (a prepared dataset without its videos).
         data_root: The dataset with the videos, if `root` neither has videos nor records a source.
-        needs_videos: Whether all declared videos have to exist. If False, only videos below `root` are listed.
+        needs_videos: Whether all videos that meta/episodes gives have to exist. If False, only videos below `root` are listed.
 
     Raises:
         MissingFileError: A declared video is missing, or the recorded source of an overlay no longer exists.

@@ -48,10 +48,10 @@ def require_videos(dataset: Dataset, data_root: Root) -> list[DeclaredVideo]:
 def list_videos(dataset: Dataset, data_root: Root) -> tuple[list[DeclaredVideo], list[DeclaredVideo]]:
     """Return the existing and the missing video files of a dataset with their episodes, each list sorted by path.
 
-    One listing of the store gives the identities of the existing files.
+    One listing of the store gives the identities (size and version) of the existing files.
 
     Raises:
-        MetadataError: As for `require_videos`.
+        MetadataError: Row i of meta/episodes is not episode i, or an episode has no frames, or has 2^31 frames or more.
     """
     table = dataset.episodes
     displaced = np.flatnonzero(table.episode_index != np.arange(len(table)))

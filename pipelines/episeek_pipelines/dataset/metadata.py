@@ -143,12 +143,12 @@ class Dataset:
 def rows_by_path(
     chunk_index: Int64Array, file_index: Int64Array, path_of: Callable[[int, int], str]
 ) -> dict[str, Int64Array]:
-    """Return the ascending row numbers of each file, by path. `path_of` is called once for each file, not for each row.
+    """Group the rows of a table by the file that each row refers to. Return the ascending row numbers by the path of the file.
 
     Args:
         chunk_index: The chunk of each row's file, shape [rows].
         file_index: The number of each row's file in its chunk, shape [rows].
-        path_of: Returns the path of a file, given its two numbers.
+        path_of: Returns the path of a file, given these two numbers. It is called once for each file.
     """
     if not len(chunk_index):
         return {}

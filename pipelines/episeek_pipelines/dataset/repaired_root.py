@@ -47,7 +47,7 @@ class RepairedRoot(Root):
         return sorted({*Root.list(self, directory, suffix=suffix), *repaired} - {*self.hidden})
 
     def files(self, directory: str = "") -> dict[str, FileIdentity | None]:
-        """Return the files below a directory, sorted by path, with their identities.
+        """Return the files below a directory, sorted by path, with their identities (size and version).
 
         The identity of a repaired file consists of its size alone.
         """

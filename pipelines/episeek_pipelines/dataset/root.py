@@ -185,7 +185,8 @@ class Root:
         return self.source().identity(path).size
 
     def version_of(self, path: str) -> str:
-        """Return a text that differs between versions of a file: its size, and its modification time or its identity in a store.
+        """Return a text that differs between versions of a file: its size, and its modification time or the id that a store gives
+        it.
 
         Raises:
             MissingFileError: The file does not exist.

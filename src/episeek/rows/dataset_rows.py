@@ -44,10 +44,7 @@ class DatasetRows:
 
     @property
     def source(self) -> ByteSource:
-        """The byte source of the dataset's root.
-
-        If the dataset is read through a wrapping source, such as a cache, this property is the wrapped source.
-        """
+        """The byte source of the dataset's root, without the wrapper through which the rows are read, such as a cache."""
         return self._source.source if isinstance(self._source, WrappedSource) else self._source
 
     @cached_property

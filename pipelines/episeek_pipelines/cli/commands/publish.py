@@ -121,7 +121,7 @@ def add_commit_arguments(group: argparse._ArgumentGroup) -> None:
 
 
 def given_commit_arguments(options: argparse.Namespace) -> tuple[str, ...]:
-    """Return the names of the options of `add_commit_arguments` that are on the command line."""
+    """Return the names of the options about the commit (`add_commit_arguments`) that are on the command line."""
     given = {
         "--create-pr": options.create_pr,
         "--message": options.message is not None,

@@ -132,13 +132,13 @@ def _keyframes_line(summary: "IndexSummary") -> str:
 
 
 def stale_lines(check: "IndexCheck") -> Iterator[str]:
-    """Yield a line for each reason for which the sidecar rows of a video are stale."""
+    """Yield a line for each reason why the rows of a video in the sidecars (the video index) are out of date."""
     for stale in check.stale:
         yield f"stale    {stale.reason:<8}  {stale.path}: found {stale.found}; expected {stale.expected}"
 
 
 def check_line(check: "IndexCheck") -> str:
-    """Return the last line of `episeek index --check`: how many videos were compared, how many are stale, and what was read."""
+    """Return the last line of `episeek index --check`: how many videos were compared, how many have changed, and what was read."""
     if not check.file_count and not check.stale:
         return f"check    {check.target}: {_NOTHING_TO_INDEX}"
     files = len({stale.path for stale in check.stale})
@@ -153,7 +153,7 @@ def check_line(check: "IndexCheck") -> str:
 
 
 def inspection_lines(inspection: Inspection) -> Iterator[str]:
-    """Yield the lines of `episeek inspect`: lines about the dataset and, if it has sidecars, a table of its cameras."""
+    """Yield the lines of `episeek inspect`: lines about the dataset and, if its videos are indexed, a table of its cameras."""
     yield f"{inspection.root}  (LeRobot {inspection.codebase_version})"
     seconds = inspection.frames / inspection.fps
     yield (

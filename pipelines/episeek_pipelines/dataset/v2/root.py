@@ -92,7 +92,7 @@ class V2Root(Root):
         return sorted({*made, *own})
 
     def files(self, directory: str = "") -> dict[str, FileIdentity | None]:
-        """Return the files below a directory, sorted by path, with their identities.
+        """Return the files below a directory, sorted by path, with their identities (size and version).
 
         The identity of a file that exists only in memory consists of its size alone.
         """

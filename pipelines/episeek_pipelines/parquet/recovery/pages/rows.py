@@ -57,7 +57,7 @@ def dictionary_fits(page: Page, leaf: Leaf) -> bool:
 
 
 def header_fits(page: Page, leaf: Leaf, *, has_dictionary: bool) -> bool:
-    """Return whether a data page may belong to a leaf column, judged by its encoding and the sizes of its extremes."""
+    """Return whether a data page may belong to a leaf column, judged by its encoding and the sizes of its minimum and maximum."""
     width = 1 if leaf.physical_type == BOOLEAN else leaf.value_bytes
     if width is not None and page.bounds is not None and any(len(bound) != width for bound in page.bounds):
         return False
