@@ -25,7 +25,7 @@ among ranks by their estimated seconds. A measurement scales the estimate to thi
 
 @dataclass(frozen=True, slots=True)
 class PlannedDataset:
-    """One dataset of a plan, with what its survey has found. All numbers are 0 for a dataset that will be refused."""
+    """One dataset of a plan, with the results of its survey. All numbers are 0 for a dataset that will be refused."""
 
     destination: str
     """Path of the result below the folder of the batch's results."""

@@ -222,8 +222,7 @@ class _Attempt:
         """Return the row of the dataset with the state `current` if the source's files have other identities but the same contents.
 
         For example, the files of a copy of the source may have other modification times. Return None if the dataset is not
-        finished or its
-        source has other contents.
+        finished or its source has other contents.
         """
         finished = self.before.finished()
         if finished is None:

@@ -31,8 +31,7 @@ class SideContents:
     def rows(self) -> dict[int, EpisodeRows]:
         """The fingerprint of each episode's rows, by episode number.
 
-        If several data files contain rows of an episode, the file that meta/episodes gives for it is used, or else the first by
-        path.
+        If several data files contain rows of an episode, the file in meta/episodes is used, or else the first file by path.
         """
         found: dict[int, EpisodeRows] = {}
         for path in sorted(self.data):

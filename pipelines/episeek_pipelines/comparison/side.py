@@ -129,10 +129,10 @@ def open_side(root: str, *, data_root: str | None, needs_videos: bool = True) ->
     Args:
         root: The dataset, or an overlay (a prepared dataset without its videos).
         data_root: The dataset with the videos, if `root` neither has videos nor records a source.
-        needs_videos: Whether all videos that meta/episodes gives have to exist. If False, only videos below `root` are listed.
+        needs_videos: Whether all videos that meta/episodes refers to have to exist. If False, only videos below `root` are listed.
 
     Raises:
-        MissingFileError: A declared video is missing, or the recorded source of an overlay no longer exists.
+        MissingFileError: A video that meta/episodes refers to is missing, or the recorded source of an overlay no longer exists.
         EpiseekError: `root` is not a dataset, or cannot be read.
     """
     dataset = open_dataset(root)
@@ -160,9 +160,10 @@ def open_side(root: str, *, data_root: str | None, needs_videos: bool = True) ->
 
 
 def _root_of_videos(dataset: Dataset, listed: Files, data_root: str | None) -> Root:
-    """Return the root of the videos: the dataset itself if it has videos, else its recorded source, else `data_root`.
+    """Return the root of the videos: the dataset itself if it has videos, else the source that it records, else `data_root`.
 
-    A recorded source takes precedence, because `data_root` may be meant for the other dataset, whose videos must not be used here.
+    A recorded source takes precedence over `data_root`, because `data_root` may be meant for the other dataset, whose videos must
+    not be used here.
     """
     root = dataset.root
     declared = {path for camera in dataset.info.video_keys for path in dataset.video_rows(camera)}

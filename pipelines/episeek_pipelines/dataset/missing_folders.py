@@ -115,7 +115,7 @@ def _meant(
     """Return the candidate that is probably meant, and how many of the files exist in it.
 
     The candidate with the most files is preferred. If no candidate has any of the files, a candidate with a similar name is
-    returned. Candidates with declared files are skipped. The result is `("", 0)` if no candidate remains.
+    returned. Candidates with files in `declared` are skipped. The result is `("", 0)` if no candidate remains.
     """
     best, similar = ("", 0), ""
     for name, contents in candidates:

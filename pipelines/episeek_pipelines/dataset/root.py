@@ -185,8 +185,9 @@ class Root:
         return self.source().identity(path).size
 
     def version_of(self, path: str) -> str:
-        """Return a text that differs between versions of a file: its size, and its modification time or the id that a store gives
-        it.
+        """Return a text that differs between versions of a file.
+
+        It contains the size, and the modification time of a local file or the id that the store gives the file.
 
         Raises:
             MissingFileError: The file does not exist.

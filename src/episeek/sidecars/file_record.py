@@ -1,4 +1,4 @@
-"""Rows of the `files` table, one for each video. Units and meanings are in `episeek_schemas.sidecars.FILES`."""
+"""Rows of the table `files` of the video index, one for each video. Units and meanings are in `episeek_schemas.sidecars.FILES`."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Compute the digest of an MP4's header as it is now, to compare it with the digest in the `files` table."""
+"""Compute the digest of an MP4's present header, to compare it with the digest in the video index (its table `files`)."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""Local copies of the sidecar tables of a store, so that they can be mapped, also by several processes at once.
+"""Local copies of sidecars (tables of the video index) in a store, so that several processes can map them.
 
 Whole files of a Hub repository are kept in the Hub's own cache. Everything else is kept below `$EPISEEK_CACHE`, or else
 `$XDG_CACHE_HOME/episeek`, or else `~/.cache/episeek`, by URL and store identity. Small files are kept whole. For large files, each
@@ -101,7 +101,7 @@ def local_copy(source: ByteSource, path: str) -> Path | None:
     """Return the path of a local copy of a file in a store, and fetch the file if it has no copy yet.
 
     Returns:
-        The path, or None if no copy can be kept: the store gives no identity, or the directory cannot be written.
+        The path, or None if no copy can be kept, because the store gives the file no identity or the directory cannot be written.
 
     Raises:
         MissingFileError, ReadError: Errors of the source.

@@ -27,8 +27,8 @@ def verify_line(verification: "VerificationReport | None", *, is_required: bool,
 
     Args:
         verification: The report of the verification; None if the overlay was not verified.
-        is_required: False if `--no-verify` was given. Even without `--no-verify`, an overlay that contains only sidecars is not
-            verified.
+        is_required: False if `--no-verify` was given. Even without `--no-verify`, an overlay that contains only sidecars
+            (the video index) is not verified.
         where: The kind of target: "repository" or "store".
     """
     from episeek_pipelines.api import format_counts
