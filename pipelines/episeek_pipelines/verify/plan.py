@@ -1,8 +1,8 @@
 """Functions that plan a verification: they turn the metadata of a dataset into checks.
 
 `survey` lists the files and reads the documents of meta/, and `read_shard` reads one file of meta/episodes. From these results,
-`plan_checks` makes the checks. `plan_checks` also reads the footers of the sidecars and the table `files`, but no other file.
-`plan_verification` calls all of these functions in one process.
+`plan_checks` makes the checks. `plan_checks` also reads the sidecars, the index tables in `meta/byte_index/`: all their footers,
+and the rows of the table `files`. `plan_verification` calls all of these functions in one process.
 """
 
 from collections.abc import Callable, Sequence

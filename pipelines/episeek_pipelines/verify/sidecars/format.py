@@ -35,7 +35,7 @@ TABLES = sidecars.TABLES
 
 @dataclass(frozen=True, slots=True)
 class ExaminedSidecars:
-    """The contents of the footers of the four sidecars, and of the table `files`."""
+    """The contents of the footers of the four sidecars, and the rows of the sidecar `files`."""
 
     tables: SidecarTables | None
     """The row counts and byte offsets of the tables; None if a table breaks the format."""
@@ -45,7 +45,7 @@ class ExaminedSidecars:
 
 
 def examine_sidecars(root: Root, info: DatasetInfo, files: Files) -> ExaminedSidecars:
-    """Return the contents of the footers of the four sidecars and of the table `files`, with the findings about them.
+    """Return the contents of the footers of the four sidecars, the rows of the sidecar `files`, and the findings about them.
 
     Args:
         root: The dataset.

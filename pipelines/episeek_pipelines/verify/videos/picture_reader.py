@@ -88,8 +88,8 @@ def decode_file(
 ) -> Iterator[tuple["Packet[VideoStream]", list["VideoFrame"]]]:
     """Yield (packet, pictures) in decode order for each packet of a local file, as FFmpeg reads and decodes it.
 
-    The pictures of a packet are those that the decoder returns in response to it. A packet that the decoder refuses has none.
-    FFmpeg reads the file itself, without the sample table of episeek.
+    Each packet comes with the pictures that the decoder returns in response to it, or with no pictures if the decoder refuses the
+    packet. FFmpeg reads the file itself, without the sample table of episeek.
 
     Args:
         path: The file.
@@ -106,7 +106,7 @@ def decode_file(
 
 
 def _decoded_packets(container: "InputContainer") -> Iterator[tuple["Packet[VideoStream]", list["VideoFrame"]]]:
-    """Yield (packet, pictures) for each packet. The pictures are those that the decoder returns in response to the packet.
+    """Yield (packet, pictures) for each packet, with the pictures that the decoder returns in response to the packet.
 
     A packet that the decoder refuses has no pictures.
     """
