@@ -232,3 +232,17 @@ def test_what_is_not_proved_is_refused_by_name(damage: Callable[[Path], None], f
     assert all(len(each.readings) > 1 for each in refused)
     left_out = {each.place.episode for each in made.repairs if each.after == "left out"}
     assert left_out.isdisjoint({each.place.episode for each in refused})
+
+
+@pytest.mark.parametrize("arguments", [["--skip", "REP002", "--skip-lost-episodes"], ["--only", "REP022"]])
+def test_rows_that_can_be_recovered_are_not_left_out(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    root = copy_of("av1_multifile", tmp_path)
+    cut(root, data_files(root)[0], 40)
+    assert main(["repair", str(root), str(tmp_path / "out"), *arguments]) == 2
+    said = capsys.readouterr().err
+    assert "found REP022 without REP002; expected both" in said
+    assert not (tmp_path / "out").exists()
+    assert main(["repair", str(root), str(tmp_path / "out"), "--only", "REP002,REP022", "--scheduler", "sync"]) == 0
+    assert meaning(tmp_path / "out", root) == meaning_of_sample("av1_multifile")

@@ -6,6 +6,7 @@ could not be done.
 
 import argparse
 import json
+from typing import TYPE_CHECKING
 
 from episeek_pipelines.cli.arguments import (
     add_execution,
@@ -21,6 +22,9 @@ from episeek_pipelines.cli.arguments import (
 )
 from episeek_pipelines.cli.execution import execution_of
 from episeek_pipelines.cli.outcome import Outcome
+
+if TYPE_CHECKING:
+    from episeek_pipelines.api import RepairChoice
 
 DESCRIPTION = (
     "Write a corrected dataset. A value is repaired if the evidence in SRC (the numbers of rows, the headers of the videos and the "
@@ -90,6 +94,10 @@ def notices(options: argparse.Namespace) -> tuple[str, ...]:
         argparse.ArgumentTypeError: The arguments cannot be combined.
     """
     require_packing(options)
+    try:
+        _choice(options)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"--only, --skip and --skip-lost-episodes: {error}") from None
     return ()
 
 
@@ -100,12 +108,7 @@ def run(options: argparse.Namespace) -> Outcome:
     from episeek_pipelines.cli.lines.jobs import findings_lines, verified_document
     from episeek_pipelines.cli.lines.repair import findings_line, made_document, made_lines
 
-    choice = api.RepairChoice(
-        options.only,
-        options.skip,
-        skip_lost_episodes=options.skip_lost_episodes,
-        picture_statistics=options.picture_statistics,
-    )
+    choice = _choice(options)
     if options.dry_run:
         made = api.plan_repair(options.source, choice=choice, execution=execution_of(options))
         lines = (
@@ -138,3 +141,14 @@ def run(options: argparse.Namespace) -> Outcome:
         *findings_lines(result.after, options),
     )
     return Outcome(lines, is_failure)
+
+
+def _choice(options: argparse.Namespace) -> "RepairChoice":
+    from episeek_pipelines import api
+
+    return api.RepairChoice(
+        options.only,
+        options.skip,
+        skip_lost_episodes=options.skip_lost_episodes,
+        picture_statistics=options.picture_statistics,
+    )
