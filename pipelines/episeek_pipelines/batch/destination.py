@@ -75,7 +75,7 @@ def put_in_place(aside: Root, final: Root) -> None:
 
 
 def put_back(aside: Root, final: Root) -> None:
-    """Move an older result back to its destination if the process was killed between the two renames of `put_in_place`.
+    """Move an older result back to its destination if the process was killed after `put_in_place` had moved the result away.
 
     The caller does this before it prepares the dataset again.
 

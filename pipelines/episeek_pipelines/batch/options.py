@@ -32,7 +32,7 @@ class BatchOptions:
     """Episodes to leave out of one dataset of version 2.x."""
     publish: bool = False
     """Whether to publish each dataset onto the repository of the Hub that it comes from. If so, the folder of the results contains
-    only the ledger and the reports.
+    only the ledger (the record of states) and the reports.
     """
     create_pr: bool = False
     """Whether to publish as draft pull requests, which others can merge."""

@@ -20,7 +20,7 @@ _HINT = "read the report of the dataset, and run `episeek rules CODE` for the re
 def published_row(
     row: LedgerRow, options: dict[str, Any], execution: Execution
 ) -> tuple[LedgerRow, VerificationReport | None]:
-    """Prepare and publish a dataset, and return its row of the ledger and the report of its verification.
+    """Prepare and publish a dataset, and return its row of the ledger (the record of states) and the report of its verification.
 
     A dataset with errors is not published, and its row gets the state `refused`. The report is None if nothing was verified.
 

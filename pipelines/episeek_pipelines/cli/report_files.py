@@ -1,4 +1,6 @@
-"""Write reports, baselines and rows of measurements to files, but never over the files of a dataset."""
+"""Write reports, baselines (lists of accepted findings) and rows of measurements to files, but never over the files of a
+dataset.
+"""
 
 import csv
 import io

@@ -160,7 +160,7 @@ def recorded_videos(root: Root) -> Root | None:
     if videos.is_local and not videos.is_dir():
         found = f"no videos, and nothing at {source}, the source recorded in {layout.SOURCE_RECORD_PATH}"
         hint = "give the dataset with the videos as --data-root (data_root)"
-        raise MissingFileError(str(root), found, "the videos of the overlay", hint)
+        raise MissingFileError(str(root), found, "the videos of this dataset, which was prepared without them", hint)
     return videos
 
 

@@ -1,1 +1,1 @@
-"""Rows of two datasets: columns in one form, fingerprints of episodes, and the rows that differ."""
+"""Rows of two datasets: columns in a comparable form, fingerprints of episodes, and the rows that differ."""
