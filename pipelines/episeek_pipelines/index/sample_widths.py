@@ -1,7 +1,7 @@
 """Choose the widths of the columns of `samples`: 32 bits, or 64 bits in all rows if one row of the build needs 64 bits.
 
 In fragments and digests, the rows of a file have the narrowest types that can represent them. So a file has the same rows in
-every build. A merge widens them if another file of the build needs the wide type.
+every build. A merge converts them to 64 bits if another file of the build needs 64 bits.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from episeek_schemas import sidecars
 
 
 def narrowest(column: str, values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    """Return the values of a column of `samples` in the column's narrow type if they all fit, otherwise in its wide type."""
+    """Return the values of a column of `samples` in the column's usual type, or in its 64-bit type if a value does not fit."""
     dtype = np.dtype(sidecars.SAMPLES.field(column).type.to_pandas_dtype())
     wide = sidecars.WIDE_SAMPLES.get(column)
     if wide is not None and len(values):
@@ -23,7 +23,7 @@ def narrowest(column: str, values: npt.NDArray[np.generic]) -> npt.NDArray[np.ge
 
 
 def wide_columns(arrays: Arrays) -> tuple[str, ...]:
-    """Return the names of the columns of `samples` that have their wide type in the arrays of a fragment."""
+    """Return the names of the columns of `samples` that have their 64-bit type in `arrays`, the rows of one video file."""
     return tuple(
         name
         for name, dtype in sidecars.WIDE_SAMPLES.items()

@@ -1,8 +1,9 @@
 """Cut a video file into pieces: runs of samples that contain whole episodes and decode to the same pictures in any file.
 
 A file can be cut at a position in decode order if every sample before it is shown before every sample after it. A piece starts at
-such a position if, in addition, the next sample resets decoding and needs no decoder state beyond its sample entry. The piece ends
-at the first position after its episodes at which the file can be cut. All samples of a piece are kept, even if they belong to no
+such a position if, in addition, decoding from the next sample on needs no earlier sample and no decoder state beyond the sample's
+entry. The piece ends at the first position after its episodes at which the file can be cut. All samples of a piece are kept, even
+if they belong to no
 episode or an edit list hides them, since other samples may need them for decoding. They become frames of no episode. Samples
 outside of all pieces are left out.
 """

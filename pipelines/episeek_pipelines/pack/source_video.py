@@ -135,7 +135,9 @@ def read_source_video(
 
 
 def _cuts(source: CountingSource, header: VideoHeader, video: DeclaredVideo, frames: EpisodeFrames) -> list[Cut]:
-    """Return the pieces of a file. Each piece starts at a sample that resets decoding, or at the start of the file."""
+    """Return the pieces of a file. Each piece starts at the start of the file, or at a sample from which on decoding needs no
+    earlier sample.
+    """
     table = header.table
     closed = closed_places(table)
     starts = possible_starts(table, closed)

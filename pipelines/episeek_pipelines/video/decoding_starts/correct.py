@@ -140,7 +140,7 @@ class _Looks:
         return contents
 
     def missing(self, contents: Mapping[int, SampleContent]) -> dict[int, MissingState]:
-        """Return the decoder state that is missing at each start among the samples, by position."""
+        """Return, by position, the decoder state that is missing at the samples in `contents` at which decoding can start."""
         return missing_states(contents, self.starts(contents), self._codecs, self.entry_of)
 
     def starts(self, contents: Mapping[int, SampleContent]) -> list[int]:

@@ -55,7 +55,7 @@ def scan(reader: SampleReader, codec: ParameterSets, table: SampleTable) -> Scan
 
 
 def _batches(size: Int64Array) -> Iterator[tuple[int, int]]:
-    """Yield the range of positions `[start, stop)` of each batch of samples that are walked at the same time."""
+    """Yield the range of positions `[start, stop)` of each batch of samples that are searched at the same time."""
     ends = np.cumsum(size)
     first = 0
     while first < len(size):
