@@ -214,7 +214,7 @@ def _check_times(name: str, relative_pts: npt.NDArray[np.int64], frame_pts: npt.
 
     Args:
         name: The file and the episode, for messages.
-        relative_pts: Presentation times of the span's samples from frame 0, ticks.
+        relative_pts: Presentation times of the samples that decoding the episode needs, in ticks from its frame 0.
         frame_pts: Presentation times of the episode's frames, and of the frames just before and after them.
 
     Raises:

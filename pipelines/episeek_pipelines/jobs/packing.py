@@ -113,7 +113,7 @@ def pack_videos(
 def _read_one(
     item: tuple[str, DeclaredVideo], videos: Root, work: Root, fps: float, keyframes: KeyframeChoice, is_whole: bool
 ) -> SourceVideo:
-    """Read the header of one source file and write a receipt, or return the result from an existing receipt."""
+    """Read the header of one source file and record the result in a receipt, or return the result from an existing receipt."""
     receipt, video = item
     declared = video.episodes.digest(camera_index=video.camera_index, fps=fps)
     identity = _identity("source", f"{video.path} {declared} {keyframes} {is_whole} {videos.version_of(video.path)}")
@@ -128,7 +128,7 @@ def _read_one(
 def _write_one(
     item: tuple[str, PackedFile], videos: Root, destination: Root, work: Root, keyframes: KeyframeChoice
 ) -> PackedVideo:
-    """Write one packed file and its receipt, or return the result from an existing receipt."""
+    """Write one packed file and record the result in a receipt, or return the result from an existing receipt."""
     receipt, file = item
     # the plan of a file contains the versions of its source files
     identity = _identity("file", f"{file!r} {keyframes}")

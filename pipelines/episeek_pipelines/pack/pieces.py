@@ -2,10 +2,10 @@
 
 A file can be cut at a position in decode order if every sample before it is shown before every sample after it. A piece starts at
 such a position if, in addition, decoding from the next sample on needs no earlier sample and no decoder state beyond the sample's
-entry. The piece ends at the first position after its episodes at which the file can be cut. All samples of a piece are kept, even
-if they belong to no
-episode or an edit list hides them, since other samples may need them for decoding. They become frames of no episode. Samples
-outside of all pieces are left out.
+entry. The piece ends at the first position after its episodes at which the file can be cut.
+
+All samples of a piece are kept, even if they belong to no episode or an edit list hides them, since other samples may need them for
+decoding. They become frames of no episode. Samples outside of all pieces are left out.
 """
 
 from collections.abc import Sequence

@@ -101,7 +101,10 @@ def jump_cost(difference: npt.ArrayLike) -> Float64Array:
 
 
 def align(evidence: Evidence) -> Alignment:
-    """Return the cheapest alignment. The evidence has to contain at least one episode and one frame. Never raises."""
+    """Return the alignment that contradicts the evidence least. Never raises.
+
+    The evidence has to contain at least one episode and one frame.
+    """
     count = len(evidence.length)
     streams = _Streams.of(evidence)
     places = [_places(evidence, streams, row) for row in range(count)]

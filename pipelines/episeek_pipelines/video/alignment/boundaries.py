@@ -85,9 +85,10 @@ def by_rate(start: float, from_timestamp: Float64Array, to_timestamp: Float64Arr
 
 
 def walk(declared: Boundaries, length: Int64Array) -> Int64Array:
-    """Return the first frame of each episode according to the gaps and spans of the declared seconds.
+    """Return the first frame of each episode according to the lengths of the episodes' declared seconds and of the gaps between
+    them.
 
-    Each gap and each span is rounded to whole frames. A first frame is the sum of all gaps and spans before it.
+    Each of these lengths is rounded to whole frames. A first frame is the sum of all lengths before it.
     """
     gap, span = declared.gap, declared.span
     held = np.where(np.abs(span - length) <= AGREEMENT_FRAMES, length, np.rint(span).astype(np.int64))

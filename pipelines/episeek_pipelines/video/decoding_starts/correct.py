@@ -56,7 +56,7 @@ class Correction:
 
 
 def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: KeyframeChoice = "auto") -> Correction:
-    """Return the sample table with its sync samples corrected, and with the decoder state that each start needs.
+    """Return the sample table with its sync samples corrected, and with the decoder state that is needed to start at each of them.
 
     Args:
         source: The source that holds the file.
