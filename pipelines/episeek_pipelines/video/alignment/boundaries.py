@@ -85,10 +85,10 @@ def by_rate(start: float, from_timestamp: Float64Array, to_timestamp: Float64Arr
 
 
 def walk(declared: Boundaries, length: Int64Array) -> Int64Array:
-    """Return the first frame of each episode according to the lengths of the episodes' declared seconds and of the gaps between
-    them.
+    """Return the first frame of each episode: the sum of the frames that the declared seconds give to earlier episodes and gaps.
 
-    Each of these lengths is rounded to whole frames. A first frame is the sum of all lengths before it.
+    The seconds of each episode and of each gap are rounded to whole frames. An episode whose seconds agree with its length counts
+    with its length.
     """
     gap, span = declared.gap, declared.span
     held = np.where(np.abs(span - length) <= AGREEMENT_FRAMES, length, np.rint(span).astype(np.int64))
