@@ -1,6 +1,6 @@
 """The draft of a repaired dataset: its documents and columns after all repairs so far, and the planned edits of its data files."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
@@ -68,8 +68,10 @@ class Draft:
     left out.
     """
 
-    def __init__(self, evidence: Evidence) -> None:
+    def __init__(self, evidence: Evidence, requested: Collection[str] = ()) -> None:
         self.evidence = evidence
+        self.requested = frozenset(requested)
+        """The codes of repairs that the user has named, which decides between readings of some defects."""
         self.info: dict[str, Any] = deepcopy(dict(evidence.document))
         self.tables = [table for _, table in evidence.shards]
         self.row_count = sum(len(table) for table in self.tables)

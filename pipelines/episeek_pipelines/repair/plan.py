@@ -75,7 +75,7 @@ def plan_repairs(root: Root, choice: RepairChoice) -> RepairPlan:
     Raises:
         NotADatasetError, UnsupportedVersionError, ReadError: For the reasons that `gather_evidence` lists.
     """
-    draft = Draft(gather_evidence(root, recovers=choice.includes(registry.RECOVERED.code)))
+    draft = Draft(gather_evidence(root, recovers=choice.includes(registry.RECOVERED.code)), choice.only)
     outcomes: list[Outcome] = []
     for rule, step in _STEPS:
         if choice.includes(rule.code):

@@ -144,13 +144,14 @@ SECONDS: Final = _repair(
 )  # fmt: skip
 EPISODE_STATISTICS: Final = _repair(
     "REP019", "statistics of episodes",
-    "the recorded statistics differ by more than rounding from the statistics of the episode's rows",
+    "the recorded statistics differ from the episode's rows by more than rounding, and meta/stats.json agrees with the rows, or "
+    "the recorded count is not the number of rows",
     "STA029",
 )  # fmt: skip
 STATISTICS: Final = _repair(
     "REP020", "meta/stats.json",
-    "statistics of numbers are missing or differ from the statistics of the rows; statistics of pictures are missing and follow "
-    "from the statistics of the episodes",
+    "statistics of numbers are missing, or differ from the rows while the statistics of the episodes agree with them; "
+    "statistics of pictures are missing and follow from the statistics of the episodes",
     "STA029",
 )  # fmt: skip
 PICTURES: Final = _repair(

@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 import episeek
@@ -16,7 +18,7 @@ from tests.repairs.defects import cut
 from tests.repairs.matrix import digests
 from tests.support import bar_code
 from tests.support.amount import IS_FULL, full_run
-from tests.support.broken_datasets import EPISODES, TOP, copy_of, edit_info, edit_parquet, set_value
+from tests.support.broken_datasets import EPISODES, TOP, copy_of, data_files, edit_info, edit_parquet, set_value
 from tests.support.build_index import DATA
 
 SYNC = Execution("sync")
@@ -194,6 +196,48 @@ def test_what_has_two_readings_is_shown_with_both(tmp_path: Path, capsys: pytest
     assert "either the episode has 48 rows" in shown
     assert "or the episode has lost 1 row" in shown
     assert "ROW015" in shown
+
+
+def scale_actions(root: Path) -> None:
+    """Change the rows, and keep all statistics: either the change or the statistics are wrong."""
+    edit_parquet(root, data_files(root)[0], lambda groups: [_with_scaled_actions(group) for group in groups])
+
+
+def _with_scaled_actions(table: pa.Table) -> pa.Table:
+    values = pa.array(np.stack(table["action"].to_pylist()).tolist(), table.schema.field("action").type)
+    doubled = pa.FixedSizeListArray.from_arrays(pc.multiply(values.flatten(), np.float32(2)), type=values.type)
+    return table.set_column(table.schema.get_field_index("action"), table.schema.field("action"), doubled)
+
+
+def test_statistics_that_all_contradict_the_rows_are_refused_unless_the_repair_is_named(tmp_path: Path):
+    root = copy_of("images", tmp_path)
+    scale_actions(root)
+    made = plan_repair(str(root), execution=Execution("sync"))
+    assert not made.repairs
+    assert {(each.code, each.place.column) for each in made.refusals} == {
+        ("REP019", "stats/action/min"),
+        ("REP020", "action"),
+    }
+    assert all("the rows are damaged" in each.readings[1] for each in made.refusals)
+    named = plan_repair(
+        str(root), choice=RepairChoice(only=("REP008", "REP019", "REP020")), execution=Execution("sync")
+    )
+    assert {each.code for each in named.repairs} == {"REP019", "REP020"}
+    assert not named.refusals
+
+
+def test_statistics_of_another_dataset_are_no_statistics_of_relative_actions(tmp_path: Path):
+    root = copy_of("h264_bframes", tmp_path)
+    shutil.copy(DATA / "hevc/meta/stats.json", root / "meta/stats.json")
+    result = repair(str(root), str(tmp_path / "out"), execution=Execution("sync"))
+    before, after = (
+        json.loads((folder / "meta/stats.json").read_text()) for folder in (DATA / "h264_bframes", tmp_path / "out")
+    )
+    for feature in ("action", "observation.state", "index"):
+        assert np.allclose(after[feature]["mean"], before[feature]["mean"], rtol=1e-5), feature
+        assert after[feature]["count"] == before[feature]["count"], feature
+    assert result.after is not None
+    assert "STA029" not in {found.code for found in result.after.findings}
 
 
 def test_a_run_that_fails_says_what_was_not_repaired(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

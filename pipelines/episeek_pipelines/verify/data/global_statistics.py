@@ -7,6 +7,7 @@ import numpy as np
 
 from episeek_pipelines.statistics.differences import differing, quantile_tolerance
 from episeek_pipelines.statistics.names import QUANTILES
+from episeek_pipelines.statistics.relative_actions import may_be_relative
 from episeek_pipelines.verify.data.feature_ranges import dimension_text
 from episeek_pipelines.verify.findings.arrays import BoolArray, Float64Array
 from episeek_pipelines.verify.findings.episode_statistics import compared_features
@@ -19,8 +20,8 @@ from episeek_schemas import layout, lerobot
 from episeek_schemas.features import declared_shape
 
 STATISTICS_REMEDY: Final = (
-    "run `episeek repair SRC DST`: it recomputes the statistics of the dataset from the rows, and keeps the "
-    "statistics of pictures"
+    "run `episeek repair SRC DST`: it recomputes the statistics of the dataset from the rows, unless the rows may be damaged, "
+    "and keeps the statistics of pictures"
 )
 _RANK_TOLERANCE: Final = 1e-3
 """Largest accepted error in the rank of a recorded quantile, as a fraction of the rows.
@@ -74,7 +75,7 @@ def check_global_statistics(
         entry, spec = statistics.get(name), features.get(name)
         if name in lerobot.ROW_COLUMNS or not isinstance(entry, Mapping) or not isinstance(spec, Mapping):
             continue
-        if not ranged.is_whole or ranged.row_count != total_frames or _is_relative(name, entry, total_frames):
+        if not ranged.is_whole or ranged.row_count != total_frames or may_be_relative(name, statistics, total_frames):
             continue
         odd = list(_odd_extremes(entry, ranged, spec))
         total = totals.of.get(name)
@@ -151,12 +152,3 @@ def _odd_quantiles(entry: Mapping[str, Any], total: FeatureTotal) -> Iterator[_O
 def _recorded(entry: Mapping[str, Any], statistic: str, size: int) -> Float64Array | None:
     values = number_array(entry.get(statistic))
     return None if values is None or values.size != size else values.ravel()
-
-
-def _is_relative(name: str, entry: Mapping[str, Any], total_frames: int) -> bool:
-    """Return whether the statistics of `action` may describe relative actions, because their count is not the number of frames.
-
-    LeRobot computes relative actions (differences from the state) from the stored actions, and counts them in chunks.
-    """
-    count = number_array(entry.get("count"))
-    return name == lerobot.ACTION and (count is None or count.size != 1 or float(count.flat[0]) != total_frames)

@@ -26,8 +26,8 @@ from episeek_schemas import layout, lerobot
 from episeek_schemas.features import declared_shape
 
 EPISODE_REMEDY: Final = (
-    "run `episeek repair SRC DST`: it recomputes the statistics of the episodes and of the dataset from the rows, and keeps the "
-    "statistics of pictures"
+    "run `episeek repair SRC DST`: it recomputes the statistics of the episodes and of the dataset from the rows, unless the rows "
+    "may be damaged, and keeps the statistics of pictures"
 )
 
 

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from episeek_pipelines.statistics.relative_actions import may_be_relative
 from episeek_pipelines.verify.findings.arrays import Float64Array
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import STATISTICS
@@ -88,7 +89,8 @@ def check_statistics(
         if key in entries:
             without = {*absent, *(QUANTILES if spec.get("dtype") in _VISUAL else ())}
             required = [name for name in STATISTIC_NAMES if name not in without]
-            yield from _check_feature(key, spec, entries[key], required, total_frames, at)
+            count = None if total_frames is None or may_be_relative(key, document, total_frames) else total_frames
+            yield from _check_feature(key, spec, entries[key], required, count, at)
         elif key in document:
             found = type(document[key]).__name__
             yield finding(STATISTICS, found, "an object with the statistics", at, remedy=_remedy(spec))
@@ -127,8 +129,7 @@ def _check_feature(
     infinite = (problem for name in arrays for problem in _not_finite(name, arrays[name]))
     yield from _first(infinite, where, remedy=remedy)
     if "count" in entry:
-        is_exact = not is_visual and key != "action"
-        yield from _check_count(entry["count"], total_frames if is_exact else None, where, remedy)
+        yield from _check_count(entry["count"], None if is_visual else total_frames, where, remedy)
     yield from _check_values(arrays, where, remedy)
     if "std" in arrays and _is_normalized(key, spec):
         std = arrays["std"]
