@@ -22,9 +22,9 @@ REPORT_PATH: Final = "report.html"
 PLAN_FORMAT: Final = 1
 """Format version of the plan. Increase it when a column is removed or changes its meaning."""
 PLAN_KEY: Final = b"episeek:batch"
-"""Footer key of the plan. Its value describes the inputs of the plan as JSON: the manifest, the options and the versions."""
+"""Key in the footer of the plan, a Parquet file. Its value is JSON with the inputs of the plan: manifest, options and versions."""
 SEAL_KEY: Final = b"episeek:digest"
-"""Footer key of the plan. Its value is the SHA-256 of the rows and the inputs of the plan."""
+"""Key in the footer of the plan, a Parquet file. Its value is the SHA-256 of the rows and the inputs of the plan."""
 
 LEDGER_FORMAT: Final = 1
 """Format version of the files of the ledger."""

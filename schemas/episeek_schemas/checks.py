@@ -1,4 +1,4 @@
-"""Check every column of `meta/episodes` and of the four sidecars with Pandera: its type, nulls and range of values.
+"""Check every column of `meta/episodes` and of the four sidecars (the byte index) with Pandera: type, nulls and range of values.
 
 `check_table` returns the problems that it finds in a table, and does not raise errors for them. Pandera reports which check of
 which column failed. This module finds the rows, because Pandera does not report row numbers for Arrow tables. No other module
@@ -295,7 +295,9 @@ def _episode_models(video_keys: tuple[str, ...]) -> dict[str, _ColumnModel]:
 _SIGNED: Final = frozenset(
     {("episodes", "first_frame_tick"), ("keyframes", "pts"), ("keyframes", "frame_index"), ("samples", "pts")}
 )
-"""Columns that may contain negative numbers, because samples of the lead-in are presented before frame 0."""
+"""Columns that may contain negative numbers: times and frames are counted from frame 0 of the episode, and the tables
+also list the samples before frame 0 that are needed to decode the episode.
+"""
 
 _AT_LEAST_ONE: Final = frozenset(
     {

@@ -13,7 +13,7 @@ VIDEOS_DIR: Final = "videos"
 EPISODES_DIR: Final = "meta/episodes"
 BYTE_INDEX_DIR: Final = "meta/byte_index"
 BYTE_INDEX_PARTIAL_DIR: Final = "meta/byte_index.partial"
-"""The directory in which new sidecars are written before they replace the old ones."""
+"""The directory in which new tables of the byte index are written before they replace the old tables."""
 
 FILES_PATH: Final = f"{BYTE_INDEX_DIR}/files.parquet"
 EPISODES_PATH: Final = f"{BYTE_INDEX_DIR}/episodes.parquet"

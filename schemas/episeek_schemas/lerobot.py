@@ -110,7 +110,10 @@ def camera_of_column(column: str) -> str | None:
 
 
 def video_info(feature: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """Return the description of a feature's video encoding at one of the `VIDEO_INFO_KEYS`, or an empty mapping if it has none."""
+    """Return the description of a feature's video encoding, the mapping at the key `key` (`info` or `video_info`).
+
+    If the feature has no mapping at this key, return an empty mapping.
+    """
     info = feature.get(key)
     return info if isinstance(info, Mapping) else {}
 

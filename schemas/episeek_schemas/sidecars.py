@@ -246,7 +246,7 @@ TABLES: Final = MappingProxyType(
 """Path and columns of each table, by name. All tables except `files` are mapped into memory."""
 
 UNMAPPED_COLUMNS: Final = frozenset({"camera_key"})
-"""Columns of mapped tables that are not mapped themselves. They may be dictionary encoded."""
+"""Columns that are not mapped into memory, although their tables are. These columns may be dictionary encoded."""
 
 SORT_KEYS: Final = MappingProxyType(
     {
@@ -258,7 +258,8 @@ SORT_KEYS: Final = MappingProxyType(
 )
 """The keys by which the rows of each table are sorted.
 
-The two keys of `samples` are not columns of it. Readers find the rows of an episode with `sample_start` in the table `episodes`.
+The table `samples` does not contain its two keys as columns. Readers find the rows of an episode with `sample_start` in the table
+`episodes`.
 """
 
 _ADDED_IN_VERSION_2: Final = MappingProxyType(

@@ -1,4 +1,4 @@
-"""The errors that a publication can raise."""
+"""The errors that the publication of an overlay (the output of `episeek prepare`) can raise."""
 
 import json
 import re
@@ -51,7 +51,7 @@ class ArrivalProblem:
     """One difference between the files that were sent and the files that readers of the published revision get."""
 
     where: str
-    """The path of the file that differs, or the clip."""
+    """The path of the file that differs; or the clip (a short range of frames), with its episode and camera."""
     found: str
     expected: str
 

@@ -1,8 +1,8 @@
 """Prepare a dataset of the Hub and publish the result onto the same repository, as one job.
 
-The videos stay on the Hub. Only the header of each video is read, and a few clips after the publication. Data files and `meta/` are
-read and rewritten on this machine, and the files that differ are sent. A run that was stopped can be started again, and then
-continues with the finished work of the preparation and the files that have already arrived on the Hub.
+The videos stay on the Hub. Only the header of each video is read, and, after the publication, a few clips (short ranges of frames).
+Data files and `meta/` are read and rewritten on this machine, and the files that differ are sent. A run that was stopped can be
+started again, and then continues with the finished work of the preparation and the files that have already arrived on the Hub.
 """
 
 import os

@@ -69,7 +69,7 @@ class DataFileLayout:
 
 @dataclass(frozen=True, slots=True)
 class InPlaceUnit:
-    """One file to rewrite, with the stamp that it had when it was examined."""
+    """One file to rewrite, and its `FileStamp` (identity) from the time when it was examined."""
 
     path: str
     stamp: FileStamp
@@ -165,7 +165,10 @@ def rewrite_in_place(unit: InPlaceUnit, root: Root) -> ReplacedFile:
 
 
 def remove_leftovers(root: Root, path: str) -> None:
-    """Remove the temporary files that killed runs left beside a file. Call this only while no other run rewrites the file."""
+    """Remove the temporary files that killed runs left beside a file.
+
+    Call this function only while no other run rewrites the file.
+    """
     file = root.local / path
     # A new file has one dot before its name when it is complete, and two dots while it is being written.
     for dots in (".", ".."):

@@ -110,7 +110,7 @@ class Placement:
         lost = [place for place, is_held in enumerate(self.holds(episodes).tolist()) if not is_held]
         if lost:
             paths = sorted({self._plan.missing[missing[place]] for place in lost})
-            others = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+            others = f", and {len(paths) - 1} more missing" if len(paths) > 1 else ""
             expected = f"the rows of episode {episodes[lost[0]]}"
             raise MissingFileError(f"{self._where}/{paths[0]}", f"no such file{others}", expected)
 

@@ -75,7 +75,7 @@ class RewriteUnit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RewritePlan:
-    """The outputs of every data file.
+    """The plan of a rewrite: the files to write for every data file of the source.
 
     Schedulers send the plan to workers, so its size grows with the number of files and not with the number of episodes.
     """
@@ -201,7 +201,7 @@ def _plan_merged(
     paths, table = dataset.data_paths(), dataset.episodes
     if missing:
         row = min(missing)
-        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        others = f", and {len(missing) - 1} more missing" if len(missing) > 1 else ""
         expected = f"the rows of episode {table.data_file_index[row]}"
         raise MissingFileError(dataset.root.join(missing[row]), f"no such file{others}", expected)
     sizes = [0 if (identity := listing.get(path)) is None else identity.size for path in paths]

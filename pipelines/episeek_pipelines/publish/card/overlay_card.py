@@ -1,4 +1,4 @@
-"""Make the dataset card (README.md) of a publication.
+"""Make the dataset card (README.md) for the publication of an overlay, the output of `episeek prepare`.
 
 The section about episeek is added to the target's card, or to the overlay's card if the target has no card.
 """
@@ -29,7 +29,8 @@ def overlay_card(
         overlay: The overlay that is published.
         remote: The target (the repository or store to publish into); None if the target has no card yet.
         target_check: The result of the check of the target. The section shows its numbers of episodes, frames and cameras.
-        replaced: Local paths of the sidecars that are sent instead of the overlay's sidecars, by path in the dataset.
+        replaced: Local paths of the sidecars (the byte index) that are sent instead of the overlay's sidecars, by path in the
+            dataset.
         name: The name of the dataset. It becomes the title if neither the target nor the overlay has a card.
         where: The name of the target, for messages.
         url: The URL that readers open; None for the dataset repository `name` on the Hub.

@@ -1,7 +1,7 @@
 """Add to a dataset card (README.md) a section that tells readers how to open the dataset with episeek.
 
 Only two parts of the card change. The front matter gets two tags and the entry `data_files`, without which the dataset viewer and
-`load_dataset` would read the sidecars as data. The text gets a section between two comments. If the card contains these parts
+`load_dataset` would read the byte index as data. The text gets a section between two comments. If the card contains these parts
 already, the card does not change.
 """
 
@@ -76,7 +76,7 @@ def updated_card(
     Args:
         card: The text of README.md with its own line ends; None if there is no card.
         repository_id: The name of the dataset, `ORG/NAME`.
-        format_version: The format version of the sidecars.
+        format_version: The format version of the sidecars, the tables of the byte index.
         figures: The numbers that the section shows.
         url: The URL that readers open; None for `hf://datasets/ORG/NAME`.
 

@@ -1,4 +1,4 @@
-"""Plan and check one attempt of a publication onto the Hub.
+"""Plan and check one attempt to publish an overlay (the output of `episeek prepare`) onto a repository of the Hub.
 
 An attempt plans the changes for one commit of the repository, and checks which files of that commit may be replaced. If somebody
 else commits before the changes are sent, a new attempt is made for the new commit.
@@ -42,11 +42,11 @@ class Attempt:
     target_check: TargetCheck
     changes: Changes
     sidecars: Root
-    """Root of the sidecars that are sent: the overlay, or a folder with new sidecars that contain the identities of the videos in
-    the repository.
+    """Root of the sidecars (the byte index) that are sent: the overlay, or a folder with new sidecars that contain the identities
+    of the videos in the repository.
     """
     base_commit: str = ""
-    """The same commit as in `PublishResult.base_commit`."""
+    """The commit with which the files to be replaced were compared; empty if they were not compared with a commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Publisher:
     work: Root
     digests: LocalDigests = field(default_factory=LocalDigests)
     _origin: "_Origin | None" = field(default=None, init=False)
-    """The origin of the overlay; None until the first attempt needs it."""
+    """The files that the publication may replace; None until the first attempt needs them."""
 
     def plan_attempt(self, *, is_missing: bool = False) -> Attempt:
         """Plan and return an attempt for the head of the branch. With `is_missing`, the repository is yet to be created.

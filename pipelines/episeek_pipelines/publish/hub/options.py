@@ -1,4 +1,4 @@
-"""The options and the result of a publication onto a repository of the Hub."""
+"""The options and the result of publishing an overlay (the output of `episeek prepare`) onto a repository of the Hub."""
 
 import re
 from dataclasses import dataclass
@@ -45,11 +45,11 @@ class PublishOptions:
     dry_run: bool = False
     """Plan the changes and send nothing."""
     sidecars_only: bool = False
-    """Send only the sidecars and the card."""
+    """Send only the sidecars (the byte index) and the dataset card."""
     is_verified: bool = True
     """Verify the overlay first, and send nothing if the verification finds errors."""
     clip_count: int = 16
-    """Number of clips to fetch from the published revision and compare with the source."""
+    """Number of clips (short ranges of frames) to fetch from the published revision and compare with the source."""
 
     def __post_init__(self) -> None:
         if self.create_pr and self.branch != MAIN:

@@ -1,7 +1,7 @@
-"""Find the files that a publication would replace or delete although others have changed them since the overlay was prepared.
+"""Find the files that a publication would replace or delete although others have changed them since the dataset was prepared.
 
-A file may be replaced if it has the same content as in the source that the overlay was prepared from, or as in a commit that the
-overlay was prepared from or that this machine has published.
+A file may be replaced if it has the same content as in the source that the dataset was prepared from, or as in a commit that the
+dataset was prepared from or that this machine has published.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,14 +20,14 @@ def changed_by_others(
 ) -> tuple[str, ...]:
     """Return the sorted paths of files that a publication would replace or delete although others have changed them.
 
-    Two kinds of files are never returned: the card, because a publication only extends it, and the sidecars, because `check_target`
-    compares them with the videos.
+    Two kinds of files are never returned: the card, because a publication only extends it, and the sidecars (the byte index),
+    because `check_target` compares them with the videos.
 
     Args:
         now: The repository's files at the commit that the changes are planned for.
         changes: The planned changes. Files that need no change are not among them.
-        bases: For each commit that the overlay was prepared from or that this machine has published, the files of the commit.
-        source: The files that the overlay was prepared from, as `episeek_pipelines.dataset.provenance` records them.
+        bases: The files of each commit that the published dataset was prepared from, or that this machine has published.
+        source: The files that the dataset was prepared from, as `episeek_pipelines.dataset.provenance` records them.
     """
     paths = {path for path in changes.paths if path != layout.CARD_PATH and not path.startswith(_DERIVED)}
     for base in bases:

@@ -1,4 +1,4 @@
-"""Publish an overlay onto a repository of the Hub as one job.
+"""Publish an overlay (the output of `episeek prepare`) onto a repository of the Hub as one job.
 
 The job plans the changes, compares them with the repository, sends them, checks the files that arrived, and finally moves the tag.
 Each attempt plans its changes for one commit: the head of the branch when the attempt begins. If somebody else commits in the
@@ -58,9 +58,9 @@ def publish(
     Args:
         overlay: The output of `episeek prepare`, on this machine.
         target: `ORG/NAME` or `hf://datasets/ORG/NAME`.
-        data_root: The folder on this machine with the videos, which published clips are compared with. None stands for the overlay,
-            or for the source that the overlay records. If neither of them has the videos on this machine, published clips are
-            decoded instead of compared.
+        data_root: The folder on this machine with the videos, which published clips (short ranges of frames) are compared with.
+            None stands for the overlay, or for the source that the overlay records. If neither of them has the videos on this
+            machine, published clips are decoded instead of compared.
         options: The options of the publication.
         execution: Scheduler, workers and progress of the verification.
         repository: The client of the repository, for example with other retries; None for a standard client of `target`. To check

@@ -1,8 +1,8 @@
-"""Check that the published revision of a dataset contains the files that were sent.
+"""Check that a published dataset contains the files that were sent, and compare clips (short ranges of frames) with the source.
 
-Files are compared by size and content identity. The index is opened as a reader opens it, and clips (short frame ranges of videos,
-each read as an MP4) are compared byte by byte. Differences are returned in a report and not raised as errors, so the caller decides
-what to do with a revision that differs.
+Files are compared by size and content identity. The index is opened as a reader opens it, and clips, each read as an MP4, are
+compared byte by byte. Differences are returned in a report and not raised as errors, so the caller decides what to do with a
+revision that differs.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ class ArrivalReport:
 
     url: str
     build_id: str
-    """Build id of the published sidecars; empty if they could not be opened."""
+    """Build id of the published byte index, a digest of its rows; empty if the index could not be opened."""
     file_count: int
     """Number of files that arrived with the content that was sent."""
     size_only_count: int
@@ -102,11 +102,11 @@ def check_arrival(
 
     Args:
         url: The dataset at the new revision: `hf://datasets/ORG/NAME@COMMIT`, or any other root.
-        overlay: The overlay that was published.
+        overlay: The output of `episeek prepare` that was published.
         data_root: Root of the videos that were indexed. With None, clips are compared with the overlay's videos; if the overlay
             has no videos, clips are decoded with PyAV instead.
-        sent: The changes that were sent. Their files are compared with the revision. If the changes contain sidecars, the revision
-            must have the build id of these sidecars, otherwise the build id of the overlay.
+        sent: The changes that were sent. Their files are compared with the revision. If the changes contain sidecars (the tables of
+            the byte index), the revision must have the build id of these sidecars, otherwise the build id of the overlay.
         clip_count: Number of clips to compare: one at the start of the first episode, one at the end of the last episode, and
             random clips.
         seed: Seed for choosing the random clips.
@@ -175,7 +175,7 @@ def sample_clips(index: ByteIndex, clip_count: int, *, seed: int) -> list[Clip]:
 
 
 def _build_sent(sent: Changes) -> str:
-    """Return the build id of the sidecars that were sent, or an empty string if no sidecars were sent."""
+    """Return the build id (a digest of the rows) of the byte index that was sent, or an empty string if no index was sent."""
     content = next((addition.source for addition in sent.additions if addition.path == layout.FILES_PATH), None)
     if content is None:
         return ""

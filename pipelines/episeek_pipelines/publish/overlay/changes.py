@@ -71,7 +71,7 @@ class Changes:
     deletions: tuple[str, ...]
     """Paths of deleted files, sorted."""
     unchanged_count: int
-    """Number of files of the overlay that the target already contains with the same content."""
+    """Number of files to be published that the repository or store already contains with the same content."""
 
     @property
     def operation_count(self) -> int:

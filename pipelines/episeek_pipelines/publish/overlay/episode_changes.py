@@ -1,4 +1,4 @@
-"""Compare the episodes of an overlay with the episodes of the publication's target, for a dry run."""
+"""Compare the episodes of an overlay (the output of `episeek prepare`) with the published episodes, for a dry run."""
 
 from contextlib import suppress
 
@@ -9,9 +9,9 @@ from episeek_pipelines.jobs.comparison.compare import diff
 
 
 def compare_with_target(overlay: Root, target: str) -> Comparison | None:
-    """Compare an overlay with the dataset in the target, from `meta/` and listings alone, and return the differences.
+    """Compare an overlay with the dataset at the URL `target`, from `meta/` and listings alone, and return the differences.
 
-    Return None if the target contains no readable dataset. No error is raised, because the publication may repair the target.
+    Return None if the URL contains no readable dataset. No error is raised, because the publication may repair that dataset.
     """
     with suppress(EpiseekError):
         return diff(target, overlay.url, level="meta")

@@ -1,8 +1,8 @@
 """Record in the cache directory what this machine last published into each repository and each store.
 
 The next publication may replace files that have not changed since the last publication, because nobody else has edited them. A
-record in the overlay alone is not enough, because a new preparation of the overlay removes the record. The records in the cache
-directory may be deleted at any time; afterwards, a publication may need `--base` or `--overwrite`.
+record in the folder of the prepared dataset is not enough, because a new run of `episeek prepare` removes the record. The records
+in the cache directory may be deleted at any time; afterwards, a publication may need `--base` or `--overwrite`.
 """
 
 import hashlib

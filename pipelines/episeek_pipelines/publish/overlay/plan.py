@@ -1,9 +1,9 @@
 """Plan a publication: find the files that it adds, replaces and deletes, and divide them into commits.
 
 Files are compared by size and by the identity in the repository's listing, which is the SHA-256 of LFS or Git's blob id. A
-publication deletes only Parquet files that the rewrite replaced, and unfinished sidecars of stopped runs. It never deletes videos,
-the card or other metadata. Files that a repository cannot contain are refused before anything is sent. The module
-`episeek_pipelines.publish.overlay.target_check` checks whether the resulting files belong together.
+publication deletes only Parquet files that the rewrite replaced, and unfinished tables of the byte index from stopped runs. It
+never deletes videos, the card or other metadata. Files that a repository cannot contain are refused before anything is sent. The
+module `episeek_pipelines.publish.overlay.target_check` checks whether the resulting files belong together.
 """
 
 import unicodedata
@@ -61,7 +61,7 @@ def plan_changes(
     Raises:
         NotADatasetError: The overlay (with `sidecars_only`, the target) has no `meta/info.json`, or the overlay has no Parquet
             files in data/ or meta/episodes/.
-        MissingSidecarError, MixedBuildError, SidecarLayoutError, FormatVersionError: The overlay has no complete set of sidecars.
+        MissingSidecarError, MixedBuildError, SidecarLayoutError, FormatVersionError: The overlay has no complete byte index.
         UnpublishableError: A repository cannot contain one of the paths, or would have too many files or conflicting names.
         ReadError: A file cannot be read, or is being written.
     """
@@ -102,7 +102,7 @@ def plan_changes(
 def split_changes(changes: Changes, max_operations: int = MAX_OPERATIONS_PER_COMMIT) -> list[Changes]:
     """Divide changes into parts that are small enough for one commit each, in the order in which the commits have to be made.
 
-    Videos and data come first, then metadata, sidecars and the card, and deletions come last. Readers find new data through
+    Videos and data come first, then metadata, the byte index and the card, and deletions come last. Readers find new data through
     `meta/episodes` and `meta/info.json`, so these files are in the last part that adds files. The last part has as many files as
     allowed, so that files that belong together arrive together.
 
@@ -152,7 +152,7 @@ def _rank(path: str) -> int:
 
 
 def _is_replaced(path: str, contents: Mapping[str, object]) -> bool:
-    """Return whether a file of the target has to be deleted: an unfinished sidecar, or a Parquet file that the rewrite replaced."""
+    """Return whether a published file has to be deleted: an unfinished table of the byte index, or a file that was rewritten."""
     if path.startswith(f"{layout.BYTE_INDEX_PARTIAL_DIR}/"):
         return True
     is_rewritten = _is_rewritten(path, layout.DATA_DIR) or _is_rewritten(path, layout.EPISODES_DIR)

@@ -1,4 +1,4 @@
-"""Write the sidecars again, with the identities that the videos have in the target (the repository or store of a publication).
+"""Write the sidecars (the byte index) again, with the identities that the videos have in the repository or store, the "target".
 
 Sidecars that were made from local files contain no identities, so a reader of the target would have to read the header of each
 video before it can trust the index. The build id depends on the identities, so all four tables are written again, from their
@@ -34,7 +34,7 @@ def write_identified_sidecars(overlay: Root, target_check: TargetCheck, work: Ro
     """Write the sidecars below another root, with the column `store_id` filled in from the target.
 
     Args:
-        overlay: The overlay with the existing sidecars.
+        overlay: The output of `episeek prepare`, with the existing sidecars.
         target_check: The result of `check_target`, which contains the videos with their identities in the target.
         work: A local root; `meta/byte_index/` below it is replaced.
 
@@ -43,7 +43,8 @@ def write_identified_sidecars(overlay: Root, target_check: TargetCheck, work: Ro
         sidecars contain these identities already.
 
     Raises:
-        SidecarLayoutError: The sidecars have another format version or index version, are damaged, or cannot be mapped.
+        SidecarLayoutError: The sidecars have another format version or index version, are damaged, or cannot be mapped into
+            memory.
         WriteError: `work` cannot be written.
     """
     build = read_existing_build(overlay)
@@ -86,13 +87,13 @@ def _fragment(
     build: ExistingBuild,
     item: tuple[str, IndexUnit, FileProperties],
 ) -> tuple[str, FragmentSummary]:
-    """Write a video's rows with the new identity to a fragment file.
+    """Write a video's rows with the new identity to a fragment, a temporary file from which the tables are assembled.
 
     Returns:
         The digest of the existing rows, and the summary of the fragment.
 
     Raises:
-        SidecarLayoutError: The tables cannot be mapped, or do not contain the rows of the video.
+        SidecarLayoutError: The tables cannot be mapped into memory, or do not contain the rows of the video.
     """
     fragment, unit, properties = item
     arrays = existing.arrays(np.asarray(unit.episodes.episode_index), unit.camera_index)
@@ -108,7 +109,7 @@ def _fragment(
 
 
 def _require_whole(build: ExistingBuild, digests: Sequence[str], where: str) -> None:
-    """Raise SidecarLayoutError if the build id computed from the rows differs from the build id in the footers.
+    """Raise SidecarLayoutError if the build id (a digest) that the rows give differs from the build id in the footers.
 
     Damaged rows must not get a new build id, because readers would then trust them.
     """

@@ -1,4 +1,4 @@
-"""Check that an overlay belongs to its target: the repository at a commit, or the store, into which it is to be published.
+"""Check that an overlay (the output of `episeek prepare`) belongs to its target, the repository or store to publish into.
 
 The sidecars must describe the videos of the target, and every file that the metadata refers to must exist after the publication.
 Videos are compared by size and content identity. If the sidecars contain no identities, because they were made from local files,
@@ -37,7 +37,7 @@ _PREPARE_AGAIN = "prepare the dataset again from this revision"
 
 @dataclass(frozen=True, slots=True)
 class TargetProblem:
-    """One file of the target that differs from what the overlay's sidecars or metadata describe."""
+    """One file of the target that differs from what the overlay's metadata or byte index describe."""
 
     path: str
     found: str
@@ -48,7 +48,7 @@ class TargetProblem:
 
 
 class TargetMismatchError(EpiseekError, ValueError):
-    """The sidecars or the metadata do not match the files of the target.
+    """The overlay's metadata or sidecars (the byte index) do not match the files of the target.
 
     `problems` lists the files that do not match, sorted by path.
     """
@@ -91,7 +91,7 @@ class TargetCheck:
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """A video whose header has to be read and compared with the video's row in the sidecars."""
+    """A video whose header has to be read and compared with the video's row in the byte index."""
 
     source: CountingSource
     record: FileRecord
@@ -247,9 +247,9 @@ def _data_problems(dataset: Dataset, after: set[str]) -> Iterator[TargetProblem]
 
 
 def _row_problems(units: list[IndexUnit], build: ExistingBuild, *, fps: float) -> Iterator[TargetProblem]:
-    """Yield the differences between the videos that the metadata declares and the videos that the sidecars describe.
+    """Yield the differences between the videos that the metadata declares and the videos that the byte index describes.
 
-    A video may have no row in the sidecars, a row may have no video, and a video may have other episodes than when it was indexed.
+    A video may have no row in the index, a row may have no video, and a video may have other episodes than when it was indexed.
     """
     for unit in units:
         record = build.files.get(unit.path)
@@ -274,7 +274,7 @@ def _published_identity(addition: Addition | None, file: RemoteFile | None) -> F
 
 
 def _identity_problem(identity: FileIdentity, record: FileRecord) -> TargetProblem:
-    """Return the problem to report for a file whose size or identity in the target differs from its row in the sidecars."""
+    """Return the problem to report for a file whose size or identity in the target differs from its row in the byte index."""
     if identity.size != record.file_size:
         found, expected = f"{identity.size} bytes", f"{record.file_size}"
     else:
@@ -292,7 +292,7 @@ def _is_content(identity: FileIdentity, store_id: str) -> bool | None:
 
 
 def _header_problem(item: _Pending) -> TargetProblem | None:
-    """Read the header of a video, and return a problem if the header's digest differs from the video's row, otherwise None."""
+    """Read the header of a video, and return a problem if the byte index has another digest of the header, otherwise None."""
     path, record = item.record.file_path, item.record
     expected = f"the header that was indexed, with digest {record.moov_sha256[:12]}..."
     try:

@@ -15,7 +15,7 @@ from episeek_schemas import layout
 def is_verifiable(root: Root) -> bool:
     """Return whether an overlay can be verified, because it contains metadata.
 
-    The output of `episeek index --output` contains only sidecars.
+    The output of `episeek index --output` contains only the byte index.
     """
     return root.exists(layout.INFO_PATH)
 
@@ -35,11 +35,11 @@ def local_videos(root: Root) -> str | None:
 
 
 def require_videos(root: Root, *, where: str) -> None:
-    """Raise an error if an overlay for a new dataset does not contain its videos. The target of a new dataset has no videos yet.
+    """Raise an error if an overlay for a new dataset does not contain its videos, because the new dataset needs them.
 
     Args:
         root: The overlay.
-        where: The target, for messages.
+        where: The repository or store, for messages.
 
     Raises:
         DestinationError: The videos are not in the overlay.

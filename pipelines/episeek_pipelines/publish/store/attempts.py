@@ -37,13 +37,13 @@ _PREPARE_AGAIN: Final = "prepare the dataset again"
 
 @dataclass(slots=True)
 class StorePublisher:
-    """One run that publishes an overlay into a store, in one or more attempts."""
+    """One run that publishes an overlay (the output of `episeek prepare`) into a store, in one or more attempts."""
 
     overlay: Root
     run: PublicationRun
     options: StoreOptions
     work: Root
-    """A local root for new sidecars that contain the identities of the videos in the store."""
+    """A local root for new sidecars (a byte index) that contain the identities of the videos in the store."""
 
     def publish(self, listing: Listing) -> tuple[StorePublication, StorePlan]:
         """Plan the changes, send the files, and give them their final names. Return the result and the plan of the last attempt.
@@ -123,7 +123,7 @@ class StorePublisher:
     def _send_videos(self, plan: StorePlan, listing: Listing) -> Listing:
         """Send the videos, give them their final names, and return the new listing of the store.
 
-        Videos are published before the sidecars, because the sidecars contain the identities that the store gives the videos.
+        Videos are published before the byte index, because the index contains the identities that the store gives the videos.
         """
         run, videos = self.run, _videos(plan.changes)
         direct = [video for video in videos if run.writer.has_whole_puts and video.path not in listing]

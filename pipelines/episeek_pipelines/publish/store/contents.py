@@ -30,7 +30,7 @@ _HASHING_THREADS = 4
 
 @dataclass(slots=True)
 class StoreContents:
-    """Compares files of a store with local content, and remembers identities that have matched, so that none is computed twice."""
+    """Compares files of a store with local content, and remembers identities that have matched, to compute no identity twice."""
 
     root: Root
     digests: LocalDigests

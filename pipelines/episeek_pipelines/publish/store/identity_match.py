@@ -55,8 +55,8 @@ def matches_identity(content: str | bytes, *, size: int, sha256: str, store_id: 
 def _md5s(content: str | bytes, size: int, part_count: int | None) -> Iterator[str]:
     """Yield each MD5, in hex, that the S3 ETag of the content may contain.
 
-    If `part_count` is None, this is only the MD5 of the content. Otherwise it is the MD5 of the parts' MD5s, for each usual part
-    size that gives this number of parts.
+    If `part_count` is None, the content was sent as a whole, and only its MD5 is yielded. Otherwise, one MD5 of the parts' MD5s is
+    yielded for each usual part size that gives this number of parts.
     """
     if part_count is None:
         yield _digests(content, max(size, 1))[0].hex() if size else hashlib.md5(b"", usedforsecurity=False).hexdigest()

@@ -1,7 +1,8 @@
-"""The journal of a publication whose switch is in progress: `meta/byte_index.partial/publication.json` in the store.
+"""The journal of a publication that is giving its files their final names: `meta/byte_index.partial/publication.json` in a store.
 
-The switch gives the staged files their final names. The journal is written before the first file gets its final name, and removed
-after the last one. In between, readers may see half of the publication, so no other publication may begin its switch.
+This step is the switch. Before the switch, the files have staged names. The journal is written before the first file gets its final
+name, and removed after the last one. In between, readers may see half of the publication, so no other publication may begin its
+switch.
 
 The journal identifies the publication by the content of its files. Another run of the same publication, later or at the same time,
 may therefore continue the switch. The journal also identifies the run that wrote it, because only that run may remove the journal
@@ -30,7 +31,7 @@ class Publication:
     """A publication, identified by the content of the files that it publishes."""
 
     digest: str
-    """SHA-256 in hex of the paths, sizes and digests of the overlay's files."""
+    """SHA-256 in hex of the paths, sizes and digests of the files to publish."""
 
     @classmethod
     def of(cls, wanted: Sequence[Addition], *, sidecars_only: bool) -> "Publication":

@@ -1,4 +1,4 @@
-"""The options and the result of a publication into a store."""
+"""The options and the result of publishing an overlay (the output of `episeek prepare`) into a store."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -19,13 +19,13 @@ class StoreOptions:
     dry_run: bool = False
     """Plan the changes and send nothing."""
     sidecars_only: bool = False
-    """Send only the sidecars and the card."""
+    """Send only the sidecars (the byte index) and the dataset card."""
     is_verified: bool = True
     """Verify the overlay first, and send nothing if the verification finds errors."""
     overwrite: bool = False
     """Also replace files that others may have changed since the overlay was prepared."""
     clip_count: int = 16
-    """Number of clips to fetch from the published dataset and compare with the source."""
+    """Number of clips (short ranges of frames) to fetch from the published dataset and compare with the source."""
 
 
 DEFAULT_OPTIONS: Final = StoreOptions()
@@ -40,7 +40,7 @@ class StorePublication:
     is_new: bool
     """Whether something was changed; False if the store contained all files already."""
     is_resumed: bool
-    """Whether this run has continued a switch whose journal another run, earlier or at the same time, has written."""
+    """Whether this run has continued the switch (the step that gives sent files their final names) of another run."""
     changes: Changes
     replaced: frozenset[str]
     """Paths of the additions that replace an existing file."""
@@ -49,10 +49,9 @@ class StorePublication:
     sent_bytes: int
     """Number of bytes that this run has sent."""
     staged_count: int
-    """Number of files that an earlier run had staged already."""
+    """Number of files that an earlier run had already sent under temporary names."""
     moves_rows: bool
-    """Whether rows move to other data files, so that a reader that lists files during the switch may see rows twice or not at all.
-    """
+    """Whether rows move to other data files, so that a reader may see rows twice or not at all while files change."""
     target_check: TargetCheck
     verification: VerificationReport | None
     """The report of the verification before the publication; None if the overlay was not verified."""

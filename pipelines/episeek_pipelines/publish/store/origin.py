@@ -1,6 +1,6 @@
 """Find the files of a store that a publication would replace or delete although somebody else may have changed them.
 
-A file may be replaced if it has the same content as in the source that the overlay was prepared from, or as this machine last
+A file may be replaced if it has the same content as in the source that the dataset was prepared from, or as this machine last
 published it. A store has no history that could prove more. The module `episeek_pipelines.publish.hub.origin` finds such files of
 repositories.
 """
@@ -31,14 +31,14 @@ def paths_of_unknown_origin(
 ) -> tuple[str, ...]:
     """Return the sorted paths of files that would be replaced or deleted although somebody else may have changed them.
 
-    Two kinds of files are never returned: the card, because a publication only extends it, and the sidecars, because `check_target`
-    compares them with the videos.
+    Two kinds of files are never returned: the card, because a publication only extends it, and the sidecars (the byte index),
+    because `check_target` compares them with the videos.
 
     Args:
         listing: The files of the store.
         changes: The changes to be published. Files that need no change are not among them.
         contents: Compares files of the store with local content.
-        source: Root of the dataset that the overlay was prepared from; empty if it is not recorded.
+        source: Root of the dataset that the published dataset was prepared from; empty if it is not recorded.
         source_files: The files of that dataset when it was prepared, as `episeek_pipelines.dataset.provenance` records them.
         published: The files that this machine last published into the store, as `identities_of` returns them.
     """
@@ -96,7 +96,7 @@ def _as_published(path: str, identity: FileIdentity | None) -> Addition | None:
 def _in_source(source: str, path: str, identity: FileIdentity | None, contents: StoreContents) -> Addition | None:
     """Return an addition with the content of the source's file at a path.
 
-    Return None if the file is not on this machine, or has changed since the overlay was prepared.
+    Return None if the file is not on this machine, or has changed since the published dataset was prepared from it.
     """
     file = Path(source, path)
     if identity is None or not source or not is_local(source) or not file.is_file():

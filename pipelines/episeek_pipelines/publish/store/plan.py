@@ -1,4 +1,4 @@
-"""Plan a publication into a store: find the files to add, replace and delete."""
+"""Plan the publication of an overlay (the output of `episeek prepare`) into a store: the files to add, replace and delete."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ class StorePlan:
     wanted: tuple[Addition, ...]
     """All files that the publication is to put into the store, sorted by path, including files that the store contains already."""
     sidecars: Root
-    """Root of the sidecars that are published: the overlay, or a local folder with new sidecars that contain the identities of the
-    videos in the store.
+    """Root of the sidecars (the byte index) that are published: the overlay, or a local folder with new sidecars that contain the
+    identities of the videos in the store.
     """
 
 
@@ -41,9 +41,9 @@ def plan_for_store(
 
     Args:
         overlay: The overlay, as for `plan_changes`.
-        listing: The files of the store, including staged files.
+        listing: The files of the store, including staged files (files that do not have their final names yet).
         contents: Compares files of the store with local content.
-        sidecars_only: Publish only the sidecars and the card.
+        sidecars_only: Publish only the sidecars (the byte index) and the card.
         work: A local root for new sidecars that contain the identities of the videos in the store.
 
     Raises:
@@ -83,7 +83,7 @@ def plan_for_store(
 def wanted_files(overlay: Root, *, sidecars_only: bool) -> dict[str, str]:
     """Return the local path of each file of an overlay that is to be published, by its path in the dataset.
 
-    With `sidecars_only`, only the four sidecar tables are to be published.
+    With `sidecars_only`, only the four tables of the byte index are to be published.
     """
     files = sendable_files(overlay)
     return {path: file for path, file in files.items() if not sidecars_only or path in SIDECAR_PATHS}

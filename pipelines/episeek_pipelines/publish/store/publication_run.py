@@ -32,8 +32,10 @@ meantime and removed the staged files.
 """
 
 _CLAIM_ATTEMPTS: Final = 32
-"""Largest number of attempts to write the journal. A new attempt is made if another run of the same publication has removed its
-journal in the meantime. The number is higher than the expected number of runs at the same time.
+"""Largest number of attempts to write the journal, the file in the store that records a switch in progress.
+
+A new attempt is made if another run of the same publication has removed its journal in the meantime. The number is higher than the
+expected number of runs at the same time.
 """
 
 _IS_STAGED: Final = re.compile(f"{re.escape(STAGED_PREFIX)}[0-9a-f]{{16}}/")
@@ -42,7 +44,7 @@ _IS_STAGED: Final = re.compile(f"{re.escape(STAGED_PREFIX)}[0-9a-f]{{16}}/")
 
 @dataclass(slots=True)
 class PublicationRun:
-    """One run of a publication into a store: its state, and the numbers of files that the run has sent or has found staged."""
+    """One run of a publication into a store: its state, and the numbers of files that it has sent."""
 
     writer: StoreWriter
     contents: StoreContents
@@ -54,9 +56,9 @@ class PublicationRun:
     found_count: int = 0
     """Number of files that an earlier run had staged already."""
     is_resumed: bool = False
-    """Whether this run continues a switch whose journal another run, earlier or at the same time, has written."""
+    """Whether this run continues the switch that another run of the same publication has begun."""
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
-    """Random id of this run, which the journal contains."""
+    """Random id of this run, as in the journal (the file in the store that records a switch in progress)."""
     _order: DataOrder = field(default="any", init=False)
     _is_claimed: bool = field(default=False, init=False)
     _has_switched: bool = field(default=False, init=False)
@@ -139,7 +141,7 @@ class PublicationRun:
 
         Args:
             changes: All changes of the publication. Changes that are made already are skipped.
-            listing: The files of the store, listed after the journal was written.
+            listing: The files of the store, listed after the journal (see `claim`) was written.
 
         Raises:
             ConflictError: Another publication has replaced the journal in the meantime.
@@ -252,7 +254,7 @@ class PublicationRun:
 
     @property
     def _runs(self) -> str:
-        """Return the path of the folder into which each run that continues from another run's journal writes a file."""
+        """Return the path of a folder with one file for each run that continues the switch of another run."""
         return f"{self.publication.staged_prefix}runs/"
 
     def _staged(self, path: str) -> str:

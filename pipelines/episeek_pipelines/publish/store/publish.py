@@ -3,8 +3,8 @@
 A store has no commits. A publication has these parts instead:
 
 - Staging: files are sent to names below `meta/byte_index.partial/`, which no reader reads, and are compared there. New videos are
-  sent directly to their final names, because no file refers to them yet, and because the sidecars need the identities that the
-  store gives them.
+  sent directly to their final names, because no file refers to them yet, and because the sidecars (the byte index) need the
+  identities that the store gives them.
 - The switch: the staged files get their final names in the order of `switch_order`, through copies within the store, or through
   renames in a directory. Deletions come last. Until the switch ends, a journal in the store stops other publications, and lets the
   same publication continue when it is run again. In S3, Google Cloud Storage and directories, only one run can create the journal.
@@ -58,9 +58,9 @@ def publish_to_store(
     Args:
         overlay: The output of `episeek prepare`, on this machine.
         url: Root of the dataset: `s3://...`, `hf://buckets/NAMESPACE/NAME[/DIR]`, or any other URL that fsspec can write to.
-        data_root: The folder on this machine with the videos, which published clips are compared with. None stands for the overlay,
-            or for the source that the overlay records. If neither of them has the videos on this machine, published clips are
-            decoded instead of compared.
+        data_root: The folder on this machine with the videos, which published clips (short ranges of frames) are compared with.
+            None stands for the overlay, or for the source that the overlay records. If neither of them has the videos on this
+            machine, published clips are decoded instead of compared.
         options: Options of the publication.
         execution: Scheduler, workers and progress of the verification.
         retry: The time limit and the retries of each request. Uploads get more time in proportion to their size.

@@ -16,16 +16,16 @@ DataOrder = Literal["any", "last first", "first first"]
 
 
 def switch_waves(changes: Changes, present: Collection[str], *, order: DataOrder | None = None) -> list[list[str]]:
-    """Return the waves of a switch. Each wave is a list of paths that get their final content at about the same time.
+    """Return the waves in which files change. Each wave is a list of paths that get their final content at about the same time.
 
-    The order is: videos, data, metadata other than `meta/episodes`, `meta/episodes`, `meta/info.json`, the card, all sidecar tables
-    except `files`, and last the table `files`. So readers see a new dataset only after its data has arrived, and the index of the
-    dataset only at the end. Readers refuse sidecar tables of two different builds.
+    The order is: videos, data, metadata other than `meta/episodes`, `meta/episodes`, `meta/info.json`, the card, all tables of the
+    byte index except `files`, and last the table `files`. So readers see a new dataset only after its data has arrived, and the
+    index of the dataset only at the end. Readers refuse an index with tables of two different builds.
 
     New data files come before existing ones. If `order` is not `any`, each existing data file has its own wave.
 
     Args:
-        changes: The changes of the switch.
+        changes: The changes of the publication.
         present: The paths that exist in the store.
         order: The order in which existing data files change. To continue an interrupted switch, give the order with which it began.
             None computes the order with `data_order`.

@@ -129,7 +129,7 @@ def _row_values(column: pa.Array) -> npt.NDArray[Any] | None:
 
 
 def _changes(columns: Sequence[npt.NDArray[Any]], row_count: int) -> BoolArray:
-    """Return a mask of the rows, without the first, in which any value differs from the row before; shape [rows - 1]."""
+    """Return, for each row except the first, whether any value differs from the row before; shape [rows - 1]."""
     is_other: BoolArray = np.zeros(row_count - 1, np.bool_)
     for values in columns:
         rows, others = values[1:], values[:-1]

@@ -1,6 +1,6 @@
 """Rules that compare the listing of the dataset with the files that meta/episodes declares: INF004, INF004W, INF043.
 
-IDX031 compares the listing with the videos that the sidecars list.
+IDX031 compares the listing with the videos in the byte index.
 """
 
 from collections.abc import Iterator, Sequence

@@ -66,7 +66,7 @@ class Survey:
     documents: Mapping[str, bytes]
     """Contents, by path, of the files below meta/ that rules parse or compare with a source."""
     source_documents: Mapping[str, bytes]
-    """Contents, by path, of the source's files below meta/, except for meta/episodes and the sidecars."""
+    """Contents, by path, of the source's files below meta/, except for meta/episodes and the byte index."""
     source_files: Files
     """Files below meta/ of the source; empty without a source."""
     info: DatasetInfo | None
@@ -89,7 +89,7 @@ class Survey:
     has_source_record: bool = False
     """Whether the dataset is local and has a record of the source files that it was prepared from."""
     skipped_videos: frozenset[str] = frozenset()
-    """Videos of the source whose episodes were left out of the overlay, so that no episode of the overlay refers to them."""
+    """Videos of the source whose episodes were left out when the dataset was prepared, so that no episode refers to them."""
     pointers: frozenset[str] = frozenset()
     """Files of the listings that are Git LFS pointers; no other rule opens them."""
     has_other_videos: bool = False

@@ -79,7 +79,7 @@ class BucketWriter:
     def switch(
         self, waves: Sequence[Sequence[Move]], deletions: Sequence[str], *, before_deletions: Callable[[], None]
     ) -> None:
-        """Copy the staged files to their final names and delete other files, with up to `MAX_OPERATIONS` in one request."""
+        """Copy the sent files to their final names and delete other files, with up to `MAX_OPERATIONS` in one request."""
         copies = [self._copy(move) for wave in waves for move in wave]
         deleted = [self._full(path) for path in deletions]
         while len(copies) + len(deleted) > MAX_OPERATIONS and copies:

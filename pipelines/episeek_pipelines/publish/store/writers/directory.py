@@ -31,7 +31,10 @@ class DirectoryWriter:
         return True
 
     def files(self) -> Listing:
-        """Return a new listing of the files, without hidden files and without staged files in a folder that is a link."""
+        """Return a new listing of the files, without hidden files.
+
+        Staged files (files that do not have their final names yet) are left out if their folder is a symbolic link.
+        """
         found = {path: identity for path, identity in self.root.files().items() if not _is_hidden(path)}
         linked = {folder for folder in _folders(found) if (self.root.local / folder).is_symlink()}
         return {
@@ -96,7 +99,7 @@ class DirectoryWriter:
     def switch(
         self, waves: Sequence[Sequence[Move]], deletions: Sequence[str], *, before_deletions: Callable[[], None]
     ) -> None:
-        """Rename the staged files to their final names, one after the other, and delete other files last."""
+        """Rename the sent files to their final names, one after the other, and delete other files last."""
         self.require_inside([move.path for wave in waves for move in wave])
         for wave in waves:
             for move in wave:

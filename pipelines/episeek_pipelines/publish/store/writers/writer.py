@@ -88,7 +88,7 @@ class StoreWriter(Protocol):
     def create(self, path: str, data: bytes) -> bool:
         """Create a small file unless it exists, and return whether it was certainly created.
 
-        If it returns False, the caller has to read the file to find out which content it has.
+        If the result is False, the caller has to read the file to find out which content it has.
         """
         ...
 
