@@ -1,6 +1,6 @@
 """Make the dataset card (README.md) for the publication of an overlay, the output of `episeek prepare`.
 
-The section about episeek is added to the target's card, or to the overlay's card if the target has no card.
+The section about episeek is added to the card in the repository or store, or, if that has no card, to the overlay's card.
 """
 
 from collections.abc import Mapping

@@ -54,7 +54,7 @@ class Publication:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """The entries of a journal that another run needs."""
+    """The entries of a journal, from which another run can continue the publication."""
 
     publication: str
     """`Publication.digest` of the publication."""

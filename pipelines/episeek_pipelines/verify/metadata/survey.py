@@ -166,7 +166,7 @@ def survey(root: Root, *, data_root: Root | None = None, against: Root | None = 
     """Return the listings of a dataset's files and the contents of its documents.
 
     Args:
-        root: The dataset, or an overlay with data/ and meta/.
+        root: The dataset, or an overlay, which consists of data/ and meta/ without videos.
         data_root: The root with the videos, if `root` is an overlay.
         against: The source dataset, if `root` is a rewrite of it.
 
