@@ -22,6 +22,9 @@ from episeek_schemas import lerobot
 _MOST_LISTED: Final = 100
 """Greatest number of repairs of one kind in one column that are listed. Further repairs are only counted."""
 
+_LEAST_BITS: Final = 32
+"""Least width of a type in which edits write numbers. `index` may exceed narrower types."""
+
 NumberKind = Literal["count", "constant", "clock", "shift"]
 
 
@@ -128,6 +131,22 @@ class Draft:
     def edit(self, path: str) -> DataEdit:
         """Return the edit of a data file, to which repairs add their changes. Create an empty edit if the file has none."""
         return self.edits.setdefault(path, DataEdit())
+
+    def has_numbers(self, path: str, column: str) -> bool:
+        """Return whether a column of a data file contains numbers, and has a type in which edits can write any other number.
+
+        Texts of numbers have such a type. Lists, dictionaries and integers of less than 32 bits do not.
+        """
+        if column not in self.evidence.data[path].number_columns:
+            return False
+        kind = self.column_type(path, column)
+        return is_text(kind) or (is_number(kind) and kind.bit_width >= _LEAST_BITS)
+
+    def column_type(self, path: str, column: str) -> pa.DataType:
+        """Return the type that a column of a readable data file has after the repairs so far."""
+        schema = self.evidence.data[path].schema
+        assert schema is not None
+        return self.edits.get(path, DataEdit()).types.get(column, schema.field(column).type)
 
     def place(self, row: int, column: str | None = None, camera: str | None = None) -> Place:
         """Return the place of a row of meta/episodes: its file, and the number of the row in this file.

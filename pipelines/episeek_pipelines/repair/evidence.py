@@ -27,7 +27,7 @@ from episeek_pipelines.dataset.metadata import read_info_document
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.parquet.recovery.declared_schema import declared_schema
 from episeek_pipelines.parquet.recovery.recover import Recovered, lacks_footer, open_recovered, recover
-from episeek_pipelines.repair.row_runs import Run, read_runs
+from episeek_pipelines.repair.row_runs import Run, find_runs, read_row_columns, row_numbers
 from episeek_pipelines.repair.shards import Shards, StoredBytes, contents_problem, open_stored, read_shards
 from episeek_schemas import layout, lerobot
 from episeek_schemas.lerobot import DatasetInfo, InfoProblemsError
@@ -45,6 +45,8 @@ class DataFileEvidence:
     runs: tuple[Run, ...]
     problem: str = ""
     """Why the file or its numbers cannot be read; empty if they can be read."""
+    number_columns: frozenset[str] = frozenset()
+    """The names of those of LeRobot's own columns, such as `index`, that contain numbers."""
     recovered: Recovered | None = None
     """The complete row groups of a file without a footer; None for a file with a footer."""
 
@@ -148,10 +150,20 @@ def _usable_info(root: Root, document: Mapping[str, Any]) -> DatasetInfo:
 def _read_data_file(root: Root, path: str, fps: float) -> DataFileEvidence:
     try:
         with root.open_parquet(path) as file:
-            runs = read_runs(file, path, fps=fps)
-            return DataFileEvidence(path, file.schema_arrow, file.metadata.num_rows, tuple(runs))
+            schema, table = file.schema_arrow, read_row_columns(file)
+            row_count = file.metadata.num_rows
     except (EpiseekError, pa.ArrowException, OSError, ValueError) as error:
         return DataFileEvidence(path, None, 0, (), contents_problem(error))
+    # Outside of the `try`: a file with odd values can be read.
+    return _readable(path, schema, row_count, table, fps)
+
+
+def _readable(
+    path: str, schema: pa.Schema, row_count: int, table: pa.Table, fps: float, recovered: Recovered | None = None
+) -> DataFileEvidence:
+    columns = row_numbers(table)
+    runs = tuple(find_runs(columns, path, fps=fps))
+    return DataFileEvidence(path, schema, row_count, runs, number_columns=frozenset(columns), recovered=recovered)
 
 
 def _recovered(
@@ -171,8 +183,9 @@ def _recovered(
         if not found.groups:
             return replace(file, problem=f"no complete row group: {'; '.join(map(str, found.losses))}")
         with open_recovered(stored, found) as opened:
-            runs = tuple(read_runs(opened, file.path, fps=fps))
-            return DataFileEvidence(file.path, opened.schema_arrow, found.row_count, runs, recovered=found)
+            return _readable(
+                file.path, opened.schema_arrow, found.row_count, read_row_columns(opened), fps, recovered=found
+            )
     except (ParquetError, MetadataError, MissingFileError) as error:
         return replace(file, problem=f"{file.problem}; {error.found}")
 

@@ -191,9 +191,8 @@ def _shift_rows(draft: Draft, episode_shift: Int64Array, row_shift: Int64Array) 
                 runs_of[run.path].append((episode, run))
     for path, members in runs_of.items():
         members.sort(key=lambda each: each[1].first_row)
-        schema = draft.evidence.data[path].schema
         for name, shift in ((lerobot.EPISODE_INDEX, episode_shift), (lerobot.INDEX, row_shift)):
-            if schema is None or schema.names.count(name) != 1:
+            if not draft.has_numbers(path, name):
                 continue
             edits = draft.edit(path).numbers.setdefault(name, [])
             first, stop, value = 0, 0, 0

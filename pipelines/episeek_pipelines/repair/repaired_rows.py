@@ -5,10 +5,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from episeek_pipelines.parquet.arrow_types import is_number
 from episeek_pipelines.parquet.numpy_values import is_valid, numpy_values
 from episeek_pipelines.repair.draft import DataEdit, Draft, numbers_of
-from episeek_pipelines.repair.row_runs import flat_lists
+from episeek_pipelines.repair.row_runs import plain_numbers
 from episeek_pipelines.repair.schemas import converted, edited_schema
 
 
@@ -49,11 +48,12 @@ def _column(table: pa.Table, name: str, edit: DataEdit, first: int, fps: float) 
         new = converted(column, target)
         assert new is not None
         return new
-    flat = column if is_number(column.type) else converted(column, pa.int64())
-    flat = flat if flat is not None else flat_lists(column)
-    assert flat is not None
-    kind = pa.float64() if pa.types.is_floating(flat.type) else pa.int64()
-    values = numpy_values(flat.cast(kind))
+    plain = plain_numbers(column)
+    assert plain is not None
+    values = numpy_values(plain)
+    if values.dtype != np.uint64:
+        # The new numbers may exceed the type of the old ones.
+        values = values.astype(np.float64 if pa.types.is_floating(plain.type) else np.int64)
     covered = numbers_of(numbers, first, np.zeros(len(values), np.float64) - 1, fps) >= 0
     changed = numbers_of(numbers, first, values, fps)
-    return pa.chunked_array([pa.array(changed, mask=~(covered | is_valid(flat))).cast(target)])
+    return pa.chunked_array([pa.array(changed, mask=~(covered | is_valid(plain))).cast(target)])

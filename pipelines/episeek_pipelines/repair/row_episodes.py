@@ -30,7 +30,7 @@ def repair_row_episodes(draft: Draft) -> Iterator[Outcome]:
             if is_listed or run.episode in draft.unlisted:
                 place += 1
                 continue
-            joined = _joined(draft, runs, place)
+            joined = _joined(draft, runs, place) if draft.has_numbers(path, lerobot.EPISODE_INDEX) else None
             where = Place(
                 path, None if run.episode == NO_NUMBER else run.episode, None, lerobot.EPISODE_INDEX, run.first_row
             )
@@ -55,7 +55,7 @@ def repair_row_episodes(draft: Draft) -> Iterator[Outcome]:
             draft.edit(path).numbers.setdefault(lerobot.EPISODE_INDEX, []).append(
                 RowNumbers(run.first_row, run.count, "constant", whole.episode)
             )
-            before = "null" if run.episode == NO_NUMBER else run.episode
+            before = "no number" if run.episode == NO_NUMBER else run.episode
             proof = (
                 f"frame_index continues through {counted(run.count, 'row')}, with which the episode has its declared "
                 f"{counted(whole.count, 'row')}"

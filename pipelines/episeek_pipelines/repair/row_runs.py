@@ -1,5 +1,6 @@
 """Find the runs of a data file. A run is a range of consecutive rows of one episode; a few values summarize its numbers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +21,9 @@ TIME_TOLERANCE_SECONDS: Final = 1e-4
 
 _MOST_TASKS: Final = 16
 """Greatest number of different task numbers that are kept for a run."""
+
+RowColumns = Mapping[str, npt.NDArray[Any]]
+"""The numbers of LeRobot's own columns of a data file, by column; each of shape [rows]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,39 +88,55 @@ class Run:
         return tuple(name for name, is_exact in columns if is_exact)
 
 
-def read_runs(file: pq.ParquetFile, path: str, *, fps: float) -> list[Run]:
-    """Return the runs of an open data file, in the order of its rows; empty if its column episode_index cannot be used.
+def read_row_columns(file: pq.ParquetFile) -> pa.Table:
+    """Read LeRobot's own columns of an open data file, such as `index`. A column that occurs twice is left out.
 
     Raises:
-        pa.ArrowException, OSError: Pages cannot be read.
+        pa.ArrowException, OSError, ValueError: Pages cannot be read.
     """
     names = file.schema_arrow.names
-    present = [name for name in lerobot.ROW_COLUMNS if names.count(name) == 1]
-    if lerobot.EPISODE_INDEX not in present:
-        return []
-    table = file.read(columns=present, use_threads=False)
-    columns = {name: _numbers(table[name]) for name in present}
-    if columns[lerobot.EPISODE_INDEX] is None:
-        return []
-    episode = columns[lerobot.EPISODE_INDEX]
-    assert episode is not None
-    if not len(episode):
+    return file.read(columns=[name for name in lerobot.ROW_COLUMNS if names.count(name) == 1], use_threads=False)
+
+
+def row_numbers(table: pa.Table) -> RowColumns:
+    """Return the values of those columns of `read_row_columns` that contain numbers; values of any type are accepted.
+
+    Returns:
+        The values by column: float64 for `timestamp`, with NaN for a null; int64 for the others, with `NO_NUMBER` for a null and
+        for a value that is not a whole number of 64 bits.
+    """
+    found: dict[str, npt.NDArray[Any]] = {}
+    for name in table.column_names:
+        plain = plain_numbers(table[name])
+        if plain is not None:
+            found[name] = _times_of(plain) if name == lerobot.TIMESTAMP else _whole_numbers(plain)
+    return found
+
+
+def find_runs(columns: RowColumns, path: str, *, fps: float) -> list[Run]:
+    """Return the runs of a data file, in the order of its rows; empty if the column episode_index does not contain numbers.
+
+    Args:
+        columns: The values of the columns, as `row_numbers` returns them.
+        path: The path of the file, for the runs.
+        fps: The dataset's frame rate.
+    """
+    episode = columns.get(lerobot.EPISODE_INDEX)
+    if episode is None or not len(episode):
         return []
     starts = np.concatenate([[0], np.flatnonzero(np.diff(episode) != 0) + 1]).astype(np.int64)
     stops = np.append(starts[1:], len(episode))
     return [_run(path, columns, start, stop, fps) for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)]
 
 
-def _run(path: str, columns: dict[str, npt.NDArray[Any] | None], start: int, stop: int, fps: float) -> Run:
+def _run(path: str, columns: RowColumns, start: int, stop: int, fps: float) -> Run:
     def part(name: str) -> npt.NDArray[Any] | None:
         values = columns.get(name)
         return None if values is None else values[start:stop]
 
-    episode = columns[lerobot.EPISODE_INDEX]
-    assert episode is not None
     return Run(
         path,
-        int(episode[start]),
+        int(columns[lerobot.EPISODE_INDEX][start]),
         start,
         stop - start,
         _count(part(lerobot.FRAME_INDEX), stop - start),
@@ -129,7 +149,7 @@ def _run(path: str, columns: dict[str, npt.NDArray[Any] | None], start: int, sto
 def _count(values: npt.NDArray[Any] | None, rows: int) -> Count:
     if values is None:
         return Count(NO_NUMBER, rows)
-    start = values.astype(np.int64) - np.arange(rows)
+    start = values - np.arange(rows)
     found, counts = np.unique(start, return_counts=True)
     usual = int(found[np.argmax(counts)])
     wrong = np.flatnonzero((start != usual) | (values < 0))
@@ -156,23 +176,42 @@ def _tasks(values: npt.NDArray[Any] | None) -> tuple[tuple[int, int, int], ...]:
     return tuple((int(found[place]), int(counts[place]), int(first[place])) for place in order[:_MOST_TASKS])
 
 
-def _numbers(column: pa.ChunkedArray) -> npt.NDArray[Any] | None:
-    """Return the values of a column as numbers, with `NO_NUMBER` or NaN for nulls; None if they are not numbers.
+def plain_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """Return the values of a column as a column of an integer or float type; None if the column does not contain numbers.
 
-    A list with one number counts as the number, and so does the text of a whole number.
+    A list with one number counts as the number, and so does the text of a whole number. Dictionaries are decoded.
+    Truth values count as 0 and 1.
     """
+    if pa.types.is_dictionary(column.type):
+        column = pa.chunked_array([chunk.dictionary_decode() for chunk in column.chunks], column.type.value_type)
     if is_any_list(column.type):
-        column = flat_lists(column)
-    if column is not None and is_text(column.type):
+        flat = flat_lists(column)
+        if flat is None:
+            return None
+        column = flat
+    if is_text(column.type):
         try:
             column = column.cast(pa.int64())
         except pa.ArrowInvalid:
             return None
-    if column is None or not is_number(column.type):
-        return None
-    is_whole = pa.types.is_integer(column.type)
-    values = numpy_values(column.cast(pa.int64() if is_whole else pa.float64()))
-    return np.where(is_valid(column), values, NO_NUMBER if is_whole else np.nan)
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.int64())
+    return column if is_number(column.type) else None
+
+
+def _times_of(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    return np.where(is_valid(column), numpy_values(column).astype(np.float64), np.nan)
+
+
+def _whole_numbers(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    values, is_whole = numpy_values(column), is_valid(column)
+    if pa.types.is_floating(column.type):
+        values = values.astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            is_whole = is_whole & (np.floor(values) == values) & (np.abs(values) < 2.0**63)
+    elif values.dtype == np.uint64:
+        is_whole = is_whole & (values < 2**63)
+    return np.where(is_whole, values, np.zeros(1, values.dtype)).astype(np.int64) + np.where(is_whole, 0, NO_NUMBER)
 
 
 def flat_lists(column: pa.ChunkedArray) -> pa.ChunkedArray | None:

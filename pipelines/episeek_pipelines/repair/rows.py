@@ -25,7 +25,7 @@ def repair_numbers(draft: Draft) -> Iterator[Outcome]:
             (lerobot.FRAME_INDEX, run.frames, 0),
             (lerobot.INDEX, run.index, int(starts[episode])),
         ):
-            if (count.is_exact and count.start == start) or not _has_column(draft, run.path, column):
+            if (count.is_exact and count.start == start) or not draft.has_numbers(run.path, column):
                 continue
             place = Place(run.path, episode, None, column, run.first_row + max(count.first_wrong, 0))
             witnesses = [name for name in run.order_witnesses if name != column]
@@ -50,7 +50,7 @@ def repair_timestamps(draft: Draft) -> Iterator[Outcome]:
     """Set wrong timestamps to frame_index / fps, if they are few and the order of the rows is proved."""
     code, fps = registry.TIMESTAMPS.code, draft.evidence.info.fps
     for episode, run in _single_runs(draft):
-        if run.times.is_exact or not _has_column(draft, run.path, lerobot.TIMESTAMP):
+        if run.times.is_exact or not draft.has_numbers(run.path, lerobot.TIMESTAMP):
             continue
         row = run.times.first_wrong
         place = Place(run.path, episode, None, lerobot.TIMESTAMP, run.first_row + max(row, 0))
@@ -83,13 +83,8 @@ def _single_runs(draft: Draft) -> Iterator[tuple[int, Run]]:
                 yield episode, runs[0]
 
 
-def _has_column(draft: Draft, path: str, column: str) -> bool:
-    schema = draft.evidence.data[path].schema
-    return schema is not None and schema.names.count(column) == 1
-
-
 def _before_and_after(count: Count, start: int) -> tuple[object, int]:
     if count.start == start and count.first_wrong >= 0:
-        before = "null" if count.found == NO_NUMBER else count.found
+        before = "no number" if count.found == NO_NUMBER else count.found
         return before, start + count.first_wrong
     return count.start if count.start != NO_NUMBER else "no number", start

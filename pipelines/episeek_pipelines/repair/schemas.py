@@ -78,6 +78,9 @@ def converted(column: pa.ChunkedArray, target: pa.DataType) -> pa.ChunkedArray |
     kind = storage_type(column.type)
     if kind != column.type:
         column = pa.chunked_array([chunk.storage for chunk in column.chunks], kind)
+    if pa.types.is_dictionary(kind):
+        column = pa.chunked_array([chunk.dictionary_decode() for chunk in column.chunks], kind.value_type)
+        return converted(column, target)
     if is_any_list(kind) and not is_any_list(target):
         flat = flat_lists(column)
         return None if flat is None else converted(flat, target)

@@ -126,7 +126,10 @@ def measure(draft: Draft) -> EpisodeStatistics | None:
         return None
     wanted = measured_features(draft.info["features"])
     parts: list[EpisodeStatistics] = []
-    for path in sorted({run.path for runs in draft.runs_of.values() for run in runs}):
+    paths = sorted({run.path for runs in draft.runs_of.values() for run in runs})
+    if not all(is_number(draft.column_type(path, lerobot.EPISODE_INDEX)) for path in paths):
+        return None
+    for path in paths:
         schema = draft.evidence.data[path].schema
         names = [name for name in wanted if schema is not None and schema.names.count(name) == 1]
         scan = EpisodeScan(names)

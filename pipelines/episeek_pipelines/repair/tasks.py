@@ -89,8 +89,9 @@ def repair_row_tasks(draft: Draft) -> Iterator[Outcome]:
             number, rows, first = strange[0]
             place = Place(run.path, episode, None, lerobot.TASK_INDEX, run.first_row + first)
             named = draft.task_texts[episode] or []
-            before = "null" if number == NO_NUMBER else number
-            if len(known) != 1 or named != [texts[known[0]]] or sum(each[1] for each in strange) * 2 >= run.count:
+            before = "no number" if number == NO_NUMBER else number
+            is_open = len(known) != 1 or not draft.has_numbers(run.path, lerobot.TASK_INDEX)
+            if is_open or named != [texts[known[0]]] or sum(each[1] for each in strange) * 2 >= run.count:
                 readings = ("the task_index is wrong", "a task is missing in meta/tasks.parquet")
                 yield Refusal(
                     code, place, f"task_index {before} in {counted(rows, 'row')}, which belongs to no task", readings

@@ -234,6 +234,36 @@ def test_what_is_not_proved_is_refused_by_name(damage: Callable[[Path], None], f
     assert left_out.isdisjoint({each.place.episode for each in refused})
 
 
+ODD_COLUMNS: dict[str, Callable[[list[int]], pa.Array]] = {
+    "a NaN": lambda numbers: pa.array([*map(float, numbers[:9]), float("nan"), *map(float, numbers[10:])]),
+    "an infinity": lambda numbers: pa.array([float("inf"), *map(float, numbers[1:])]),
+    "64 bits": lambda numbers: pa.array([2**64 - 1, *numbers[1:]], pa.uint64()),
+    "a fraction": lambda numbers: pa.array([0.4, *map(float, numbers[1:])]),
+    "type null": lambda numbers: pa.nulls(len(numbers)),
+    "dictionary of texts": lambda numbers: pa.array([*map(str, numbers)]).dictionary_encode(),
+    "words": lambda numbers: pa.array(["none", *map(str, numbers[1:])]),
+}
+
+
+@pytest.mark.parametrize(
+    ("column", "odd"),
+    first([("frame_index", "a NaN"), ("episode_index", "64 bits"), ("index", "an infinity"), ("index", "type null"),
+           ("frame_index", "dictionary of texts"), ("episode_index", "type null"), ("task_index", "a NaN"),
+           ("timestamp", "64 bits"), ("index", "a fraction"), ("index", "words"), ("episode_index", "words")], 6),
+)  # fmt: skip
+def test_a_file_with_odd_values_can_be_read_and_loses_no_episode(column: str, odd: str, tmp_path: Path):
+    root = copy_of("edited", tmp_path, name="broken")
+    path = root / data_files(root)[1]
+    table = pq.read_table(path)
+    place, numbers = table.schema.get_field_index(column), [int(each) for each in table[column].to_pylist()]
+    pq.write_table(table.set_column(place, column, ODD_COLUMNS[odd](numbers)), path)
+    made = plan_repair(str(root), choice=SKIP)
+    assert not [each for each in made.repairs if each.after == "left out"]
+    named = {each.place.column for each in (*made.repairs, *made.refusals) if each.place.file == data_files(root)[1]}
+    assert column in named
+    assert "cannot be read" not in str(made.refusals)
+
+
 @pytest.mark.parametrize("arguments", [["--skip", "REP002", "--skip-lost-episodes"], ["--only", "REP022"]])
 def test_rows_that_can_be_recovered_are_not_left_out(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
