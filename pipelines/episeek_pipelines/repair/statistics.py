@@ -6,6 +6,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from episeek_pipelines.parquet.arrow_types import is_number
 from episeek_pipelines.repair import registry
 from episeek_pipelines.repair.draft import Draft
 from episeek_pipelines.repair.repaired_rows import repaired_rows
