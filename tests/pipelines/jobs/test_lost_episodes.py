@@ -255,11 +255,12 @@ def test_a_file_with_odd_values_can_be_read_and_loses_no_episode(column: str, od
     root = copy_of("edited", tmp_path, name="broken")
     path = root / data_files(root)[1]
     table = pq.read_table(path)
-    place, numbers = table.schema.get_field_index(column), [int(each) for each in table[column].to_pylist()]
-    pq.write_table(table.set_column(place, column, ODD_COLUMNS[odd](numbers)), path)
+    position, numbers = table.schema.get_field_index(column), [int(each) for each in table[column].to_pylist()]
+    pq.write_table(table.set_column(position, column, ODD_COLUMNS[odd](numbers)), path)
     made = plan_repair(str(root), choice=SKIP)
     assert not [each for each in made.repairs if each.after == "left out"]
-    named = {each.place.column for each in (*made.repairs, *made.refusals) if each.place.file == data_files(root)[1]}
+    places = [*(each.place for each in made.repairs), *(each.place for each in made.refusals)]
+    named = {place.column for place in places if place.file == data_files(root)[1]}
     assert column in named
     assert "cannot be read" not in str(made.refusals)
 
