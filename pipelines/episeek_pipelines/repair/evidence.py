@@ -25,6 +25,7 @@ from episeek.stores.identity import FileIdentity
 from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.metadata import read_info_document
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.dataset.unfetched import require_fetched
 from episeek_pipelines.parquet.recovery.declared_schema import declared_schema
 from episeek_pipelines.parquet.recovery.recover import Recovered, lacks_footer, open_recovered, recover
 from episeek_pipelines.repair.row_runs import Run, find_runs, read_row_columns, row_numbers
@@ -93,8 +94,10 @@ def gather_evidence(root: Root, *, recovers: bool = True) -> Evidence:
     Raises:
         NotADatasetError: There is no meta/info.json, or it cannot be used even with slashes in place of backslashes.
         UnsupportedVersionError: The dataset does not have version 3.0.
+        MissingFileError: A file is a Git LFS pointer or a broken symbolic link: its contents are not lost, but were not fetched.
         ReadError: The store or the system failed. Damaged data files do not raise.
     """
+    require_fetched(root, layout.META_DIR)
     document = read_info_document(root)
     major = lerobot.codebase_major(document.get("codebase_version"))
     if major is not None and major != lerobot.SUPPORTED_MAJOR:
@@ -102,10 +105,12 @@ def gather_evidence(root: Root, *, recovers: bool = True) -> Evidence:
         raise UnsupportedVersionError(root.join(layout.INFO_PATH), found, "version 3.0", _V2_HINT)
     usable, _ = lerobot.with_slashes(document)
     info = _usable_info(root, usable)
+    for template in filter(None, (info.data_path, info.video_path)):
+        if folder := _folder(template):
+            require_fetched(root, folder)
     statistics = _read_statistics(root)
     shards = read_shards(root, usable["features"], statistics, recovers=recovers)
-    folder = info.data_path.partition("/")[0]
-    listing = root.files("" if "{" in folder else folder)
+    listing = root.files(_folder(info.data_path))
     paths = [path for path in listing if path.endswith(".parquet")]
     read = map_in_threads(lambda path: _read_data_file(root, path, info.fps), paths, max_in_flight=root.in_flight)
     data = dict(zip(paths, read, strict=True))
@@ -145,6 +150,12 @@ def _usable_info(root: Root, document: Mapping[str, Any]) -> DatasetInfo:
     except InfoProblemsError as error:
         expected = "the info.json of a LeRobot v3.0 dataset (no repair can restore these values)"
         raise NotADatasetError(root.join(layout.INFO_PATH), str(error), expected) from None
+
+
+def _folder(template: str) -> str:
+    """Return the first folder of a path template; empty if the template begins with a placeholder."""
+    folder = template.partition("/")[0]
+    return "" if "{" in folder else folder
 
 
 def _read_data_file(root: Root, path: str, fps: float) -> DataFileEvidence:

@@ -12,12 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from episeek.errors import MissingFileError
 from episeek_pipelines.api import Execution, RepairChoice, plan_repair, repair, verify
 from episeek_pipelines.cli.main import main
 from tests.repairs.defects import cut, cut_last_episode, drop_frames, last_frame, set_row
 from tests.repairs.matrix import codes_of_sample, digests, meaning, meaning_of_sample
 from tests.support.amount import first
-from tests.support.broken_datasets import EPISODES, copy_of, data_files, set_value
+from tests.support.broken_datasets import EPISODES, TOP, copy_of, data_files, set_value, video
 from tests.support.build_index import DATA
 from tests.support.lost_footers import KILLED
 
@@ -263,6 +264,24 @@ def test_a_file_with_odd_values_can_be_read_and_loses_no_episode(column: str, od
     named = {place.column for place in places if place.file == data_files(root)[1]}
     assert column in named
     assert "cannot be read" not in str(made.refusals)
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22e\nsize 18077\n"
+
+
+@pytest.mark.parametrize("path", ["data/chunk-000/file-001.parquet", "meta/stats.json", video(TOP, 0)])
+@pytest.mark.parametrize("is_link", [False, True])
+def test_files_that_were_not_fetched_are_not_lost(path: str, is_link: bool, tmp_path: Path):
+    root = copy_of("edited", tmp_path, name="broken")
+    (root / path).unlink()
+    if is_link:
+        (root / path).symlink_to("../../blobs/4d7a214614ab2935c943f9e0ff69d22e")
+    else:
+        (root / path).write_text(POINTER)
+    with pytest.raises(MissingFileError) as raised:
+        plan_repair(str(root), choice=SKIP)
+    assert raised.value.where.endswith(path)
+    assert ("git annex get" if is_link else "git lfs pull") in raised.value.hint
 
 
 @pytest.mark.parametrize("arguments", [["--skip", "REP002", "--skip-lost-episodes"], ["--only", "REP022"]])

@@ -18,11 +18,12 @@ from episeek_pipelines.dataset.metadata import read_info_bytes
 from episeek_pipelines.dataset.provenance import skipped_episodes
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.source_changes import changed_source_files
+from episeek_pipelines.dataset.unfetched import find_pointers
 from episeek_pipelines.dataset.v2.root import V2Root, is_v2_dataset, open_v2
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import unreadable
 from episeek_pipelines.verify.metadata.feature_rules import check_features
-from episeek_pipelines.verify.metadata.lfs_pointers import check_pointers, find_pointers
+from episeek_pipelines.verify.metadata.lfs_pointers import check_pointers
 from episeek_pipelines.verify.metadata.old_version import document_findings
 from episeek_pipelines.verify.rules import INFO, STATISTICS, TASKS
 from episeek_schemas import layout, lerobot, lerobot_v2
