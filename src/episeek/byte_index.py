@@ -293,7 +293,7 @@ class ByteIndex:
         Raises:
             EpisodeNotFoundError, CameraNotFoundError, SidecarLayoutError: As for `lookup`.
             ChangedFileError, ReadError: The rows had to be fetched, and the table in the store has changed, or the store failed.
-            FrameRangeError: The window is empty or reaches past the end of the episode.
+            FrameRangeError: The range of frames is empty or is not within the episode.
         """
         samples = self.episode_samples(episode_index, camera_key)
         end = samples.frame_count if stop is None else operator.index(stop)

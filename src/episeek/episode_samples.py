@@ -65,7 +65,7 @@ class EpisodeSamples:
         """Return frames `[start, stop)` as a clip that fetches its bytes from `source`.
 
         Raises:
-            FrameRangeError: The window is empty or reaches past the end of the episode.
+            FrameRangeError: The range of frames is empty or is not within the episode.
             EpisodeFramesError: No sync sample precedes these frames, so decoding cannot start.
         """
         if not 0 <= start < stop <= self.frame_count:

@@ -16,7 +16,7 @@ class PlanError(EpiseekError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """The error because of which one dataset was refused or failed, in parts that can be stored as JSON."""
+    """The error with which one dataset was refused or failed, in parts that can be stored as JSON."""
 
     kind: str
     """Name of the error's class, such as `Mp4Error`."""

@@ -21,7 +21,7 @@ _DEFAULTS: Final[dict[str, Any]] = {"videos": "none", "skip_episodes": ()}
 class BatchOptions:
     """The options of a whole batch, or of one dataset for which the manifest gives other options.
 
-    The options before `publish` are the same as the arguments of `prepare` with these names.
+    The fields above `publish` have the meaning of the arguments of `prepare` with the same names.
     """
 
     videos: Videos = "none"

@@ -64,7 +64,10 @@ def rank_of(environment: Mapping[str, str] = os.environ) -> Rank:
 
 
 def _require_whole_array(task: int, first: int, last: int, step: int, of: int) -> None:
-    """Raise RankError if the array seems to be only a part of a larger array, because it has gaps or a single task above 1."""
+    """Raise RankError if the array seems to be only a part of a larger array.
+
+    An array seems to be a part if there are gaps between its task numbers, or if it has only one task, with a number above 1.
+    """
     hint = "give --rank I --of N, for example to start some tasks of a larger array again"
     if first + (of - 1) * step != last or (task - first) % step:
         found = f"an array with gaps: {of} tasks from {first} to {last}, task {task}"

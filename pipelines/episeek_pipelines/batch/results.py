@@ -56,7 +56,7 @@ def with_findings(row: LedgerRow, report: VerificationReport | None) -> LedgerRo
 
 
 def failed_row(row: LedgerRow, error: Exception) -> LedgerRow:
-    """Return the row of a dataset with the state `failed` and the parts of an error."""
+    """Return a copy of `row` with the state `failed`, and with the error as the problem of its dataset."""
     problem = Problem.of(error)
     if isinstance(error, WorkFailedError):
         # `where` is a path in the work folder, which users do not know. `found` already says what the first failure expected.

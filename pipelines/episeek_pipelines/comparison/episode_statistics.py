@@ -64,9 +64,10 @@ def episode_statistic_changes(a: Side, b: Side, pairs: Sequence[tuple[int, int]]
 
 
 def statistics_digests(a: Side, b: Side) -> tuple[dict[int, bytes], dict[int, bytes]]:
-    """Return a digest of the means and standard deviations of each episode of A and of B, by number, to match episodes.
+    """Return, for A and for B, a digest of the means and standard deviations of each episode, by the number of the episode.
 
-    Both mappings are empty if the datasets have no such statistics in common.
+    The digests serve to match the episodes. Both mappings are empty if A and B have no column of means or standard deviations in
+    common.
     """
     with ExitStack() as stack:
         ours, theirs = (_Shards(side, stack) for side in (a, b))

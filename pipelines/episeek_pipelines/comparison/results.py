@@ -31,7 +31,10 @@ class ValueChange:
 
 @dataclass(frozen=True, slots=True)
 class TaskChange:
-    """The text of a task that only one side has, or whose number differs. A side without the task has None as its number."""
+    """The text of a task that only one side has, or that has different numbers in A and B.
+
+    The number is None on a side without the task.
+    """
 
     text: str
     a: int | None

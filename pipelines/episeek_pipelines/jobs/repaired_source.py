@@ -28,7 +28,7 @@ _REMEDY = "repair the source again, into a new folder"
 def repaired_source(
     root: Root, source: Root, execution: Execution
 ) -> Iterator[tuple[RepairedRoot, tuple[Finding, ...]]]:
-    """Yield a view of the source after its repairs, and a finding if the dataset's record lists other repairs.
+    """Yield a view of the source after its repairs, and a finding if the repairs in the dataset's record are not the same.
 
     Args:
         root: The repaired dataset, with its record.

@@ -30,9 +30,9 @@ class Cut:
 
 
 def closed_places(table: SampleTable) -> BoolArray:
-    """Return whether a file can be cut before each of its samples, and after the last one; shape [sample_count + 1].
+    """Return, for each sample, whether the file can be cut before it; the last value is for the end of the file.
 
-    The file can be cut if all samples before the cut are shown before all samples after it.
+    The shape is [sample_count + 1]. The file can be cut if all samples before the cut are shown before all samples after it.
     """
     latest = np.maximum.accumulate(table.pts)
     earliest = np.minimum.accumulate(table.pts[::-1])[::-1]
@@ -42,9 +42,10 @@ def closed_places(table: SampleTable) -> BoolArray:
 
 
 def possible_starts(table: SampleTable, closed: BoolArray) -> Int64Array:
-    """Return the positions of the samples at which the sample tables allow a piece to start, ascending.
+    """Return the positions of the samples at which a piece can start, judged by the sample tables, ascending.
 
-    A piece can start at the first sample, and at sync samples before which the file can be cut.
+    A piece can start at the first sample, and at each sync sample before which the file can be cut, unless the sync sample needs
+    decoder state from earlier samples.
     """
     is_start = table.is_sync & closed[:-1]
     if table.start_description_index is not None:

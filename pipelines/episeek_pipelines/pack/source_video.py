@@ -102,7 +102,7 @@ def read_source_video(
         video: The file, with its declared episodes.
         fps: The dataset's frame rate.
         keyframes: As for the index step.
-        is_whole: Whether the file must contain exactly the frames of one episode. Another file is refused.
+        is_whole: Whether to refuse a file that does not contain exactly the frames of one episode.
 
     Raises:
         ContainerError: The file is not MP4.

@@ -241,7 +241,10 @@ def recorded_counts(draft: Draft) -> list["np.ndarray"]:
 
 
 def declared_numbers(draft: Draft, episode: int, recorded: list["np.ndarray"]) -> dict[str, int]:
-    """Return the number of rows that each value of meta/episodes implies for an episode, by the name of the value.
+    """Return how many rows an episode has according to each value that meta/episodes records for it, by the name of the value.
+
+    The values are `length`, the difference of dataset_from_index and dataset_to_index, and the counts of the statistics. A value
+    that is missing has no entry.
 
     Args:
         draft: The dataset.

@@ -1,4 +1,4 @@
-"""Read columns of numbers, or of nested lists of numbers, as arrays of samples."""
+"""Read columns of numbers, or of nested lists of numbers, as arrays of the samples from which statistics are computed."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -108,7 +108,10 @@ def _grouped(files: Sequence[DataFile], sources: Sequence[SourceFile]) -> list[D
 
 
 def _with_decoded(files: Sequence[VideoFile], options: VerifyOptions) -> list[VideoFile]:
-    """Return the files, each with the positions of its episodes to decode. The same episodes are decoded for each camera."""
+    """Choose the episodes to decode, and return the files with the positions of these episodes in their field `decoded`.
+
+    The same episodes are decoded for each camera.
+    """
     episodes = np.unique(np.concatenate([file.episode_index for file in files])) if files else np.zeros(0, np.int64)
     chosen = choose_episodes(episodes, options)
     return [

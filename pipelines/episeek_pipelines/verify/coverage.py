@@ -48,8 +48,8 @@ _WINDOWS = "windows of frames decoded from later keyframes"
 def separate_notes(plan: VerificationPlan, findings: Iterable[Finding]) -> tuple[list[Finding], tuple[Note, ...]]:
     """Return the findings that matter, and notes in place of findings that are harmless because the video is indexed.
 
-    A video is indexed in the sidecars, which are tables in `meta/byte_index/`. A finding stays if the video has changed since then
-    (IDX031), because readers then refuse to use the sidecars.
+    A video is indexed in the sidecars, which are tables in `meta/byte_index/`. A finding stays if the video has changed after it
+    was indexed (IDX031), because readers then refuse to use the sidecars.
     """
     findings = list(findings)
     stale_rows = {found.location.row for found in findings if found.code == INDEXED_FILES.code}

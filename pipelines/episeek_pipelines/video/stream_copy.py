@@ -59,7 +59,7 @@ class StreamCopy:
             self._table = _without_samples(own, codec.width, codec.height)
 
     def add(self, packet: "Packet[VideoStream]") -> None:
-        """Add a packet. The copying of its batch overwrites the packet's times. Raises the errors of `finish`."""
+        """Add a packet. Its times are overwritten when its batch is copied. Raises the errors of `finish`."""
         if self._stream.codec_context.name in _OWN_ENTRIES:
             return
         self._packets.append(packet)

@@ -209,10 +209,10 @@ class _ProbingReader:
         return self._page_bytes
 
     def cover(self, start: int, stop: int, *, is_fragment: bool = False) -> None:
-        """Extend the window to `stop`, and drop its bytes before `start`. The position `start` has to lie in the window.
+        """Extend the window to `stop`, and drop its bytes before `start`. Do nothing if the window already reaches `stop`.
 
-        A window that already reaches `stop` is not changed. For a fragment, the window is also extended by a probe of the next
-        fragment.
+        The position `start` has to lie in the window. For a fragment, as many bytes are read as for a search for the next fragment,
+        so that the window probably contains the beginning of the next fragment, too.
         """
         window_stop = self._start + len(self._data)
         if stop > window_stop:

@@ -229,7 +229,7 @@ class RowBlocks:
             self._buffers[number] = data if buffer is None else buffer
 
     def _kept(self, number: int) -> Buffer | None:
-        """Map the local copy of a block, or return None if the copy is missing or impossible."""
+        """Map the local copy of a block, or return None if the copy is missing or its bytes cannot be those of the block."""
         if self._file.kept is None:
             return None
         try:

@@ -188,7 +188,7 @@ def _lengths(values: pa.Array) -> Int64Array:
 
 
 def _elements(values: pa.Array) -> pa.Array:
-    """Return the elements of all lists that are not null, one list after the other."""
+    """Return the elements of all lists in `values`, one list after the other. A list that is null has no elements."""
     if pa.types.is_map(values.type):
         return pa.StructArray.from_arrays([values.keys, values.items], ["key", "value"])
     return values.flatten()

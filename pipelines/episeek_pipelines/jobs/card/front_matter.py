@@ -1,8 +1,7 @@
-"""Add to the front matter of a dataset card the pin, which restricts the default config to the data files, and two tags.
+"""Add two tags and a pin to the front matter of a dataset card. The pin restricts the default config to the data files.
 
 Without the pin, `load_dataset` and the dataset viewer would treat the sidecars as data. A default config that already selects only
-data files is not changed. Other configs may select any files, but not sidecars
-together with other files.
+data files is not changed. Other configs may select any files, but not sidecars together with other files.
 """
 
 from collections.abc import Sequence

@@ -124,10 +124,10 @@ def find_groups(
 
 
 def _may_follow(layouts: Layouts, at: int, end: int) -> bool:
-    """Return whether `at` is the end of the parts, or the part at `at` may begin a row group, which may be complete or cut off.
+    """Return whether a row group, complete or cut off, may begin at the part `at`; True also at the end of the parts.
 
-    A part is a page or a copy of column metadata. If the result is False, the declared columns are probably not those of the file,
-    although they fit its first row group.
+    A part is a page or a copy of column metadata. If the result is False, the file probably has other columns than the declared
+    ones, although these fit its first row group.
     """
     at = layouts.start_of_rows(at)
     return at == end or layouts.is_empty_dictionary(at) or bool(layouts.complete(at, 1)) or layouts.may_be_cut(at)

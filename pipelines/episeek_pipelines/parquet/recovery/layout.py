@@ -23,7 +23,7 @@ _SPARE_STEPS: Final = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """The pages of one column chunk, without the copy of its metadata after them."""
+    """The pages of one column chunk. A copy of the chunk's metadata, which may follow the pages, is not included."""
 
     leaf: Leaf
     parts: tuple[Page, ...]
@@ -123,7 +123,10 @@ class Layouts:
         return self._cut_leaf(start) is not None
 
     def _cut_leaf(self, start: int) -> int | None:
-        """Return the number of a leaf column in which an incomplete row group that begins at `start` may end, or None."""
+        """Return the number of a leaf column in which a row group that begins at the part `start` may be cut off.
+
+        Return None if there is no such column.
+        """
         end = len(self._parts)
         if self._reaches_end(0, start, None):
             return 0
@@ -220,7 +223,10 @@ class Layouts:
         return isinstance(part, Page) and part.kind != "dictionary"
 
     def _is_empty_page(self, leaf: int, at: int, *, has_dictionary: bool) -> bool:
-        """Return whether a part is a data page without values. Such a page counts as part of the chunk before it."""
+        """Return whether the part `at` is a data page of the column `leaf` without values.
+
+        Such a page belongs to the same column chunk as the part before it.
+        """
         part = self._parts[at] if at < len(self._parts) else None
         if not isinstance(part, Page) or part.kind == "dictionary" or part.value_count:
             return False

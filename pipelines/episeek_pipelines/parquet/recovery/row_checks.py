@@ -28,10 +28,10 @@ class RowProblem(ValueError):
 
 
 def counting_columns(schema: pa.Schema) -> tuple[str, ...]:
-    """Return the columns whose values count rows; empty if the schema has neither all of a data file nor all of meta/episodes.
+    """Return the columns whose values count rows: `FRAME_COLUMNS` in a data file, `EPISODE_COLUMNS` in a file of meta/episodes.
 
-    The columns are `FRAME_COLUMNS` or `EPISODE_COLUMNS`. If the values that were read from these columns count rows, the pages were
-    assigned to the right columns.
+    The result is empty if the schema does not contain all columns of one of these tuples as integers. If the values that were read
+    from these columns count rows, the pages were assigned to the right columns.
     """
     for names in (FRAME_COLUMNS, EPISODE_COLUMNS):
         if all(schema.names.count(name) == 1 and pa.types.is_integer(schema.field(name).type) for name in names):

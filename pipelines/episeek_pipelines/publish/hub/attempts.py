@@ -51,7 +51,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
-    """The files that a publication of an overlay may replace: files of the commits `commits`, and the source files `files`."""
+    """The versions of files that a publication of an overlay may replace: their versions in some commits, and in the source."""
 
     commits: tuple[str, ...]
     """The commit that the overlay was prepared from and the commit that this machine last published, if they are recorded; or the

@@ -30,7 +30,7 @@ _HASHING_THREADS = 4
 
 @dataclass(slots=True)
 class StoreContents:
-    """Compares files of a store with local content, and remembers identities that have matched, to compute no identity twice."""
+    """Compares files of a store with local content. An identity that has matched is remembered, so it is not computed again."""
 
     root: Root
     digests: LocalDigests
@@ -40,7 +40,8 @@ class StoreContents:
     def note_sent(self, addition: Addition, path: str) -> None:
         """Record that this run has sent the content of an addition to a path.
 
-        If `compare` can neither prove nor disprove that this file has the content, `compare` assumes that the content has arrived.
+        `compare` uses this record only if nothing else shows whether the file has the content. It then assumes that the content has
+        arrived.
         """
         self._sent.add((path, addition.sha256))
 

@@ -132,10 +132,11 @@ BOUND_RULES = (check_row_count, check_nulls, check_collapsed)
 
 
 def footer_observations(file: DataFile, footer: FooterScan) -> Observations:
-    """Return the missing and undeclared episodes of a file that the lowest and highest episode of each row group prove.
+    """Return the episodes that are certainly missing from a file, and the undeclared episodes that are certainly in it.
 
-    A declared episode is missing from the file if no row group can contain it. The lowest and highest episodes are certainly in the
-    file, so their rows are reported unless the file is declared to contain them.
+    The footer gives only the lowest and the highest episode of each row group. A declared episode is missing if it lies between
+    these two in no row group. Each lowest and highest episode is in the file, so it is undeclared if meta/episodes does not declare
+    it in this file.
     """
     of_groups = Observations(
         row_group_count=len(footer.group_rows), collapsed_file_count=int(not footer.is_per_episode)

@@ -44,7 +44,7 @@ def resting_chart(episode: int, values: Float64Array) -> RangeChart | None:
 
 
 def with_ranges(findings: Iterable[Finding], ranges: FeatureRanges) -> Iterator[Finding]:
-    """Yield the findings, with the ranges of all rows added to the charts of features that rest in an episode."""
+    """Yield the findings. The charts of a feature at rest (ROW049) also get the smallest and largest value in the whole dataset."""
     for found in findings:
         ranged = ranges.of.get(found.location.column or "")
         if found.code != STILL.code or ranged is None:

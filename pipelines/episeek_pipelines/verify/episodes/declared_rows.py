@@ -1,8 +1,7 @@
 """Read what meta/episodes declares about the rows of one data file: the tasks and the statistics of its episodes.
 
 Tasks and statistics are read when the data file is checked, so that no process needs the declarations of all episodes at once. The
-blocks of
-rows that were read last are kept, since the episodes of the next data file are usually in the same block.
+blocks of rows that were read last are kept, since the episodes of the next data file are usually in the same block.
 """
 
 import threading

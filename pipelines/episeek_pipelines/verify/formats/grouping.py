@@ -29,12 +29,12 @@ class Group:
 
     @property
     def count(self) -> int:
-        """The number of findings, including further places that a finding only counts (`Finding.more`)."""
+        """The number of violations of the rule: the findings, and the further violations that they represent (`Finding.more`)."""
         return finding_count(self.findings)
 
     @property
     def hidden_count(self) -> int:
-        """The number of findings that are not shown, including further places that they only count (`Finding.more`)."""
+        """The number of violations that are not shown: the hidden findings, and the further violations that they represent."""
         return finding_count(self.findings[self.shown_count :])
 
 

@@ -101,9 +101,9 @@ class Survey:
 
     @property
     def moved_columns(self) -> frozenset[str]:
-        """Return the columns of meta/episodes that locate frames in videos if the dataset has other videos than its source.
+        """Return the columns of meta/episodes that may differ from the source because the dataset has other videos than its source.
 
-        These columns may differ from the source. The result is empty for a dataset with the videos of its source.
+        These are the columns that locate frames in videos. The result is empty for a dataset with the videos of its source.
         """
         if self.info is None or not self.has_other_videos:
             return frozenset()
@@ -278,7 +278,7 @@ def _survey_old_version(root: V2Root, data_root: Root | None, against: Root | No
 
 
 def _skipped_videos(root: Root, against: Root | None, info: DatasetInfo) -> frozenset[str]:
-    """Return the paths of the videos in a source of version 2.x whose episodes were left out when the dataset was prepared."""
+    """Return the paths of the videos that belong to episodes of a source of version 2.x that the preparation left out."""
     skipped = against.skipped if isinstance(against, V2Root) else skipped_episodes(root)
     return frozenset(
         info.video_file(camera, number // info.chunks_size, number) for camera in info.video_keys for number in skipped

@@ -86,7 +86,12 @@ def _pictured(
 def _filled(
     places: Mapping[int, StripPicture], decoded: Iterable[tuple[int, "VideoFrame"]]
 ) -> tuple[StripPicture, ...]:
-    """Return the entries of `places` in order, each with its picture if the frame was decoded."""
+    """Return the entries of a strip in order, each with its picture if its frame was decoded.
+
+    Args:
+        places: The entries without pictures, by frame number.
+        decoded: The numbers and the pictures of the decoded frames.
+    """
     filled = dict(places)
     for frame, picture in decoded:
         small = thumbnail(picture)

@@ -70,7 +70,7 @@ def reason_without_windows(context: VerificationContext) -> str:
 
 
 def choose_windows(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> tuple[FrameWindow, ...]:
-    """Return the windows of a file in the order of its frames. Each is at a different sync sample, but none at the file's first.
+    """Return the windows of a file in the order of its frames. Each window has a different sync sample, never the file's first one.
 
     The option `window_count` gives the number of windows that are spread over the file. The first window is at the first possible
     sync sample. In addition, each decoded episode gets a window at a sync sample after the episode's first frame. For a file in a

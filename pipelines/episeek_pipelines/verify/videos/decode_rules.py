@@ -213,7 +213,10 @@ def _check_decoded(clip: Clip, decoded: _DecodedClip, strips: StripRange, where:
 
 
 def _strip(strips: StripRange, frames: Sequence[int], *, is_compared: bool = False) -> Strip:
-    """Return a strip of pictures around the first of the given frames, which are marked, decoded from the episode's start."""
+    """Return a strip of pictures around the first of the given frames. All given frames are marked in the strip.
+
+    The pictures are decoded from the start of the episode.
+    """
     return strips.around(frames[0], frames, start=0, is_compared=is_compared)
 
 

@@ -26,7 +26,10 @@ def check_order(context: VerificationContext, file: VideoFile, video: ParsedVide
 
 
 def check_keyframe_interval(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """Yield VID039 for a file with consecutive keyframes more than two frames and more than `LONG_INTERVAL_SECONDS` apart."""
+    """Yield VID039 for a file in which a keyframe is too far from the next one.
+
+    The largest allowed distance is `LONG_INTERVAL_SECONDS`, but at least two frames.
+    """
     limit = max(int(LONG_INTERVAL_SECONDS * context.info.fps), 2)
     intervals = keyframe_intervals(video)
     long = intervals[intervals > limit]

@@ -19,7 +19,10 @@ from episeek_pipelines.verify.videos.frames import HALF_FRAME, FrameView, Parsed
 
 
 def regular_episodes(view: FrameView, length: Int64Array, rows: Int64Array, *, fps: float) -> Int64Array:
-    """Return the elements of `rows` whose episodes show every frame k at k/fps after frame 0, to within half a frame."""
+    """Return the episodes whose every frame k is shown k/fps seconds after frame 0, to within half a frame.
+
+    Both `rows` and the result contain the positions of episodes within the file.
+    """
     return rows[_worst(view, length, rows, fps=fps) <= HALF_FRAME]
 
 
@@ -46,9 +49,10 @@ def irregular_times(context: VerificationContext, file: VideoFile, video: Parsed
 def compare_times(
     context: VerificationContext, observations: Observations, findings: Iterable[Finding]
 ) -> Iterator[Finding]:
-    """Yield VID024 for irregular frame times that differ from the timestamps of the rows, and then the given findings.
+    """Yield VID024 for each episode and camera whose irregular frame times differ from the timestamps of the rows.
 
-    Findings about timestamps are left out for episodes whose rows have the frame times of all cameras.
+    Then yield the given findings. If the timestamps of an episode's rows equal the frame times of all cameras, its findings about
+    timestamps (ROW017) are left out.
     """
     rows = {times.episode_index: times for times in observations.row_times}
     matched: dict[int, set[str]] = {}

@@ -74,7 +74,10 @@ class FrozenRun:
 
 @dataclass(slots=True)
 class _Held:
-    """A run of unchanged pictures that is long enough to be frozen. The changes after the run decide whether it is reported."""
+    """A run of unchanged pictures that is long enough to be reported as frozen.
+
+    It is reported if the scene moves in the pictures after the run, and if the picture jumps at the end of the run.
+    """
 
     run: FrozenRun
     jump: Change

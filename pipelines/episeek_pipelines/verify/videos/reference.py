@@ -199,7 +199,7 @@ def _runs(video: ParsedVideo, wanted: Sequence[tuple[int, int]], lead: Lead | No
 
 
 def _start(video: ParsedVideo, sync: Int64Array, owner: Int64Array, frame: int, lead: Lead) -> int:
-    """Return the sample at which decoding starts to reach a frame: a sync sample before it, or 0.
+    """Return the sample at which decoding has to start for a frame: a sync sample before the frame, or sample 0.
 
     Args:
         video: The parsed header of the file.

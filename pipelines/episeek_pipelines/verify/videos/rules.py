@@ -184,8 +184,8 @@ def check_rate(context: VerificationContext, file: VideoFile, video: ParsedVideo
 def check_frame_count(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
     """Yield VID023 if a file has fewer frames than the lengths of its episodes add up to, and VID023W if it has more.
 
-    VID023W is yielded only if every row of meta/episodes is usable. VID023 is not yielded if VID024 reports episodes that lack
-    exactly the missing frames.
+    VID023W is yielded only if every row of meta/episodes is usable. VID023 is not yielded if the episodes that VID024 reports
+    account for all missing frames.
     """
     found, expected = video.view.frame_count, int(file.length.sum())
     if found == expected or (found > expected and not context.is_complete):

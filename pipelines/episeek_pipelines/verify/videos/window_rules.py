@@ -127,12 +127,14 @@ def _problem_of(
 
 
 def _strip(first: int, window: FrameWindow, other: Sequence[int]) -> Strip:
-    """Return a strip of frames of a window. Its pictures are decoded in the same way as the window.
+    """Return a strip of frames of a window, decoded in the same way as the window.
+
+    Next to its pictures, the strip shows the pictures that decoding from an earlier sync sample gives.
 
     Args:
         first: The first frame of the episode within the video.
         window: The window.
-        other: The frames of the video that decode to other pictures, or near which the decoder fails; at least one.
+        other: The frames of the video whose pictures differ from the reference, or near which the decoder fails; at least one.
     """
     marked = [frame - first - window.start for frame in other]
     return StripRange(first + window.start, first + window.stop).around(marked[0], marked, start=0, is_compared=True)

@@ -1,4 +1,4 @@
-"""Convert the declared seconds of episodes to frames of the file, and measure how far they are from the episodes' own frames."""
+"""Convert the declared seconds of episodes to frames, and measure how far they are from the frames that belong to the episodes."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,10 @@ _FAR_SECONDS = 1e9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Boundaries:
-    """Declared seconds converted to frames, counted from the file's first frame. Arrays have shape [episode_count]."""
+    """The declared start and end of each episode, converted from seconds to frames. Arrays have shape [episode_count].
+
+    Frames are counted from the file's first frame, with fractions.
+    """
 
     begin: Float64Array
     """Declared start in frames; NaN if the declared second is NaN."""
@@ -140,10 +143,10 @@ def is_displaced(
 
 
 def is_beside(declared: Boundaries, first: Int64Array, length: Int64Array, delay: float) -> BoolArray:
-    """Return, for each episode, whether its seconds cover none of its frames and have an error that changes by many frames.
+    """Return, for each episode, whether its declared seconds seem to belong to another file or episode.
 
-    The error has to change at the start of the episode or at the start of the next episode. Such seconds belong to another file or
-    episode.
+    Such seconds cover none of the episode's frames, and their error differs by many frames from the error of the previous or of the
+    next episode.
     """
     jump = np.abs(jumps(declared, first, delay))
     far = np.maximum(jump, np.append(jump[1:], 0.0)) > _SEVERAL_FRAMES + AGREEMENT_FRAMES

@@ -55,10 +55,10 @@ class Hevc(LayeredSets):
         return tuple(unit for data in found if len(data) > 2 and (unit := self.unit_of(data)))
 
     def apply(self, state: State, unit: Unit) -> None:
-        """Add `unit` to `state`, the parameter sets in force. If it replaces a different unit, units that refer to that are
-        dropped.
+        """Add the parameter set `unit` to `state`, the parameter sets in force.
 
-        A parameter set that refers to a missing set is ignored.
+        If `unit` replaces a different set, the sets that refer to the replaced set are dropped. A `unit` that refers to a missing
+        set is ignored.
         """
         known = state.get((unit.kind, unit.number))
         if known is not None and known[0].data == unit.data:

@@ -36,7 +36,10 @@ class ParameterSets(ABC):
 
     @property
     def is_entry_complete(self) -> bool:
-        """Whether the sample entry contains all parameter sets, according to its type or to the encoder's text in it."""
+        """Whether the sample entry is certain to contain all parameter sets.
+
+        Either the type of the entry says so, or the text of the encoder x265 in the entry.
+        """
         says_so = self._has_sets_by_type or _NOT_REPEATED.search(self._configuration) is not None
         return bool(self.length_bytes) and says_so and {"sps", "pps"} <= {unit.kind for unit in self.entry_units()}
 

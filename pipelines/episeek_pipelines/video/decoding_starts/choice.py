@@ -44,10 +44,10 @@ def few(sync: Int64Array, name: str) -> Int64Array:
 def agree(contents: Mapping[int, SampleContent], codecs: Mapping[int, Codec], *, is_lacking: bool) -> bool:
     """Return whether the few sync samples that were read allow a conclusion about all other samples.
 
-    Decoding has to start at each of these samples without units (parameter sets, headers, tables) of other samples, and all of them
-    have to carry units of the same kinds and ids. For codecs with parameter sets, which may be in any sample, the only sample
-    entry also has to contain all parameter sets,
-    and samples after the first have to carry either all sets of the entry or none.
+    Decoding has to be possible from each of these samples without units (parameter sets, headers, tables) of other samples. All of
+    these samples have to carry units of the same kinds and ids. Parameter sets may be in any sample, so codecs with parameter sets
+    have two more conditions: the file has a single sample entry, which contains all parameter sets, and the samples after the first
+    carry either all sets of the entry or none.
 
     Args:
         contents: The content of the few sync samples, by position.

@@ -213,12 +213,13 @@ def _entry_changes(description_index: Int64Array | None) -> dict[int, int]:
 def _with_starts(
     table: SampleTable, contents: Mapping[int, SampleContent], missing: Mapping[int, MissingState], where: str
 ) -> SampleTable:
-    """Return the table with only the samples at which decoding can start as sync samples.
+    """Return a copy of the table in which a sample is a sync sample only if decoding can start at it.
 
-    A start that needs decoder state from earlier samples gets a new sample entry, which contains this state.
+    A sync sample that needs decoder state from earlier samples gets a new sample entry, which contains this state.
 
     Raises:
-        SampleTableError: No decoder is certain to decode a sample as its encoder intended.
+        SampleTableError: A sample lacks tables without which decoders would decode it wrongly, and the tables cannot be put before
+            it.
     """
     is_sync = table.is_sync.copy()
     own = np.ones(len(table), np.int64) if table.description_index is None else table.description_index

@@ -29,7 +29,7 @@ class MissingState:
 
 @dataclass(frozen=True, slots=True)
 class StreamUnits:
-    """The units that matter when a file is decoded in one stream, before or after other files."""
+    """The units (parameter sets, headers, tables) that matter if a file and other files are decoded together, as one stream."""
 
     left: frozenset[UnitKey] = frozenset()
     """Units of other files that this file may replace or drop. Empty if its samples only carry units of its sample entries."""
@@ -78,8 +78,8 @@ def missing_states(
 def leave_traces(contents: Mapping[int, SampleContent], starts: Iterable[int], codecs: Mapping[int, Codec]) -> bool:
     """Return whether a decoder that has decoded one part of a file may decode another part wrongly.
 
-    Wrong decoding is possible if the file contains different units of the same kind and id, and one of the starts carries no unit
-    of this kind and id.
+    Wrong decoding is possible if the file contains different units of the same kind and id, and decoding can start at a sample that
+    carries no unit of this kind and id.
     """
     values: dict[tuple[str, int], set[bytes]] = {}
     carried = (unit for content in contents.values() for unit in (*content.before, *content.after))
@@ -127,7 +127,7 @@ def _missing(codec: Codec, entry: State, state: State, own: tuple[Unit, ...]) ->
 
 
 def _difference(codec: Codec, known: State, wanted: Mapping[tuple[str, int], tuple[Unit, ...]]) -> tuple[Unit, ...]:
-    """Return the units that change the state `known` into the state `wanted`, as far as possible."""
+    """Return the units that change the state `known` into the state `wanted`, or into a state as similar to it as possible."""
     state = dict(known)
     units: list[Unit] = []
     # the second pass restores units that were put in force for others and have been replaced since

@@ -1,10 +1,10 @@
-"""Read and write sample entries for starts that need decoder state from earlier samples.
+"""Read and write sample entries that carry decoder state of earlier samples, so that decoding can start at a sample that needs it.
 
 Parameter sets, headers and tables in one sample may stay in force for all following samples. A decoder that starts at a later
-sample has to receive them first. Such a start has a separate sample entry in the stsd box of the index: a copy of its sample's
-entry that ends with a `uuid` box (ISO/IEC 14496-12, 11.1). The box holds the bytes to put before the sample, in the form that
-samples have. A clip moves these bytes from the entry to the front of its first sample, so that the clip's stsd box contains the
-original entry of the file.
+sample has to receive them first. For such a sample, the stsd box of the index contains a separate sample entry: a copy of the
+sample's entry that ends with a `uuid` box (ISO/IEC 14496-12, 11.1). The `uuid` box contains the bytes to put before the sample, in
+the form that samples have. A clip moves these bytes from the entry to the front of its first sample, so that the clip's stsd box
+contains the original entry of the file.
 """
 
 import struct

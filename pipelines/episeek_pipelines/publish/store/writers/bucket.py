@@ -1,7 +1,7 @@
 """Write into a bucket of the Hub, which accepts many operations in one request.
 
 The content of files is in Xet storage, which stores the same content only once, so a copy of a file sends no bytes. The Hub applies
-the operations of a request one after the other. So a request is not atomic, but a bucket has no atomic requests.
+the operations of a request one after the other, so a request is not atomic. Buckets have no requests that are atomic.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -72,7 +72,8 @@ class StoreWriter(Protocol):
         """Raise an error unless the files with these paths may be written, renamed and deleted.
 
         Raises:
-            DestinationError: One of the files is in a folder that is outside of the root, or into which files cannot be renamed.
+            DestinationError: The folder of a file is outside of the root, or is on another file system, so that staged files cannot
+                be renamed into it.
         """
         ...
 

@@ -81,7 +81,9 @@ def series_key(series: int, camera: CameraFigures, kind: str) -> SeriesKey:
 def value_row(
     key: SeriesKey | None, index: Int64Array, values: Float64Array, show: Callable[[float], str], *, missing: int = 0
 ) -> Row:
-    """Return a row with the count, minimum, median and maximum of values. Minimum and maximum name the first episode with them.
+    """Return a row of the table with the count, minimum, median and maximum of values.
+
+    Below the minimum and the maximum, the row shows the first episode that has this value.
 
     Args:
         key: The legend entry of the series.
