@@ -153,10 +153,11 @@ class Clip:
         return b"".join((header, payload))
 
     def frame_mappings(self) -> bytes:
-        """Return TorchCodec's `custom_frame_mappings` for the shown form: JSON with pts, duration and key_frame of every sample.
+        """Return TorchCodec's `custom_frame_mappings`, JSON with pts, duration and key_frame of every sample.
 
-        Samples are in presentation order, and times are ticks of the clip's timescale, from 0. The mappings always cover all
-        samples: with some of them missing, TorchCodec would return wrong frames without an error.
+        They describe the MP4 that `read` returns with `lead_in="shown"`. Samples are in presentation order, and times are ticks
+        of the clip's timescale, from 0. The mappings always cover all samples: with some of them missing, TorchCodec would
+        return wrong frames without an error.
         """
         order = np.argsort(self.samples.pts, kind="stable")
         pts = self.samples.pts[order]

@@ -59,7 +59,8 @@ def choose_backend(backend: Backend, device: str, *, can_be_kept: bool) -> Liter
     Args:
         backend: The requested decoder.
         device: The device of the pictures.
-        can_be_kept: Whether a decoder that stays open between clips gives the same pictures.
+        can_be_kept: Whether one decoder may stay open for several clips of the video and return the same pictures as a new
+            decoder for each clip.
 
     Raises:
         BackendUnavailableError: PyAV is requested for a device that only TorchCodec supports, or "packets" for a stream whose

@@ -204,9 +204,9 @@ class _Attempt:
     # --- earlier attempts ---
 
     def _complete_before(self) -> LedgerRow | None:
-        """Return the row of the dataset if only the rename to its destination remains to be done, otherwise None.
+        """Return the recorded row of the dataset if the dataset only has to be renamed to its destination, otherwise None.
 
-        Only the rename remains if an earlier attempt completed the dataset from the same inputs and was then killed.
+        In this case, an earlier attempt completed the dataset from the same inputs, and was killed before it renamed the result.
         """
         for number in sorted(self.before.files, reverse=True):
             kinds = self.before.files[number]
@@ -255,9 +255,9 @@ class _Attempt:
         return False
 
     def _lost_workers(self) -> int:
-        """Return how many workers of this run died in succession in the last attempts at the dataset.
+        """Return in how many of the last attempts at the dataset, without a gap, a worker of this run died.
 
-        An attempt without a final state has lost its worker.
+        A worker has died if its attempt has not recorded a final state.
         """
         lost = 0
         for number in sorted(self.before.files, reverse=True):

@@ -37,8 +37,8 @@ def match_episodes(
     """Return the matched pairs of episodes, and the episodes without a partner.
 
     Args:
-        a: The parts of each episode of A, by episode number.
-        b: The parts of each episode of B, with the same names of parts.
+        a: The parts of each episode of A (digests of its columns, for example), by episode number.
+        b: The parts of each episode of B, with the same names as the parts of A.
         telling: The names of parts that usually differ from one episode to the next.
         is_by_number: Whether only episodes with the same number may form a pair, because no part distinguishes episodes.
     """

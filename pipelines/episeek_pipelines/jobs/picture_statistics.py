@@ -40,7 +40,7 @@ Histogram = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """Episodes whose pictures of one feature are sampled together. Pictures that are stored in rows come from one data file."""
+    """Episodes whose pictures of one feature are sampled together. If the pictures are in data files, all come from one file."""
 
     feature: str
     episodes: tuple[tuple[int, int], ...]

@@ -27,5 +27,7 @@ def write_receipt(work: Root, receipt: str, identity: str, result: dict[str, Any
 
 
 def finished_result(work: Root, receipt: str) -> Any:
-    """Return the result in a receipt that this run has written or checked."""
+    """Return the result in a receipt without a check of its identity, for a receipt that this run has already written or
+    checked.
+    """
     return json.loads(work.read_bytes(receipt))["result"]

@@ -35,7 +35,10 @@ def add_index_nodes(
     units: list[IndexUnit],
     existing: ExistingRows | None = None,
 ) -> list[Node]:
-    """Add nodes that index every video file and write its rows as a fragment. The value of each item is a `FragmentSummary`."""
+    """Add nodes that index every video file and write its rows as a fragment.
+
+    The result of a node contains one `FragmentSummary` for each of its video files.
+    """
     numbered = [(f"index/{number:07d}.npz", unit) for number, unit in enumerate(units)]
     shared = (videos, work, dataset.info.fps, existing)
     return graph.map(

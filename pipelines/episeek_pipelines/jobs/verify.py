@@ -179,7 +179,7 @@ def _read_shards(number: int, slices: int, surveyed: Survey, options: VerifyOpti
 def _plan_slices(
     shards: list[list[Shard]], surveyed: Survey, prepared: bool | None, options: VerifyOptions
 ) -> VerificationPlan:
-    """Plan the checks from the files of meta/episodes that the slices have read."""
+    """Plan the checks of a dataset, from the files of meta/episodes that several calls of `_read_shards` have read."""
     read = sorted((shard for part in shards for shard in part), key=lambda shard: shard.path)
     return plan_checks(read, surveyed, prepared=prepared, options=options)
 

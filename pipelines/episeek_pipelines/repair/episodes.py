@@ -27,7 +27,10 @@ def repair_episode_types(draft: Draft) -> Iterator[Outcome]:
 
 
 def repair_order(draft: Draft) -> Iterator[Outcome]:
-    """Sort the rows of meta/episodes by episode_index. First, a single row without a usable number gets the missing number."""
+    """Sort the rows of meta/episodes by episode_index.
+
+    If exactly one row has no usable number, and exactly one number is missing, the row first gets this number.
+    """
     code = registry.EPISODE_ORDER.code
     if not draft.has_all_episodes:
         for path, problem in draft.evidence.episodes.unreadable.items():

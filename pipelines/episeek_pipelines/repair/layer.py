@@ -1,4 +1,4 @@
-"""Write the files that repairs change: documents of `meta/`, files of `meta/episodes`, and data files (by row group)."""
+"""Write the files that repairs change: documents of `meta/`, files of `meta/episodes`, and data files."""
 
 import io
 import json

@@ -134,7 +134,7 @@ def _joined_tasks(parts: list[Run]) -> tuple[tuple[int, int, int], ...]:
 
 
 def _replace_runs(draft: Draft, path: str, runs: list[Run]) -> None:
-    """Replace the runs that the draft has for a file by the given runs."""
+    """Replace the runs of a data file in `draft.runs_of` by `runs`. A run is a range of consecutive rows of one episode."""
     others: dict[int, list[Run]] = {
         episode: [run for run in found if run.path != path] for episode, found in draft.runs_of.items()
     }

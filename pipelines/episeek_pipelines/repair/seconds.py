@@ -122,9 +122,11 @@ def _keep_confirmed(
 
 
 def _filled_in(file: FileFrames, episodes: DeclaredEpisodes, begin: np.ndarray, end: np.ndarray) -> bool:
-    """Fill in missing seconds in `begin` and `end` by counting frames in the order of the episodes.
+    """Fill in missing seconds in `begin` and `end`, and return whether this was possible.
 
-    Return False if the lengths or the existing seconds contradict this count.
+    The seconds are the times of the frames that each episode has if the frames are counted off in the order of the episodes. This
+    is
+    not possible if the lengths do not add up to the frames of the file, or if the existing seconds contradict the count.
     """
     length = episodes.length
     if len(file) != length.sum():

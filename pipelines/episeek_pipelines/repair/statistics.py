@@ -93,7 +93,15 @@ def repair_statistics(draft: Draft) -> Iterator[Outcome]:
 
 
 def _damage(code: str, place: Place, name: str, recorded: Float64Array | None, measured: npt.NDArray[Any]) -> Refusal:
-    """Return the refusal of a statistic that differs from the rows, or is missing, while no other statistics support the rows."""
+    """Return the refusal to recompute statistics of a feature, because no recorded statistics support its rows.
+
+    Args:
+        code: The code of the refused repair.
+        place: The feature in meta/stats.json.
+        name: The name of a statistic that is missing or differs from the rows, such as "mean".
+        recorded: The recorded values of this statistic; None if they are missing.
+        measured: The values that the rows give.
+    """
     if recorded is None or recorded.size != measured.size:
         found = f"no usable {name}, and statistics of episodes that differ from their rows"
     else:

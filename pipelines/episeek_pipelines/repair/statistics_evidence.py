@@ -1,4 +1,4 @@
-"""Read the recorded statistics of a feature, and judge whether they contradict the rows so that the rows may be damaged."""
+"""Read the recorded statistics of a feature, and judge from them whether the rows of the feature may be damaged."""
 
 from collections.abc import Mapping
 from typing import Any, Final

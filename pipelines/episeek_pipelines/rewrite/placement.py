@@ -164,8 +164,8 @@ class Placement:
         Args:
             declared: The declared lengths and data files of some episodes.
             row: The row of the episode in `declared`.
-            held: The slice of `self._output` and `self._rows` that describes the episode.
-            planned: The number of the planned output, or -1.
+            held: The slice of `self._output` and `self._rows` with the entries of the episode.
+            planned: The number of the output in which the plan places the episode; -1 for no output.
 
         Raises:
             RowOrderError: The declared number of rows does not decide to which output the episode belongs.

@@ -197,7 +197,7 @@ class _Edges:
 
         Args:
             values: The chosen values; shape [chosen].
-            chosen: The positions of these values, in the form that `at` expects.
+            chosen: The positions of these values in a flattened array of shape [dimensions, episodes, quantiles].
         """
         low, high = np.zeros(values.shape, np.int64), np.full(values.shape, BINS - 1)
         for _ in range(BINS.bit_length()):

@@ -11,10 +11,11 @@ from episeek_schemas import lerobot
 
 
 def may_be_relative(feature: str, statistics: Mapping[str, Any], row_count: int) -> bool:
-    """Return whether the statistics of a feature may describe relative actions.
+    """Return whether the recorded statistics of a feature may describe relative actions instead of the rows.
 
-    Only statistics of `action` may, and only if they count something other than rows. If their count equals that of LeRobot's own
-    columns, such as `index`, they count rows, even if the dataset has another number of rows by now.
+    The result is True only for the feature `action`, and only if its recorded count is missing or is not a number of rows. A count
+    is a number of rows if it equals `row_count` or the recorded count of one of LeRobot's own columns, such as `index`. The count
+    of such a column may differ from `row_count`, if rows were added or removed after the statistics were recorded.
 
     Args:
         feature: The key of the feature.

@@ -1,6 +1,6 @@
-"""Divide the files of a dataset into checks.
+"""Divide the files of a dataset among checks, the units of work of a verification.
 
-Data files with rows of the same source file form a group. A check contains several groups, or several videos.
+Data files with rows of the same source file form a group. One check examines several groups of data files, or several videos.
 """
 
 from collections.abc import Sequence

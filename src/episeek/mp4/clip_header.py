@@ -144,7 +144,7 @@ def _runs(values: Int64Array, dtype: str) -> tuple[bytes, bytes]:
 
 
 def _run_starts(breaks: npt.NDArray[np.bool_]) -> Int64Array:
-    """Return the positions at which runs start; `breaks[i]` says whether a run starts at i + 1."""
+    """Return the positions at which runs of equal values start: 0, and i + 1 for each `breaks[i]` that is True."""
     inner = breaks.nonzero()[0]
     starts = np.zeros(len(inner) + 1, np.int64)
     np.add(inner, 1, out=starts[1:])

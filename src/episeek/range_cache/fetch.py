@@ -147,7 +147,10 @@ class _Wanted:
         return True
 
     def take(self, unit: WantedRange, body: memoryview, *, copy: bool) -> None:
-        """Put the parts of a unit that belong to pieces into `bodies`, as copies or as views of the unit's bytes."""
+        """Store in `bodies` the bytes of a unit that each piece needs.
+
+        Without `copy`, a piece in one unit gets a view of `body`.
+        """
         for number in self.of_unit[unit]:
             start, stop = self._overlap(number, unit)
             part = body[start - unit.start : stop - unit.start]

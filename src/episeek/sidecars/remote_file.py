@@ -140,7 +140,10 @@ def _kept_file(source: StoreSource, path: str) -> Buffer | RemoteFile | None:
 
 
 def _fetched_file(source: StoreSource, path: str) -> Buffer | RemoteFile:
-    """Fetch the end of a file with the whole footer. Return the whole file if it is not longer than its end."""
+    """Fetch the last `TAIL_BYTES` bytes of a file. Return the whole file if it has no more bytes, otherwise a `RemoteFile`.
+
+    A footer that is longer than `TAIL_BYTES` is fetched completely.
+    """
     name, where = Path(path).name, f"{source.root}/{path}"
     tail = source.get_tail(path, TAIL_BYTES)
     identity = source.identity(path)

@@ -88,7 +88,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def notices(options: argparse.Namespace) -> tuple[str, ...]:
-    """Check the arguments, and return no lines.
+    """Check the arguments, and return an empty tuple, since `repair` prints no lines before it runs.
 
     Raises:
         argparse.ArgumentTypeError: The arguments cannot be combined.

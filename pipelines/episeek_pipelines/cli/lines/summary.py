@@ -65,7 +65,7 @@ _MOST_WARNINGS: Final = 20
 
 
 def _warning_lines(warnings: tuple[str, ...]) -> Iterator[str]:
-    """Yield a line for each of the first warnings, and a line with the number of the others."""
+    """Yield a line for each of the first warnings, and one more line with the number of remaining warnings, if any remain."""
     for warning in warnings[:_MOST_WARNINGS]:
         yield f"warning  {warning}"
     if len(warnings) > _MOST_WARNINGS:

@@ -70,7 +70,10 @@ def differing_rows(a: pa.Array, b: pa.Array) -> BoolArray:
 
 
 def _plain(values: pa.Array) -> pa.Array:
-    """Return the values decoded from a dictionary and converted from an extension type, at the outermost level only."""
+    """Return an array with the same values but without its extension type and dictionary encoding. Nested arrays keep theirs.
+
+    A map array is copied, so that its `keys` and `items` contain only its own rows.
+    """
     if isinstance(values, pa.ExtensionArray):
         values = values.storage
     if pa.types.is_map(values.type):

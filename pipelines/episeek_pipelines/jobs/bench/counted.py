@@ -13,7 +13,7 @@ from episeek_pipelines.jobs.bench.measurement import BatchCost
 
 @dataclass(frozen=True, slots=True)
 class CountedItems:
-    """The items of a batch, before they are collated."""
+    """The items of a batch before they are collated, with the work that the process had done before and after it read them."""
 
     items: list[dict[str, Any]]
     started: float
@@ -44,7 +44,7 @@ class CountedDataset(Dataset[Any]):
         return len(self.dataset)
 
     def __getitems__(self, items: list[int]) -> CountedItems:
-        """Return the items of a batch, with the counts before and after reading."""
+        """Read the items of a batch, and return them with the work of this process (`Work`) before and after reading."""
         before, started = self.dataset.work(), time.perf_counter()
         values = self.dataset.__getitems__(items)
         return CountedItems(values, started, before, self.dataset.work())

@@ -95,7 +95,13 @@ class YamlMapping:
         return self._with_lines(len(self.text), lines, self.root)
 
     def with_addition(self, node: yaml.Node, *, flow: str, lines: Sequence[str]) -> str:
-        """Return the text with an addition to the end of a list or a mapping: inside its brackets, or as lines."""
+        """Return the text with an addition at the end of a list or a mapping.
+
+        Args:
+            node: The list or the mapping.
+            flow: The addition to a list or a mapping in brackets.
+            lines: The lines of the addition to a list or a mapping without brackets. They are indented like the node.
+        """
         if isinstance(node, yaml.CollectionNode) and node.flow_style:
             before = self.text[: _stop(node) - 1].rstrip()
             separator = {"[": "", "{": "", ",": " "}.get(before[-1:], ", ")

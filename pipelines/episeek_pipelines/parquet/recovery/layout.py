@@ -83,7 +83,7 @@ class Layouts:
         return isinstance(part, Page) and part.kind == "dictionary" and not part.value_count
 
     def complete(self, start: int, limit: int) -> list[GroupLayout]:
-        """Return up to `limit` readings of the parts that begin at `start` as one row group with rows.
+        """Return up to `limit` ways to read the parts from `start` on as one row group that has rows.
 
         Raises:
             ParquetError: The parts fit together in too many ways.

@@ -152,7 +152,11 @@ def _rank(path: str) -> int:
 
 
 def _is_replaced(path: str, contents: Mapping[str, object]) -> bool:
-    """Return whether a published file has to be deleted: an unfinished table of the byte index, or a file that was rewritten."""
+    """Return whether a file of the target has to be deleted because the publication replaces it.
+
+    Such files are the unfinished tables of the byte index, and all Parquet files below `data/` and `meta/episodes/` that are not
+    among `contents`, the files of the published dataset.
+    """
     if path.startswith(f"{layout.BYTE_INDEX_PARTIAL_DIR}/"):
         return True
     is_rewritten = _is_rewritten(path, layout.DATA_DIR) or _is_rewritten(path, layout.EPISODES_DIR)

@@ -283,7 +283,7 @@ def _identity_problem(identity: FileIdentity, record: FileRecord) -> TargetProbl
 
 
 def _is_content(identity: FileIdentity, store_id: str) -> bool | None:
-    """Return whether `identity` contains a recorded identity, or None if the two cannot be compared.
+    """Return whether the identities of a file include the recorded `store_id`; None if they cannot be compared with it.
 
     ETags that differ prove nothing, because two stores may give the same content different ETags.
     """

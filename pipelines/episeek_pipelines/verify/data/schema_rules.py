@@ -177,7 +177,10 @@ def _expected(shape: tuple[int, ...], dtype: str) -> str:
 
 
 def _kind(arrow_type: pa.DataType) -> str | None:
-    """Return the kind of a type, such as "integer". Types of the same kind differ only in their width. None for any other type."""
+    """Return the kind of a type: "float", "integer", "bool" or "string". Return None for a type of none of these kinds.
+
+    Types of the same kind differ only in their width.
+    """
     for kind, is_kind in (
         ("float", pa.types.is_floating),
         ("integer", pa.types.is_integer),

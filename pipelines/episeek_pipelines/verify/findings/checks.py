@@ -35,7 +35,7 @@ class ColumnSegments:
 
 @dataclass(frozen=True, slots=True)
 class SidecarTables:
-    """The four sidecars of a dataset (index tables in `meta/byte_index/`), which all follow their format.
+    """The four sidecars of a dataset (index tables in `meta/byte_index/`), after all of them have passed the check of their format.
 
     The keys of the mappings are the names of the tables.
     """

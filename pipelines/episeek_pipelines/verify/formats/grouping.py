@@ -67,7 +67,7 @@ def by_remedy(findings: Iterable[Finding]) -> list[tuple[Finding, ...]]:
 
 
 def and_more(found: Finding) -> str:
-    """Return the text after the message of a finding, such as " (and 3 more)"; empty if the finding counts no further places."""
+    """Return the text after the message of a finding, such as " (and 3 more)"; empty if it represents no further violations."""
     return f" (and {found.more} more)" if found.more else ""
 
 

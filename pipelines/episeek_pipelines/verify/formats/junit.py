@@ -1,9 +1,9 @@
 """Write a report as JUnit XML, with one test case for each rule of the level.
 
-The name of a case contains the problem of its rule if the rule has findings, and otherwise the invariant. JUnit has no warnings, so
-a rule with only warnings is a case that passes, and its output lists them. A rule that was not applied is a skipped case, with the
-reason. A rule that the configuration leaves out is a case that passes. The output of the suite lists the checked and unchecked
-parts of the dataset.
+The name of a case says which problem the rule found, or, without findings, what the rule requires. JUnit has no warnings, so a rule
+with only warnings is a case that passes, and its output lists them. A rule that was not applied is a skipped case, with the reason.
+A rule that the configuration leaves out is a case that passes. The output of the suite lists the checked and unchecked parts of the
+dataset.
 """
 
 import xml.etree.ElementTree as ElementTree

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """How far before the wanted pictures decoding starts, so that a false sync sample is noticed."""
+    """The distance, in samples, from the sample at which decoding starts to the wanted pictures.
+
+    Decoding starts earlier than necessary, so that the pictures are right even if the nearest sync sample is a false one.
+    """
 
     least: int
     """Smallest distance in samples. Decoding starts at a sync sample at least this far before the wanted pictures."""

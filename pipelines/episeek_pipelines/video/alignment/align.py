@@ -233,7 +233,15 @@ def _cost_of_last(evidence: Evidence, place: Int64Array) -> Float64Array:
 
 
 def _step_cost(evidence: Evidence, streams: _Streams, row: int, before: Int64Array, place: Int64Array) -> Float64Array:
-    """Return the cost of each pair of first frames, one of episode `row - 1` and one of episode `row`; shape [before, place]."""
+    """Return the cost of each combination of first frames of two consecutive episodes; shape [before, place].
+
+    Args:
+        evidence: The evidence of the file.
+        streams: The streams of the file.
+        row: The position of the second episode.
+        before: The possible first frames of the first episode.
+        place: The possible first frames of the second episode.
+    """
     length = int(evidence.length[row - 1])
     declared = float(evidence.begin[row] - evidence.begin[row - 1])
     span = float(evidence.end[row - 1] - evidence.begin[row - 1])

@@ -88,10 +88,10 @@ def by_rate(start: float, from_timestamp: Float64Array, to_timestamp: Float64Arr
 
 
 def walk(declared: Boundaries, length: Int64Array) -> Int64Array:
-    """Return the first frame of each episode: the sum of the frames that the declared seconds give to earlier episodes and gaps.
+    """Return the first frame of each episode: the number of frames of all earlier episodes, and of all gaps before the episode.
 
-    The seconds of each episode and of each gap are rounded to whole frames. An episode whose seconds agree with its length counts
-    with its length.
+    These numbers are the declared seconds, rounded to whole frames for each episode and each gap. If the seconds of an episode
+    agree with its length, the length is used instead.
     """
     gap, span = declared.gap, declared.span
     held = np.where(np.abs(span - length) <= AGREEMENT_FRAMES, length, np.rint(span).astype(np.int64))
@@ -111,9 +111,11 @@ def drifts(declared: Boundaries, length: Int64Array, step_frames: float) -> bool
 
 
 def jumps(declared: Boundaries, first: Int64Array, delay: float) -> Float64Array:
-    """Return by how many frames the error of each declared start differs from the error of the start before it.
+    """Return, for each declared start, the difference in frames between its error and the error of the previous declared start.
 
-    The first start is compared with the start of the file and with time 0. The smaller difference counts.
+    The error of a declared start is its distance from the episode's first frame. For the first start, the error of a correct
+    start is subtracted: 0 if seconds count from the start of the file, or `-delay` if they count from time 0. The result is the
+    smaller of these two differences.
     """
     moved = declared.begin - first
     beyond: Float64Array = np.diff(moved, prepend=0.0)

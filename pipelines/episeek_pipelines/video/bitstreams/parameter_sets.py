@@ -88,7 +88,10 @@ class LayeredSets(ParameterSets):
         """Return the parameter set in a NAL unit, or None for a NAL unit of another type and for a damaged one."""
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
-        """Return whether decoding can start at a sample, from its NAL unit type, and its parameter sets. See `Codec.inspect`."""
+        """Return whether decoding can start at a sample, and the parameter sets in the sample. See `Codec.inspect`.
+
+        The type of the picture's NAL unit says whether decoding can start.
+        """
         before: list[Unit] = []
         after: list[Unit] = []
         picture: int | None = None

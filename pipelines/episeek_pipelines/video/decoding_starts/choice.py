@@ -68,9 +68,9 @@ def agree(contents: Mapping[int, SampleContent], codecs: Mapping[int, Codec], *,
 
 
 def are_independent(contents: Mapping[int, SampleContent], starts: Sequence[int], codecs: Mapping[int, Codec]) -> bool:
-    """Return whether every start after the first replaces all parameter sets, headers and tables that were found.
+    """Return whether every start, except sample 0, carries all parameter sets, headers and tables of the file's sync samples.
 
-    No other sample has to be read then.
+    Units of the sample entries have to be carried, too. If the result is True, no other sample has to be read.
 
     Args:
         contents: The content of all sync samples, by position.

@@ -190,10 +190,10 @@ def _used_entries(table: SampleTable) -> list[int]:
 
 
 def _without_empty_flags(table: SampleTable, where: str) -> SampleTable:
-    """Return the table of a codec whose samples are not inspected, without sync flags that carry no information.
+    """Return a sample table without sync flags that carry no information, for a codec whose samples are not inspected.
 
-    If every sample has a flag, as in a file without stss, the writer did not know the keyframes. Decoding then starts at the first
-    sample only, unless the codec codes every picture by itself. If only some samples have a flag, the flags are trusted.
+    If every sample has a flag, as in a file without stss, the writer did not know the keyframes. Only the flag of the first sample
+    is then kept, unless the codec codes every picture by itself. If only some samples have a flag, all flags are kept.
     """
     if not table.is_sync.all() or all(
         is_intra_only(table.sample_description, index, table.codec, where=where) for index in _used_entries(table)

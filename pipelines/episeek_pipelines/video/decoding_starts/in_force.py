@@ -112,9 +112,13 @@ def stream_units(
 
 
 def _missing(codec: Codec, entry: State, state: State, own: tuple[Unit, ...]) -> MissingState | None:
-    """Return the decoder state that a start with the units `own` lacks, or None if it lacks nothing.
+    """Return the decoder state that is missing if decoding starts at a sample, or None if nothing is missing.
 
-    Decoding from the first sample has `state` in force before the start. A decoder that begins at the start only has `entry`.
+    Args:
+        codec: The codec rules of the sample.
+        entry: The state of a decoder that has read only the sample entry.
+        state: The state of a decoder that has read all samples before this sample.
+        own: The units in the sample itself.
     """
     wanted = _after(codec, state, own)
     if codec.relevant(wanted) == codec.relevant(_after(codec, entry, own)):

@@ -1,5 +1,6 @@
-"""Find whether a file can follow any other file in one stream: whether its starts need earlier samples, and which units they carry.
+"""Examine the samples of a file at which decoding starts, to find out whether the file can follow any other file in one stream.
 
+For each of these samples, the module finds whether decoding from it needs earlier pictures, and which units the sample carries.
 Units are parameter sets, headers and tables.
 """
 
@@ -25,9 +26,9 @@ class Start:
 
 
 def read_starts(source: ByteSource, path: str, table: SampleTable, positions: Sequence[int]) -> list[Start]:
-    """Return, for each position, whether decoding from there needs earlier samples, and which units the sample carries.
+    """Read the sample at each position. Return whether decoding from it needs earlier pictures, and which units it carries.
 
-    Units are parameter sets, headers and tables. The samples are read.
+    Units are parameter sets, headers and tables.
 
     Args:
         source: The source that holds the file.

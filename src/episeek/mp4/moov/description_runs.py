@@ -70,10 +70,17 @@ def clip_descriptions(runs: bytes, start_runs: bytes, offset: Int64Array) -> Int
 
 
 def started_with(own: Int64Array, start: int) -> Int64Array | None:
-    """Return the description, from 1, with which each sample of a clip is decoded if the clip begins with description `start`.
+    """Return the description with which each sample of a clip is decoded, if the first sample is decoded with `start`.
 
-    Samples use `start` until a sample has a different own description than the first sample. From there on, samples use their own
-    descriptions. The result is None if all samples use the first description of the file.
+    At the beginning of the clip, all samples with the same description in the file as the first sample are decoded with `start`.
+    The first sample with a different description, and all samples after it, are decoded with their descriptions in the file.
+
+    Args:
+        own: The description of each sample in the file, from 1.
+        start: The description for the first sample, from 1.
+
+    Returns:
+        The descriptions, from 1; None if all of them are 1.
     """
     used = own.copy()
     others = np.flatnonzero(own != own[0])

@@ -30,7 +30,10 @@ def entry_with_start_bytes(entry: bytes, start_bytes: bytes) -> bytes:
 
 
 def split_start_bytes(entry: bytes) -> tuple[bytes, bytes]:
-    """Return a sample entry (a whole box) without the bytes to put before a sample, and these bytes; empty if it has none."""
+    """Divide a sample entry (a whole box) into the original entry of the file and the bytes to put before a sample.
+
+    Without such bytes, return the entry unchanged and empty bytes.
+    """
     # searched from the end, since the other bytes of an entry need not be boxes
     position = entry.rfind(_BOX_START) - 4
     if position < 8 or int.from_bytes(entry[position : position + 4], "big") != len(entry) - position:

@@ -1,4 +1,4 @@
-"""Write into a store: send files under staged names, give them their final names in the switch, and delete files.
+"""Write into a store: send files under temporary ("staged") names, give them their final names (the "switch"), and delete files.
 
 Every operation may be made twice, and is repeated after a failure. The kinds of stores differ:
 
@@ -174,7 +174,7 @@ class FsspecWriter:
     def switch(
         self, waves: Sequence[Sequence[Move]], deletions: Sequence[str], *, before_deletions: Callable[[], None]
     ) -> None:
-        """Copy the staged files to their final names within the store, and delete other files last."""
+        """Copy staged files to their final names within the store, wave by wave. Then call `before_deletions`, and delete files."""
         for wave in waves:
             map_in_threads(self._copy, wave, max_in_flight=COPIES_IN_FLIGHT)
         before_deletions()

@@ -63,7 +63,7 @@ class RuleGroup:
 
     @property
     def count(self) -> int:
-        """The number of findings, including further places that a finding only counts (`Finding.more`)."""
+        """The number of findings, including the further violations that each of them represents (`Finding.more`)."""
         return finding_count(self.findings)
 
     @property
