@@ -255,9 +255,9 @@ class _Attempt:
         return False
 
     def _lost_workers(self) -> int:
-        """Return in how many of the last attempts at the dataset, without a gap, a worker of this run died.
+        """Return how many attempts at the dataset in a row, counted back from the last one, ended with the death of a worker.
 
-        A worker has died if its attempt has not recorded a final state.
+        Only attempts of this run count. A worker has died if its attempt has not recorded a final state.
         """
         lost = 0
         for number in sorted(self.before.files, reverse=True):

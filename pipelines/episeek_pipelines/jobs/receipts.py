@@ -27,7 +27,5 @@ def write_receipt(work: Root, receipt: str, identity: str, result: dict[str, Any
 
 
 def finished_result(work: Root, receipt: str) -> Any:
-    """Return the result in a receipt without a check of its identity, for a receipt that this run has already written or
-    checked.
-    """
+    """Return the result in a receipt that this run has already written or checked. Its identity is not compared again."""
     return json.loads(work.read_bytes(receipt))["result"]

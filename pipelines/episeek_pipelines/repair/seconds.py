@@ -124,9 +124,8 @@ def _keep_confirmed(
 def _filled_in(file: FileFrames, episodes: DeclaredEpisodes, begin: np.ndarray, end: np.ndarray) -> bool:
     """Fill in missing seconds in `begin` and `end`, and return whether this was possible.
 
-    The seconds are the times of the frames that each episode has if the frames are counted off in the order of the episodes. This
-    is
-    not possible if the lengths do not add up to the frames of the file, or if the existing seconds contradict the count.
+    The frames are counted off in the order of the episodes, by their lengths, and the missing seconds are taken from the times of
+    the frames. This is impossible if the lengths do not add up to the frames of the file, or if existing seconds contradict them.
     """
     length = episodes.length
     if len(file) != length.sum():

@@ -5,8 +5,8 @@ sums of floats, and drift by whole frames over a file. Therefore only the differ
 which are right to a fraction of a frame.
 
 1. If the lengths add up to the file's number of frames, and the seconds of each episode agree with its length, the frames are
-   counted off: each episode gets as many of the next frames as its length says. The small errors of the seconds may then add up
-   to many frames over the file.
+   counted off: each episode gets as many frames as its length says, directly after the frames of the previous episode. Small
+   errors in the seconds of the episodes may add up to many frames over the file.
 2. Otherwise all episodes are aligned with the frames at once (`alignment.align`), and the encoder's marks are read as well: frames
    may be missing from an episode or belong to none, and the seconds may be wrong.
 

@@ -147,9 +147,12 @@ class _Wanted:
         return True
 
     def take(self, unit: WantedRange, body: memoryview, *, copy: bool) -> None:
-        """Store in `bodies` the bytes of a unit that each piece needs.
+        """Store in `bodies` the bytes that each piece needs from a unit that was fetched.
 
-        Without `copy`, a piece in one unit gets a view of `body`.
+        Args:
+            unit: The unit.
+            body: The bytes of the unit.
+            copy: Whether to copy the bytes. If False, a piece that needs bytes of one unit only gets a view of `body`.
         """
         for number in self.of_unit[unit]:
             start, stop = self._overlap(number, unit)

@@ -67,9 +67,8 @@ class Policy:
 def apply_policy(report: VerificationReport, policy: Policy) -> VerificationReport:
     """Return a report with only the findings that count, and with the severities that the policy sets.
 
-    The number of all other findings is added to `ignored_count`. If the policy ignores a rule in every file, the coverage lists
-    this
-    rule as not applied.
+    The number of all other findings is added to `ignored_count`. A rule that the policy ignores in every file is listed in the
+    coverage as not applied.
     """
     ignored = RULES.keys() - _selected(policy.select) | codes_of(policy.ignore)
     by_path = [(pattern, codes_of(codes)) for pattern, codes in policy.per_path_ignores]

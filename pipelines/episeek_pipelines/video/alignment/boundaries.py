@@ -111,11 +111,11 @@ def drifts(declared: Boundaries, length: Int64Array, step_frames: float) -> bool
 
 
 def jumps(declared: Boundaries, first: Int64Array, delay: float) -> Float64Array:
-    """Return, for each declared start, the difference in frames between its error and the error of the previous declared start.
+    """Return by how many frames the error of each declared start differs from the error of the previous declared start.
 
-    The error of a declared start is its distance from the episode's first frame. For the first start, the error of a correct
-    start is subtracted: 0 if seconds count from the start of the file, or `-delay` if they count from time 0. The result is the
-    smaller of these two differences.
+    The error is the distance of the declared start from the episode's first frame. The first start has no previous one. Its error
+    is compared with 0, in case the seconds count from the first frame, and with `-delay`, in case they count from time 0. The
+    smaller difference is returned.
     """
     moved = declared.begin - first
     beyond: Float64Array = np.diff(moved, prepend=0.0)

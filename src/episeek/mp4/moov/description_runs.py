@@ -72,8 +72,8 @@ def clip_descriptions(runs: bytes, start_runs: bytes, offset: Int64Array) -> Int
 def started_with(own: Int64Array, start: int) -> Int64Array | None:
     """Return the description with which each sample of a clip is decoded, if the first sample is decoded with `start`.
 
-    At the beginning of the clip, all samples with the same description in the file as the first sample are decoded with `start`.
-    The first sample with a different description, and all samples after it, are decoded with their descriptions in the file.
+    The samples after the first one are also decoded with `start`, as long as they have the same description in the file as the
+    first sample. From the first sample with a different description on, each sample is decoded with its description in the file.
 
     Args:
         own: The description of each sample in the file, from 1.
