@@ -186,7 +186,7 @@ class PictureArray:
         self._array: npt.NDArray[Any] = np.empty((0, 0, 0, 0), np.uint8)
 
     def put(self, rank: int, picture: npt.NDArray[Any]) -> None:
-        """Store a picture [height, width, channels] as number `rank` of the array."""
+        """Store a picture [height, width, channels] at position `rank` of the array."""
         if self._count == 1:
             self._array = picture[None]
             return

@@ -310,7 +310,11 @@ def _receipts_aside(final: Root) -> Path:
 
 
 def _recover_receipts(final: Root, root: Root) -> None:
-    """Undo a commit during which the process was killed between the renames, or clean up if it was killed after them."""
+    """Undo or complete a commit that was stopped because its process was killed.
+
+    If the result already has its final name, the receipts are removed. Otherwise they are moved back into the staging directory, so
+    that the run can be continued.
+    """
     receipts = _receipts_aside(final)
     if not receipts.is_dir():
         return

@@ -114,10 +114,10 @@ _NAMES: Final = {"episeek": "episeek", "format": "format version", "index": "ind
 
 @contextmanager
 def placed_probes(roots: Iterable[Root]) -> Iterator[tuple[Probe, ...]]:
-    """Yield a probe file for each existing directory: `meta/info.json` in a dataset, otherwise a new file that is removed
-    afterwards.
+    """Yield a tuple with a probe file in each existing directory of `roots`.
 
-    A directory that contains other directories of `roots`, but is not a dataset, gets no probe file.
+    In a dataset, the probe file is `meta/info.json`. In any other directory, it is a new file that is removed after the `with`
+    block. A directory that contains other directories of `roots`, but is not a dataset, gets no probe file.
     """
     written: list[tuple[Root, str]] = []
     probes = []

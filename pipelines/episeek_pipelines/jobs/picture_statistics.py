@@ -117,7 +117,7 @@ def _items(dataset: Dataset, features: tuple[str, ...]) -> Iterator[_Item]:
 
 
 def _sample_one(item: _Item, root: Root, index: str, videos: str) -> dict[int, Statistics]:
-    """Return the picture statistics of the episodes of an item, by episode number."""
+    """Return the statistics of one feature's pictures for each episode in `item`, by episode number."""
     if item.data_path:
         return dict(_sample_rows(item, root))
     opened = episeek.open(index, data_root=videos)

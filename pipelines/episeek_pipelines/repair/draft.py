@@ -151,12 +151,12 @@ class Draft:
     def place(self, row: int, column: str | None = None, camera: str | None = None) -> Place:
         """Return the place of a row of meta/episodes: its file, and the number of the row in this file.
 
-        The place refers to the rows after reordering, but before episodes are left out.
+        In the place, rows and episodes are counted after reordering, and include the episodes that are left out.
 
         Args:
             row: The number of the row in the repaired dataset.
-            column: The column that the place names.
-            camera: The camera that the place names.
+            column: A column, if the place is a value in this column.
+            camera: A camera, if the place belongs to one camera.
         """
         row = left = int(self.kept[row])
         for (path, _), table in zip(self.evidence.shards, self.tables, strict=True):

@@ -191,7 +191,10 @@ def _numbers_of_rows(runs: tuple[Run, ...], count: int) -> list[int]:
 
 
 def _used_numbers(draft: Draft) -> list[int]:
-    """Return the most frequent task_index of each range of rows of a listed episode, ascending and without duplicates."""
+    """Return the most frequent task_index of each run of rows, ascending and without duplicates or negative values.
+
+    A run is a range of consecutive rows of an episode in meta/episodes.
+    """
     usual = (
         run.tasks[0][0] for episode in range(draft.row_count) for run in draft.runs_of.get(episode, ()) if run.tasks
     )

@@ -81,8 +81,8 @@ class Mp4Header:
 def read_header(source: ByteSource, path: str, *, file_size: int | None = None) -> Mp4Header:
     """Find and read the moov box of a file, and its moof boxes if moov announces fragments.
 
-    For a progressive file that begins with moov and mdat, in either order, at most the moov box and two probes are read. A
-    fragmented file needs another probe for each fragment.
+    For a progressive file that begins with moov and mdat, in either order, at most the moov box and two probes (short ranges at the
+    start of a box) are read. A fragmented file needs another probe for each fragment.
 
     Args:
         source: The source of the file.

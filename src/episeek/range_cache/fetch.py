@@ -1,4 +1,4 @@
-"""Fetch pieces of files in units: ranges that are fetched and stored as a whole, because more pieces of a unit are needed soon.
+"""Fetch wanted ranges of files (pieces) in units, which are fetched and stored whole since more of their bytes are needed soon.
 
 If a directory of ranges is given, units are read from it. A unit that is missing there is fetched and stored by one process, while
 the others wait. Without a directory, every unit is fetched.
@@ -77,8 +77,8 @@ def fetch_pieces(
         max_gap_bytes: Largest gap, in bytes, between units that share a request.
 
     Raises:
-        EpiseekError: The source has failed. Of several failures, the first by file and position is raised. Its message also names
-            the pieces.
+        EpiseekError: The source has failed. If several requests fail, the error of the first of them, in the order of files and
+            positions, is raised. Its message also names the pieces.
     """
     wanted = _Wanted(pieces)
     requested = _Requests(source, wanted, max_in_flight, max_gap_bytes)
@@ -137,7 +137,7 @@ class _Wanted:
         return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
     def read(self, kept: KeptRanges, unit: WantedRange) -> bool:
-        """Read from the directory the parts of a unit that belong to pieces. Return False if the unit is not stored there."""
+        """Read from the directory the bytes that the pieces need from a unit. Return False if the unit is not stored there."""
         for number in self.of_unit[unit]:
             start, stop = self._overlap(number, unit)
             part = kept.directory.read(kept.key(unit), start, stop)
@@ -179,7 +179,7 @@ class _Requests:
     max_gap_bytes: int
 
     def fetch(self, units: Sequence[WantedRange], claims: dict[WantedRange, Claim], max_request_bytes: int) -> None:
-        """Fetch units, store the claimed units, and take from all units the parts that belong to pieces."""
+        """Fetch units, store the claimed units, and put the bytes that the pieces need into `wanted.bodies`."""
         planned = plan_requests(units, max_gap_bytes=self.max_gap_bytes, max_request_bytes=max_request_bytes)
         map_in_threads(
             lambda request: self._fetch(request, [units[number] for number in request.members], claims),

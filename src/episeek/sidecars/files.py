@@ -1,8 +1,8 @@
 """Open the four sidecars (the tables of the video index) together, and check their format version, their build and their columns.
 
-Tables on this machine are mapped. The end of a table in a store is fetched first, which is the whole table if it is small. If they
-are larger, the tables `files` and `episodes` are fetched whole, and rows of `keyframes` and `samples` are fetched when they are
-needed (`episeek.sidecars.row_blocks`). Fetched bytes are stored on this machine and mapped (`episeek.sidecars.local_copies`).
+Tables on this machine are mapped. Of each table in a store, the last bytes are fetched first. A small table is then complete. Of
+the larger tables, `files` and `episodes` are fetched whole. Rows of `keyframes` and `samples` are fetched when they are needed
+(`episeek.sidecars.row_blocks`). Fetched bytes are stored on this machine and mapped (`episeek.sidecars.local_copies`).
 """
 
 import json

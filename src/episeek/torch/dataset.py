@@ -170,7 +170,7 @@ class EpisodeDataset(Dataset[Item]):
 
     @property
     def delta_indices(self) -> dict[str, list[int]] | None:
-        """For each feature in `delta_timestamps`, the times as frame offsets from the item's frame; None without such times."""
+        """For each feature in `delta_timestamps`, its times as frame offsets from the item's frame; None if no times were given."""
         return self._deltas.indices
 
     def use_order(self, order: str, *, clump_frames: int | None = None, pool_frames: int | None = None) -> None:

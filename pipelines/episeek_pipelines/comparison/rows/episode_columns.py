@@ -119,7 +119,7 @@ def _combined(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _large(dtype: pa.DataType) -> pa.DataType:
-    """Return a type with 64-bit offsets for the same values."""
+    """Return a type for the same values with 64-bit instead of 32-bit offsets, such as large_string for string."""
     if is_text(dtype) or is_binary(dtype):
         return pa.large_string() if is_text(dtype) else pa.large_binary()
     if pa.types.is_struct(dtype):
@@ -128,7 +128,10 @@ def _large(dtype: pa.DataType) -> pa.DataType:
 
 
 def _relative(values: pa.Array, start: int | npt.NDArray[np.int64]) -> pa.Array:
-    """Return a column of numbers minus `start`. Large values of uint64 may wrap around, in both datasets alike."""
+    """Return a column of numbers minus `start`.
+
+    Large uint64 values wrap around in the same way in both datasets, so that equal values stay equal.
+    """
     numbers = numpy_values(values).astype(np.int64) - start
     array = pa.Int64Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(np.ascontiguousarray(numbers))])
     return array if not values.null_count else pc.if_else(values.is_valid(), array, pa.scalar(None, pa.int64()))

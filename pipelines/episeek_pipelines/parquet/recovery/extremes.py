@@ -72,7 +72,7 @@ def _expected(kind: pa.DataType, chunk: Chunk) -> Bounds | None:
 
 
 def _reader(kind: pa.DataType) -> Read | None:
-    """Return a function that reads a value from its plain bytes, or None for a type that is not compared."""
+    """Return a function that decodes a PLAIN encoded value of a type, or None for a type whose values are not compared."""
     if is_text(kind) or is_binary(kind):
         is_view = pa.types.is_string_view(kind) or pa.types.is_binary_view(kind)
         return None if is_view else bytes

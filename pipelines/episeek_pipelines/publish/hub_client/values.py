@@ -18,7 +18,7 @@ OPEN_STATUSES: Final = ("draft", "open")
 
 @dataclass(frozen=True, slots=True)
 class Refs:
-    """All branches and tags of a repository. Each mapping gives the commit of a branch or tag by its name."""
+    """All branches and tags of a repository. Both mappings map the name of a branch or tag to its commit."""
 
     branches: Mapping[str, str]
     tags: Mapping[str, str]

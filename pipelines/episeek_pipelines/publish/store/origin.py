@@ -88,13 +88,13 @@ def _shares_id(stored: FileIdentity | None, *candidates: FileIdentity | None) ->
 
 
 def _as_published(path: str, identity: FileIdentity | None) -> Addition | None:
-    """Return an addition with the size and SHA-256 of the content last published at a path, or None if they are not recorded."""
+    """Return an `Addition` with the size and SHA-256 of the content last published at a path, or None if they are not recorded."""
     sha256 = sha256_in(identity)
     return None if identity is None or not sha256 else Addition(path, b"", identity.size, sha256)
 
 
 def _in_source(source: str, path: str, identity: FileIdentity | None, contents: StoreContents) -> Addition | None:
-    """Return an addition with the content of the source's file at a path.
+    """Return the source's file at a path as an `Addition`, a file to publish.
 
     Return None if the file is not on this machine, or has changed since the published dataset was prepared from it.
     """

@@ -145,7 +145,7 @@ class _Rows:
     bytes_read: int = 0
 
     def observed(self, observations: Observations) -> Observations:
-        """Return `observations` with the ranges, totals, prints and lags from these rows added."""
+        """Return `observations` after adding what the scan of the rows found: ranges, totals, digests (prints) and lags."""
         return replace(observations, ranges=self.ranges, totals=self.totals, row_prints=self.prints, lags=self.lags)
 
 

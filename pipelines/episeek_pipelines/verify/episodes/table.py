@@ -124,7 +124,7 @@ def joined(shards: Sequence[Shard], info: DatasetInfo) -> RawEpisodes:
 
 
 def concatenated(parts: Sequence[RawColumn], name: str) -> RawColumn:
-    """Return the parts of the column `name` as one column, which is empty without parts."""
+    """Return the parts of the column `name` as one column. The column is empty if there are no parts."""
     if not parts:
         dtype = np.float64 if name.endswith("_timestamp") else np.int64
         return RawColumn(np.zeros(0, dtype), np.zeros(0, np.bool_))

@@ -37,7 +37,8 @@ def strip_of_ends(view: FrameView, *, is_short: bool) -> Strip | None:
 
     Args:
         view: The frames of the file.
-        is_short: Whether the file has too few frames. Its last frames are shown then; otherwise frames that belong to no episode.
+        is_short: Whether the file has too few frames. If so, the strip shows the last frames of the file. Otherwise it shows frames
+            that belong to no episode.
     """
     if not view.frame_count:
         return None

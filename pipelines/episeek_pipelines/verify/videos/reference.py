@@ -79,7 +79,7 @@ class EpisodeReference:
         self._digests.update(digests)
 
     def compare(self, digests: Mapping[int, bytes | None]) -> Comparison:
-        """Compare pictures with the episodes added so far, as `Reference.compare` says."""
+        """Compare pictures with the pictures that `add` has added so far. See `Reference.compare`."""
         return _compared(digests, self._digests)
 
 
@@ -105,7 +105,7 @@ class FileReference:
         self._digests: dict[int, bytes] | None = None
 
     def compare(self, digests: Mapping[int, bytes | None]) -> Comparison:
-        """Compare pictures with the pictures of the file, as `Reference.compare` says."""
+        """Compare pictures with the pictures of the file. See `Reference.compare`."""
         if self._digests is None:
             self._digests = {}
             for run in self._runs:

@@ -19,7 +19,7 @@ _MAX_UNITS = 1 << 10
 
 
 class Av1(PlainUnits):
-    """The rules of AV1 for samples of one sample entry.
+    """The `Codec` for AV1, for the samples of one sample entry.
 
     The sync flags in the file's header are trusted if av1C contains a sequence header, which encoders and muxers of recordings put
     there. The standard demands that a sync sample is a shown key frame with its own sequence header (AV1-ISOBMFF, 2.4).
@@ -32,7 +32,7 @@ class Av1(PlainUnits):
         self.is_header_trusted = len(configuration) > _CONFIGURATION_FIELDS_BYTES
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
-        """Return whether decoding can start at a sample, and its sequence headers. See `Codec.inspect`."""
+        """Return the sequence headers of a sample, and whether decoding can start at it. See `Codec.inspect`."""
         before: list[Unit] = []
         is_start: bool | None = None
         for kind, start, payload, stop in open_bitstream_units(sample):

@@ -1,4 +1,4 @@
-"""Choose the codec rules for the samples of a sample entry, from the entry's type and decoder configuration."""
+"""Choose the `Codec` for the samples of a sample entry, from the entry's type and decoder configuration."""
 
 from collections.abc import Callable
 from functools import partial
@@ -44,11 +44,14 @@ _PARSERS: dict[str, Callable[[], Codec]] = {
     "mp4v": lambda: Mpeg4(b""),
     **dict.fromkeys((*_MPEG2_TYPES, *_MPEG2_FAMILIES), lambda: Mpeg2(b"")),
 }
-"""Codec rules for samples of entries without a decoder configuration, by entry type. NAL units of such samples have start codes."""
+"""Functions that make the `Codec` for samples of an entry without a decoder configuration, by entry type.
+
+NAL units of such samples have start codes.
+"""
 
 
 def codec_of_entry(stsd: bytes, description_index: int, codec: str, *, where: str) -> Codec | None:
-    """Return the codec rules of a sample entry, or None for a codec whose samples are not inspected.
+    """Return the `Codec` for the samples of a sample entry, or None if their codec is one whose samples are not inspected.
 
     Args:
         stsd: The whole stsd box.
@@ -97,7 +100,7 @@ def is_intra_only(stsd: bytes, description_index: int, codec: str, *, where: str
 
 
 def _of_descriptor(descriptors: bytes) -> Codec | None:
-    """Return the codec rules for an ES_Descriptor, or None for a codec without rules (ISO/IEC 14496-1, 7.2.6.5)."""
+    """Return the `Codec` for an ES_Descriptor (ISO/IEC 14496-1, 7.2.6.5), or None if samples of its codec are not inspected."""
     place, configuration = _decoder_config(descriptors)
     object_type = -1 if place is None else descriptors[place]
     if object_type == _MPEG4_OBJECT:

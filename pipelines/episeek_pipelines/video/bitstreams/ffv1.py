@@ -15,7 +15,7 @@ The bit is coded by a range coder, with even odds for 0 and 1 (RFC 9043, 3.8.1).
 
 
 class Ffv1(PlainUnits):
-    """The rules of FFV1 (RFC 9043, 4.4)."""
+    """The `Codec` for FFV1 (RFC 9043, 4.4)."""
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
         """Return the content of a sample. Decoding starts at it if its first bit, `keyframe`, is 1. See `Codec.inspect`."""

@@ -37,7 +37,7 @@ _MAX_SEI_BYTES = 1 << 16
 
 
 class H264(ParameterSets):
-    """The rules of H.264 for samples of one sample entry.
+    """The `Codec` for H.264, for the samples of one sample entry.
 
     Args:
         configuration: The payload of the entry's avcC box; None if samples have start codes.
@@ -67,7 +67,7 @@ class H264(ParameterSets):
         return tuple(unit for data in found if data and (unit := _unit(data)))
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
-        """Return whether decoding can start at a sample, and its parameter sets. See `Codec.inspect`."""
+        """Return the parameter sets of a sample, and whether decoding can start at it. See `Codec.inspect`."""
         before: list[Unit] = []
         after: list[Unit] = []
         messages: list[NalUnit] = []
@@ -101,10 +101,10 @@ class H264(ParameterSets):
         return [nal.head(32) for nal in nal_units(sample, self.length_bytes) if nal.head(1)[0] & 31 in (_SLICE, _IDR)]
 
     def apply(self, state: State, unit: Unit) -> None:
-        """Add `unit` to `state`, the units in force, and a picture parameter set together with the sequence parameter set it
-        refers to.
+        """Add `unit` to `state`, the units in force.
 
-        A picture parameter set whose sequence parameter set is missing is ignored.
+        A picture parameter set is added together with the sequence parameter set to which it refers. If that sequence parameter set
+        is missing, the picture parameter set is ignored.
         """
         if unit.kind == "pps":
             bound = state.get(("sps", unit.refers_to))

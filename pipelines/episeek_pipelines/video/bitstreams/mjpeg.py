@@ -19,12 +19,12 @@ _MAX_SEGMENTS = 1 << 10
 
 
 class Mjpeg(PlainUnits):
-    """The rules of Motion JPEG."""
+    """The `Codec` for Motion JPEG."""
 
     damage_without_units = "without the Huffman tables that were made for its picture"
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
-        """Return whether decoding can start at a sample, and its tables. See `Codec.inspect`."""
+        """Return the tables of a sample, and whether decoding can start at it. See `Codec.inspect`."""
         units: list[Unit] = []
         position = 0
         has_scan = False

@@ -9,7 +9,7 @@ _INTRA, _BIDIRECTIONAL = 1, 3
 
 
 class Mpeg2(PlainUnits):
-    """The rules of MPEG-1 and MPEG-2 for samples of one sample entry.
+    """The `Codec` for MPEG-1 and MPEG-2, for the samples of one sample entry.
 
     Args:
         configuration: The decoder specific info of the entry's esds box; empty if the entry has none.
@@ -23,7 +23,7 @@ class Mpeg2(PlainUnits):
         return _units(list(start_codes.split(self._configuration)))
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
-        """Return whether decoding can start at a sample, and its headers. See `Codec.inspect`."""
+        """Return the headers of a sample, and whether decoding can start at it. See `Codec.inspect`."""
         found = list(start_codes.parts(sample, until=_PICTURE))
         picture = found.pop()[1] if found and found[-1][0] == _PICTURE else b""
         after = _units([(code, data) for code, data in start_codes.split(picture_header(sample)) if code == _EXTENSION])

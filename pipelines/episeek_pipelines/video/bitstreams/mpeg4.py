@@ -16,7 +16,7 @@ _ENCODERS = (re.compile(rb"DivX"), re.compile(rb"Lavc|FFmp|ffmp"), re.compile(rb
 
 
 class Mpeg4(PlainUnits):
-    """The rules of MPEG-4 part 2 for samples of one sample entry.
+    """The `Codec` for MPEG-4 part 2, for the samples of one sample entry.
 
     Args:
         configuration: The decoder specific info of the entry's esds box; empty if the entry has none.
@@ -30,7 +30,7 @@ class Mpeg4(PlainUnits):
         return _units(list(start_codes.split(self._configuration)))
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
-        """Return whether decoding can start at a sample, and its headers. See `Codec.inspect`."""
+        """Return the headers of a sample, and whether decoding can start at it. See `Codec.inspect`."""
         found = list(start_codes.parts(sample, until=_PICTURE))
         picture = found.pop()[1] if found and found[-1][0] == _PICTURE else b""
         return SampleContent(_coding_type(picture) == _INTRA, _units(found))

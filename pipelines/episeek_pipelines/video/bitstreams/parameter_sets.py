@@ -1,4 +1,4 @@
-"""The codec rules that H.264, HEVC and VVC share: parameter sets are NAL units in the sample entry or in any sample."""
+"""Base classes of the codecs H.264, HEVC and VVC: parameter sets are NAL units in the sample entry or in any sample."""
 
 import re
 from abc import ABC, abstractmethod
@@ -16,7 +16,7 @@ _NOT_REPEATED = re.compile(rb"x265 .*\bno-repeat-headers\b", re.DOTALL)
 
 
 class ParameterSets(ABC):
-    """The rules of a codec with parameter sets, for samples of one sample entry.
+    """Base class of each `Codec` with parameter sets, for the samples of one sample entry.
 
     Args:
         configuration: The payload of the entry's avcC, hvcC or vvcC box; None if samples have start codes.
@@ -49,7 +49,7 @@ class ParameterSets(ABC):
 
     @abstractmethod
     def inspect(self, sample: SampleBytes) -> SampleContent:
-        """Return whether decoding can start at a sample, and its parameter sets. See `Codec.inspect`."""
+        """Return the parameter sets of a sample, and whether decoding can start at it. See `Codec.inspect`."""
 
     @abstractmethod
     def apply(self, state: State, unit: Unit) -> None:
@@ -69,8 +69,9 @@ class ParameterSets(ABC):
 
 
 class LayeredSets(ParameterSets):
-    """The rules that HEVC and VVC share: NAL unit types give the kind of picture, and parameter sets refer to sets of a higher
-    layer.
+    """Base class of the codecs HEVC and VVC.
+
+    In these codecs the type of a NAL unit determines the kind of picture, and parameter sets refer to sets of a higher layer.
     """
 
     starts: ClassVar[Collection[int]]

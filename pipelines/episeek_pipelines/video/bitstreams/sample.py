@@ -1,4 +1,4 @@
-"""Classes that all codecs share: the bytes of a sample that were read, and the content that a codec's rules find in them."""
+"""Classes that all codecs share: the bytes of a sample that were read, and the content that a `Codec` finds in them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class SampleContent:
-    """The content of one sample: whether decoding can start at it, and the units that it holds."""
+    """The content of one sample: whether decoding can start at it, and the units that it contains."""
 
     is_start: bool
     """Whether a decoder that starts here, with all units in force, correctly decodes this picture and all later ones."""
@@ -82,7 +82,10 @@ Each tuple ends with the unit itself. Before it are the units to which it referr
 
 
 class Codec(Protocol):
-    """The rules of one codec, for samples of one sample entry. "Decoders" means the decoders of FFmpeg."""
+    """The functions that depend on the codec of a sample entry, such as finding parameter sets in its samples.
+
+    In this class, "decoders" means the decoders of FFmpeg.
+    """
 
     starts_reset: bool
     """Whether each picture at which decoding can start makes all later pictures independent of earlier ones.
@@ -102,7 +105,7 @@ class Codec(Protocol):
         ...
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
-        """Return the content of a sample: whether decoding can start at it, and the units that it holds.
+        """Return the content of a sample: whether decoding can start at it, and the units that it contains.
 
         Raises:
             MissingBytesError: More of the sample has to be read.
@@ -118,7 +121,7 @@ class Codec(Protocol):
         ...
 
     def is_portable(self, unit: Unit) -> bool:
-        """Return whether the unit has the same effect before another sample as in its own sample."""
+        """Return whether the unit can be put in front of another sample without a change of its effect."""
         ...
 
     def encode(self, units: tuple[Unit, ...]) -> bytes:
@@ -127,7 +130,7 @@ class Codec(Protocol):
 
 
 class PlainUnits:
-    """The rules of codecs in which a unit (a header or a table) replaces only the unit of the same kind and id."""
+    """Base class of each `Codec` in which a unit (a header or a table) replaces only the unit of the same kind and id."""
 
     starts_reset = True
     is_header_trusted = False

@@ -5,7 +5,7 @@ from episeek_pipelines.video.bitstreams.sample import PlainUnits, SampleBytes, S
 
 
 class Vp8(PlainUnits):
-    """The rules of VP8 (RFC 6386, 9.1)."""
+    """The `Codec` for VP8 (RFC 6386, 9.1)."""
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
         """Return the content of a sample. Decoding starts at it if its frame is a key frame. See `Codec.inspect`."""
@@ -14,7 +14,7 @@ class Vp8(PlainUnits):
 
 
 class Vp9(PlainUnits):
-    """The rules of VP9 (VP9 bitstream specification, 6.2). A superframe is a key frame if its first frame is one."""
+    """The `Codec` for VP9 (VP9 bitstream specification, 6.2). A superframe is a key frame if its first frame is a key frame."""
 
     def inspect(self, sample: SampleBytes) -> SampleContent:
         """Return the content of a sample. Decoding starts at it if its first frame is a key frame, shown or hidden.

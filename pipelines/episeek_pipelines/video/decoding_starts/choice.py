@@ -51,7 +51,7 @@ def agree(contents: Mapping[int, SampleContent], codecs: Mapping[int, Codec], *,
 
     Args:
         contents: The content of the few sync samples, by position.
-        codecs: The codec rules of each sample entry that is used, by its index.
+        codecs: The `Codec` of each sample entry that is used, by the entry's index.
         is_lacking: Whether one of these samples needs units from earlier samples.
     """
     later = [_state_units(content) for position, content in contents.items() if position]
@@ -75,7 +75,7 @@ def are_independent(contents: Mapping[int, SampleContent], starts: Sequence[int]
     Args:
         contents: The content of all sync samples, by position.
         starts: Positions of the sync samples at which decoding can start.
-        codecs: The codec rules of each sample entry that is used, by its index.
+        codecs: The `Codec` of each sample entry that is used, by the entry's index.
     """
     known = {unit for codec in codecs.values() for unit in codec.entry_units()}
     known.update(unit for content in contents.values() for unit in (*_state_units(content), *content.after))

@@ -171,7 +171,7 @@ class _Looks:
 
 
 def _codecs(table: SampleTable, where: str) -> dict[int, Codec] | None:
-    """Return the codec rules of each used sample entry, by the entry's index.
+    """Return the `Codec` of each used sample entry, by the entry's index.
 
     The result is None if the samples of one of the codecs are not inspected.
     """

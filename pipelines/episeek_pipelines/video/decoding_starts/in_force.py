@@ -50,7 +50,7 @@ def missing_states(
     Args:
         contents: The content of samples that were read, by position. The other samples are assumed to carry no units.
         starts: Positions of the starts; `contents` has each of them.
-        codecs: The codec rules of each sample entry that is used, by its index.
+        codecs: The `Codec` of each sample entry that is used, by the entry's index.
         entry_of: The positions at which the sample entry changes, with the index of the new entry. Position 0 is always included.
     """
     entry_states = {index: _state_of(codec) for index, codec in codecs.items()}
@@ -92,10 +92,11 @@ def leave_traces(contents: Mapping[int, SampleContent], starts: Iterable[int], c
 def stream_units(
     contents: Mapping[int, SampleContent], starts: Iterable[int], codecs: Mapping[int, Codec]
 ) -> StreamUnits:
-    """Return the units with which a file may disturb other files in the same stream, and the units that other files cannot disturb.
+    """Return which units of other files in the same stream a file may replace or drop, and which units all of its starts carry.
 
-    If samples only carry units of the sample entries, decoders keep the state that the entries set up. Otherwise every unit on
-    which pictures depend may be replaced, or dropped together with the unit that it refers to.
+    Other files cannot change a unit that every start carries. If the samples of the file only carry units of its sample entries,
+    the file replaces and drops no unit. Otherwise it may replace every unit on which pictures depend, or make decoders drop the
+    unit together with the unit to which it refers.
     """
     carried = [unit for content in contents.values() for unit in (*content.before, *content.after)]
     known = {unit for codec in codecs.values() for unit in codec.entry_units()}
@@ -115,7 +116,7 @@ def _missing(codec: Codec, entry: State, state: State, own: tuple[Unit, ...]) ->
     """Return the decoder state that is missing if decoding starts at a sample, or None if nothing is missing.
 
     Args:
-        codec: The codec rules of the sample.
+        codec: The `Codec` of the sample.
         entry: The state of a decoder that has read only the sample entry.
         state: The state of a decoder that has read all samples before this sample.
         own: The units in the sample itself.

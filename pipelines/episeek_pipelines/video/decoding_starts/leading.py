@@ -46,7 +46,7 @@ def without_skipped_pictures(
 
     Args:
         table: The sample table.
-        codec: The codec rules of the first sample.
+        codec: The `Codec` of the first sample.
         leading: Decode positions of the leading samples; not empty.
         contents: The content of sample 0 and of the leading samples, by position.
         where: The file, for messages.

@@ -34,7 +34,7 @@ def require_order(reader: SampleReader, codec: Codec, table: SampleTable, *, whe
 
     Args:
         reader: Reads the samples.
-        codec: The codec rules of the samples.
+        codec: The `Codec` of the samples.
         table: The sample table.
         where: The file, for messages.
 

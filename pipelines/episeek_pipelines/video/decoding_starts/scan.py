@@ -37,7 +37,7 @@ def scan(reader: SampleReader, codec: ParameterSets, table: SampleTable) -> Scan
 
     Args:
         reader: Reads the samples.
-        codec: The codec rules of the samples, whose NAL units have length fields.
+        codec: The `Codec` of the samples, whose NAL units have length fields.
         table: The sample table.
 
     Raises:

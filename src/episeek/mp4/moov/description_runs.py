@@ -1,8 +1,8 @@
-"""Runs of sample descriptions: the columns of the `files` table that give each sample its description, by byte offset.
+"""Runs of sample descriptions: the columns of the `files` table that determine the description of a sample from its byte offset.
 
 Nearly every file has one description and no runs. The sidecars do not record the description of each sample: it follows from the
-offset of the sample in the file. A second column of runs gives the description to use if decoding starts at a sample. In some files
-such a description also holds decoder state from earlier samples, which a clip does not contain.
+offset of the sample in the file. A second column of runs determines the description to use if decoding starts at a sample. In some
+files such a description also contains decoder state from earlier samples, which a clip does not contain.
 """
 
 import numpy as np
@@ -52,13 +52,14 @@ def description_of(runs: bytes, offset: Int64Array) -> Int64Array | None:
 def clip_descriptions(runs: bytes, start_runs: bytes, offset: Int64Array) -> Int64Array | None:
     """Return the description, from 1, with which each sample of a clip is decoded; None if all use the first description.
 
-    The clip begins with the description that `start_runs` gives to its first sample. The samples after it use this description,
-    too,
-    until a sample has a different own description than the first sample. From there on, samples use their own descriptions.
+    The first sample is decoded with its description in `start_runs`. So are the samples after it, until the description in `runs`
+    changes for the first time. From there on, each sample is decoded with its description in `runs`.
 
     Args:
-        runs: The file's `sample_description_runs`, which give each sample its own description.
-        start_runs: The file's `start_description_runs`, which give the description to use if decoding starts at a sample.
+        runs: The file's `sample_description_runs`: the description of each sample in the file.
+        start_runs: The file's `start_description_runs`: the description to use if decoding starts at a sample. Empty if it is
+            always
+            the description in `runs`.
         offset: Offsets of the clip's samples in the file, in decode order, bytes; not empty.
     """
     own = description_of(runs, offset)
