@@ -66,7 +66,7 @@ class Clip:
 
     @property
     def frame_count(self) -> int:
-        """Number of frames in `[start, stop)`, without the lead-in."""
+        """Number of frames in `[start, stop)`, without the lead-in, the frames before `start` that decoding needs."""
         return self.stop - self.start
 
     @property

@@ -34,7 +34,10 @@ def same_json(a: Any, b: Any) -> bool:
 
 
 def info_changes(a: Mapping[str, Any], b: Mapping[str, Any], *, is_layout: bool) -> list[ValueChange]:
-    """Return the values of meta/info.json that differ, among `LAYOUT_KEYS` if `is_layout`, otherwise among all other keys."""
+    """Return the values of meta/info.json that differ.
+
+    If `is_layout`, only the values of the keys `LAYOUT_KEYS` are compared, otherwise the values of all other keys.
+    """
     ours, theirs = (
         {key: value for key, value in side.items() if (key in LAYOUT_KEYS) == is_layout and value is not None}
         for side in (a, b)
@@ -43,7 +46,7 @@ def info_changes(a: Mapping[str, Any], b: Mapping[str, Any], *, is_layout: bool)
 
 
 def task_changes(a: Side, b: Side) -> list[TaskChange]:
-    """Return the tasks and subtasks that only one side has, or whose numbers differ."""
+    """Return the tasks and subtasks that only one side has, or that have different numbers in A and B."""
     found = []
     for table in ("tasks", "subtasks"):
         ours, theirs = ({text: number for number, text in getattr(side, table).items()} for side in (a, b))

@@ -32,8 +32,8 @@ def layout_changes(
         a: The first dataset.
         b: The second dataset.
         pairs: The pairs of episodes, each as the number in A and the number in B.
-        read_a: The data files of A whose footers were read, by path; empty at level `meta`. At other levels, a declared file is
-            missing here only if it has the same bytes as a file of B.
+        read_a: The data files of A whose footers were read, by path. At level `meta`, no footers are read. At other levels, these
+            are all declared files except the files that have the same bytes as a file of B.
         read_b: The data files of B whose footers were read, as for A.
         same_files: The pairs of data files with the same bytes, by their paths in A and B.
     """

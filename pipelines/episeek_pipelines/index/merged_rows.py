@@ -35,7 +35,7 @@ _STARTS = ("sample_start", "keyframe_start")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MergedRows:
-    """The rows of consecutive episodes in three tables, each as arrays by column name."""
+    """The rows of consecutive episodes in the three sidecars `episodes`, `keyframes` and `samples`, as arrays by column name."""
 
     episodes: Arrays
     keyframes: Arrays

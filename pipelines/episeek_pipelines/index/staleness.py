@@ -76,8 +76,8 @@ def check_index(
     Args:
         source: Root of a LeRobot dataset of version 3.0, 2.1 or 2.0.
         output: Root above the sidecars; None for `source`.
-        data_root: The dataset with the videos if `source` is an overlay. None for `source`, or for the source that a local overlay
-            records.
+        data_root: The dataset with the videos if `source` is an overlay. None for the source that a local overlay records,
+            and for `source` itself if there is no such record.
         progress: Called once with the number of headers to read. It returns a function, which is called with the number of headers
             that were read since its last call.
 

@@ -36,8 +36,8 @@ def index(
     Args:
         source: Root of a LeRobot dataset of version 3.0, 2.1 or 2.0.
         output: Root below which `meta/byte_index/` is written; None for `source`.
-        data_root: The dataset with the videos if `source` is an overlay. None for `source`, or for the source that a local overlay
-            records.
+        data_root: The dataset with the videos if `source` is an overlay. None for the source that a local overlay records,
+            and for `source` itself if there is no such record.
         keyframes: Which samples are read to find parameter sets and the samples at which decoding can start. "auto" reads the first
             bytes of all samples of a local video. For a video in a store, "auto" reads a few keyframes, and all samples if these
             are not sufficient. "all" always reads all samples.

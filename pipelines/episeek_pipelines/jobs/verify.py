@@ -61,8 +61,8 @@ def verify(
 
     Args:
         root: The dataset, or an overlay (a prepared copy without videos).
-        data_root: The dataset with the videos if `root` is an overlay. None for `root`, or for the source that a local overlay
-            records.
+        data_root: The dataset with the videos if `root` is an overlay. None for the source that a local overlay records,
+            and for `root` itself if there is no such record.
         against: The dataset from which `root` was rewritten; both must have the same values.
         prepared: Whether the data files have to have the layout that `prepare` writes. None to find this out from the dataset
             (`verify.plan_verification`).

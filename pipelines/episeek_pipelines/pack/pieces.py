@@ -60,9 +60,9 @@ def possible_starts(table: SampleTable, closed: BoolArray) -> Int64Array:
 def wanted_starts(
     table: SampleTable, starts: Int64Array, episodes: DeclaredEpisodes, frames: EpisodeFrames, *, where: str
 ) -> tuple[Int64Array, Int64Array]:
-    """Return where the piece of each episode starts, and the end (exclusive) of the samples that decoding the episode needs.
+    """Return, for each episode, the start of its piece, and the end (exclusive) of the samples that decoding the episode needs.
 
-    A piece starts at the last of the positions `starts` that is not after the first needed sample.
+    A piece starts at the last position in `starts` that is before or at the first sample that decoding the episode needs.
 
     Raises:
         EpisodeFramesError: No sync sample precedes an episode, so decoding cannot start.

@@ -193,7 +193,7 @@ def _plan_merged(
     encodings: ColumnEncodings,
     cap: tuple[int, str],
 ) -> RewritePlan:
-    """Return the plan for a dataset with one file per episode: each output takes several files, in the order of their episodes.
+    """Return the plan for a dataset with one file per episode: each output contains the rows of several files, in episode order.
 
     Raises:
         MissingFileError: One of the files does not exist.

@@ -44,7 +44,7 @@ class FrameProblem:
 def frame_problems(
     file: FileFrames, episodes: DeclaredEpisodes, frames: EpisodeFrames, *, fps: float
 ) -> Iterator[FrameProblem]:
-    """Yield at most one problem for each episode, the most serious one, in the order of the file."""
+    """Yield the most serious problem of each episode that has one, in the order of the episodes in the file."""
     held = (episodes.to_timestamp - episodes.from_timestamp) * fps
     # the seconds may follow the dataset's rate or the file's times
     off = np.minimum(np.abs(held - episodes.length), np.abs(frames.declared.span - episodes.length))

@@ -22,7 +22,10 @@ def result_outcome(result: "PrepareResult", options: argparse.Namespace) -> Outc
 
 
 def verified_outcome(result: "PrepareResult", options: argparse.Namespace) -> Outcome:
-    """Return the outcome of a job that verifies its result: `prepare` or `upgrade`. Errors make the outcome a failure."""
+    """Return the outcome of a job that verifies its result: `prepare` or `upgrade`.
+
+    The outcome is a failure if the verification found errors.
+    """
     from episeek_pipelines.cli.lines import summary
 
     is_failure = result.verification is not None and result.verification.error_count > 0

@@ -19,7 +19,7 @@ PREFETCHED: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class LoopMeasurement:
-    """The measurements of one loop."""
+    """The times, the CPU time and the memory of one training loop."""
 
     first_batch_seconds: float
     batch_seconds: tuple[float, ...]

@@ -29,11 +29,11 @@ class UnusableCardError(EpiseekError, ValueError):
     """A dataset card cannot be extended, because its front matter, its section about episeek or its text is malformed.
 
     Args:
-        where: The card, with the number of the line if the error has one.
+        where: The card, with the number of the line if the error is about one line.
         found: The part of the card that is malformed.
         expected: What a well-formed card contains instead.
         hint: The text to write instead; empty for no suggestion.
-        line: Number of the line, counted from 1; None if the error has no line.
+        line: Number of the line, counted from 1; None if the error is not about one line.
     """
 
     def __init__(self, where: str, found: str, expected: str, hint: str = "", line: int | None = None) -> None:

@@ -66,8 +66,9 @@ def commit_in_parts(
 
 
 def upload_marker(parent: str, changes: Changes) -> str:
-    """Return the end of a pull request's title: the parent and a digest of the changes, so that later runs find the pull
-    request.
+    """Return the end of a pull request's title, from which later runs recognize the pull request.
+
+    It contains the id of the parent commit, and a digest of the changes.
     """
     return f"[episeek {parent[:_DIGITS]}-{changes_digest(changes)[:_DIGITS]}]"
 

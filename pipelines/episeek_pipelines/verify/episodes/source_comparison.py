@@ -68,7 +68,7 @@ def compare_episodes(
         rewritten: The same file of the rewrite, open.
         findings: Receives the differences of the schemas and of the row counts.
         file_size: Size of the source's file in bytes; None if the listing does not give it.
-        moved_columns: Columns that may differ, in addition to those that locate data.
+        moved_columns: Further columns that may differ. The columns that locate data may always differ.
     """
     where = Location(file=path)
     try:

@@ -115,7 +115,7 @@ class H264(ParameterSets):
             state[unit.kind, unit.number] = (unit,)
 
     def relevant(self, state: State) -> Mapping[tuple[str, int], tuple[Unit, ...]]:
-        """Return the units in force, without the encoder's version unless decoders have special rules for this version."""
+        """Return the units in force. The encoder's version is left out if decoders have no special rules for this version."""
         if ("version", 0) not in state:
             return state
         build = state["version", 0][0].refers_to

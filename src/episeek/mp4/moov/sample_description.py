@@ -230,8 +230,8 @@ def _picture_format(stsd: bytes, entry: Box, where: str) -> PictureFormat | None
 def _avc_picture_format(payload: bytes) -> PictureFormat | None:
     """Return the format of the pictures from the payload of avcC (ISO/IEC 14496-15, 5.3.3.1), or None if avcC does not give it.
 
-    In the High profiles, chroma_format and bit depth follow the parameter sets, unless the writer omits them. The other profiles
-    have 8 bits and chroma subsampling 4:2:0.
+    In the High profiles, avcC gives chroma_format and bit depth after the parameter sets, unless its writer has omitted them. The
+    other profiles have 8 bits and chroma subsampling 4:2:0.
     """
     if len(payload) < 7 or payload[0] != 1:
         return None
