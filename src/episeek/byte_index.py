@@ -77,7 +77,7 @@ class ReadOptions:
 class ByteIndex:
     """The mapped sidecar tables of one dataset. `episeek.open` makes it.
 
-    It is pickled as its URLs, and a worker process opens the tables again.
+    A pickled index contains only its URLs and options. The process that unpickles it opens the tables again.
     """
 
     def __init__(self, url: str, *, data_root: str | None, options: ReadOptions) -> None:

@@ -1,8 +1,10 @@
 """Match the episodes of A with those of B by their contents, and by their numbers if the contents do not decide.
 
+The contents of an episode are divided into parts, such as its length, its tasks, one column or one camera.
+
 1. Episodes with equal contents form pairs: first those with the same number, then the others in order.
-2. Among the remaining episodes, those with the most parts in common form pairs, for example if one column of an episode was
-   changed. Parts that many episodes share do not count.
+2. Among the remaining episodes, those with the most equal parts form pairs, for example if one column of an episode was changed.
+   Parts that are equal in many episodes do not count.
 3. Among the remaining episodes, those with the same number form pairs, for example if an episode was recorded again.
 4. The remaining episodes of A were removed, and those of B were added.
 """

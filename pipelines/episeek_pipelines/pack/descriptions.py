@@ -5,8 +5,8 @@ file and is removed.
 
 Files with different entries are not joined, although an MP4 file may have several entries. FFmpeg passes a new configuration to its
 decoder whenever a packet has another entry than the packet read before it. TorchCodec in its exact mode reads all packets of a file
-before it decodes any. After that, it cannot decode frames of the last entry, or, for MPEG-4 part 2, frames of any entry but the
-first. TorchCodec also converts all colours as the first entry says. A piece that uses several entries keeps all of them.
+before it decodes any. After that, it cannot decode frames that use the last entry, or, for MPEG-4 part 2, frames that use any entry
+but the first. TorchCodec also converts all colours as the first entry says. A piece that uses several entries keeps all of them.
 """
 
 import hashlib
@@ -49,7 +49,7 @@ def used_entries(table: SampleTable, start: int, stop: int, *, where: str) -> Us
 
 
 def appearance(table: SampleTable, used: UsedEntries, *, where: str) -> str:
-    """Return a text that is equal for samples whose sample entries allow them to be in one packed file."""
+    """Return a text that describes the sample entries in use. Samples with equal texts may be in the same packed file."""
     kind = read_entries(join_entries([used.entries[0]]), where=where)[0]
     return f"{kind} {table.width}x{table.height} {table.matrix.hex()} {used.digest}"
 

@@ -214,7 +214,10 @@ def _clock(video: SourceVideo, piece: Piece) -> int:
 
 
 def _ticks(group: Sequence[tuple[SourceVideo, Piece]], fps: float) -> tuple[int, int]:
-    """Return the timescale of a packed file and the ticks of one frame at the dataset's rate; 0 if pieces keep their own ticks."""
+    """Return the timescale of a packed file, and the number of its ticks from one frame to the next.
+
+    The number is 0 if the frames do not follow the dataset's rate, so that the pieces keep the times of their source files.
+    """
     first, piece = group[0]
     if not piece.is_on_grid:
         return first.timescale, 0

@@ -160,9 +160,9 @@ def _lost(draft: Draft, episode: int, rows: int) -> LostEpisode | None:
 
 
 def _stray_rows(draft: Draft) -> str | None:
-    """Return a clause about data rows without the number of a listed episode; None if every row has such a number.
+    """Return a clause about data rows whose episode_index is missing or is not listed in meta/episodes; None without such rows.
 
-    Rows without such a number may belong to any episode.
+    These rows may belong to any episode.
     """
     for file in draft.evidence.data.values():
         if not file.problem and sum(run.count for run in file.runs) != file.row_count:

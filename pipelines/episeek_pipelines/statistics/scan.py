@@ -136,7 +136,10 @@ class EpisodeScan:
             yield self._measured(episode, count, waiting)
 
     def _values(self, batch: pa.RecordBatch) -> dict[str, _Numbers]:
-        """Return the numbers of each feature in a batch. From now on, leave out the features whose numbers cannot be used."""
+        """Return the numbers of each feature in a batch.
+
+        A feature whose numbers cannot be used is left out of the result, and also for all later batches.
+        """
         found: dict[str, _Numbers] = {}
         for name in self._features:
             if name in self._left_out:

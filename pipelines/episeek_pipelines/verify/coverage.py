@@ -187,7 +187,7 @@ def _without_windows(
 
 
 def _keyframes_by_header(context: VerificationContext, keyframes: KeyframeCounts) -> Iterator[Unchecked]:
-    """Yield the keyframes that headers declare, but whose coded bytes were not inspected."""
+    """Yield an entry with the number of keyframes that headers declare, but whose coded bytes were not inspected."""
     others = keyframes.flagged - keyframes.inspected
     if others > 0:
         subject = f"{others:,} of {counted(keyframes.flagged, 'keyframe')}"

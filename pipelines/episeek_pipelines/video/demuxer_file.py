@@ -1,6 +1,6 @@
 """Give a file of a byte source the interface that a demuxer needs: read, seek and tell, with read-ahead.
 
-The most recently used blocks are kept, so that a second reader that follows the first at a short distance needs no requests.
+The most recently used blocks are kept. If the same bytes are read again soon after, no request is needed.
 """
 
 import os

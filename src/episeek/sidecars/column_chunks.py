@@ -169,7 +169,7 @@ def values_offset(buffer: Any, chunk: Any, column: Any, row_count: int, dtype: n
 
 
 def stored_values(buffer: Any, offset: int, row_count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Return the values of a column chunk as a read-only view of the bytes of its file. A BOOLEAN column gives its packed bytes."""
+    """Return the values of a column chunk as a read-only view of the bytes of its file; for a BOOLEAN column, the packed bytes."""
     if dtype == np.bool_:
         values: npt.NDArray[Any] = np.ndarray(-(-row_count // 8), np.uint8, buffer, offset)
     else:

@@ -175,7 +175,10 @@ def run(options: argparse.Namespace) -> Outcome:
 
 
 def _given(options: argparse.Namespace) -> tuple[str, ...]:
-    """Return the names of the given options that apply only to repositories, except `--no-tag`, which a store ignores."""
+    """Return the names of the options that the user has given and that apply only to repositories.
+
+    The option `--no-tag` is left out, because it has no effect on a publication into a store.
+    """
     given = {"--base": options.base is not None, "--branch": options.branch != "main", "--private": options.private}
     names = [name for name, is_given in given.items() if is_given]
     return (*names, *(name for name in given_commit_arguments(options) if name != "--no-tag"))

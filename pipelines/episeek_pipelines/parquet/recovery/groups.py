@@ -136,7 +136,7 @@ def _may_follow(layouts: Layouts, at: int, end: int) -> bool:
 def _may_begin(layouts: Layouts, at: int) -> bool:
     """Return whether the part at `at` (a page or a copy of column metadata) may begin a row group.
 
-    If not, the row group before it was probably read with a page too many or too few.
+    If the result is False, the previous row group was probably read with a page too many or too few.
     """
     at = layouts.start_of_rows(at)
     return layouts.may_begin(at)

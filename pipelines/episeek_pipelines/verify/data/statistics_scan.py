@@ -115,7 +115,10 @@ class StatisticsScan:
             yield finding(STATISTICS, found + others, expected, where, more=more, remedy=EPISODE_REMEDY)
 
     def totals(self) -> tuple[FeatureTotals, ...]:
-        """Return a tuple of one `FeatureTotals` of all rows, or an empty tuple for a file without rows. Call `findings` first."""
+        """Return a tuple with one `FeatureTotals` for all rows together; the tuple is empty for a file without rows.
+
+        Call `findings` first.
+        """
         whole = EpisodeStatistics.joined(self._parts)
         if not len(whole.episode_index):
             return ()

@@ -170,7 +170,7 @@ METADATA_RULES = (check_fps, check_order, check_totals, check_tiling, check_came
 
 
 def has_tiling(findings: list[Finding], episodes: RawEpisodes) -> bool:
-    """Return whether dataset_from_index can be trusted: it is usable in every row, and EPI010 was not found."""
+    """Return whether dataset_from_index can be trusted: the values in all rows are usable, and `findings` contain no EPI010."""
     columns = (lerobot.DATASET_FROM_INDEX, lerobot.DATASET_TO_INDEX, lerobot.EPISODE_INDEX, lerobot.LENGTH)
     return episodes.all_valid(*columns) and not any(found.code == TILING.code for found in findings)
 

@@ -32,7 +32,7 @@ class RawColumn:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shard:
-    """One file of meta/episodes: the columns that locate episodes, and the findings."""
+    """The contents of one file of meta/episodes: the columns that locate episodes, and the findings about the file."""
 
     path: str
     row_count: int = 0

@@ -37,7 +37,7 @@ class VideoFormat:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameTimes:
-    """Times of the frames of one episode of a camera, in a file in which frame k is not at k/fps seconds."""
+    """The times of the frames of one episode and camera, for an episode in which some frame k is not at k/fps seconds."""
 
     path: str
     camera_key: str
@@ -52,7 +52,7 @@ class FrameTimes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowTimes:
-    """Timestamps of the rows of one episode in which some timestamps are not frame_index / fps."""
+    """The timestamps of the rows of one episode, for an episode in which some timestamps are not frame_index / fps."""
 
     episode_index: int
     seconds: Float64Array

@@ -140,8 +140,7 @@ def _check_count(boxes: SampleBoxes, count: int) -> None:
 
 
 def _offsets(boxes: SampleBoxes, size: Int64Array) -> tuple[Int64Array, Int64Array, bool]:
-    """Return the offset in the file and the description of each sample, and whether the tables have spare chunks at the end.
-
+    """Return the offset in the file and the description of each sample, and whether the tables end with chunks without samples.
     A sample's offset is the offset of its chunk plus the sizes of the preceding samples in the chunk. A sample has the description
     of its chunk.
     """
