@@ -326,7 +326,7 @@ class ByteIndex:
         return samples
 
     def _sync_of_version_1(self, span: EpisodeSpan) -> npt.NDArray[np.bool_]:
-        """Return whether each sample of a span is a sync sample. In format version 1 only the table `keyframes` says so."""
+        """Return whether each sample of a span is a sync sample, from `keyframes`, the only table with this in format version 1."""
         rows = (span.keyframe_start, span.keyframe_start + span.keyframe_count)
         position = self._tables["keyframes"].columns["sample_index"].slice(*rows).astype(np.int64)
         if position.min() < 0 or position.max() >= span.sample_count:
@@ -392,7 +392,7 @@ class ByteIndex:
         Raises:
             EpisodeNotFoundError, CameraNotFoundError, FrameRangeError, FileNotIndexedError: As for `clips`, before anything is
             fetched.
-            ChangedFileError, MissingFileError, ReadError: As for `Clip.read`, for the first failure by file and position.
+            ChangedFileError, MissingFileError, ReadError: As for `Clip.read`, from the first range that fails, by file and offset.
 
         Example:
             >>> first, second = index.read_clips([(0, "observation.images.top"), (3, "observation.images.top", 10, 14)])
@@ -426,7 +426,7 @@ class ByteIndex:
             EpisodeNotFoundError, CameraNotFoundError, FrameRangeError, FileNotIndexedError: As for `clips`, before anything is
             fetched.
             BackendUnavailableError, DecodeError: As for `Clip.decode`.
-            ChangedFileError, MissingFileError, ReadError: As for `Clip.read`, for the first failure by file and position.
+            ChangedFileError, MissingFileError, ReadError: As for `Clip.read`, from the first range that fails, by file and offset.
         """
         clips = self.clips(requests)
         payloads = self.fetch_clips(clips, max_in_flight=max_in_flight, max_gap_bytes=max_gap_bytes)
@@ -445,7 +445,7 @@ class ByteIndex:
             max_gap_bytes: Ranges with at most this many bytes between them share a request.
 
         Raises:
-            ChangedFileError, MissingFileError, ReadError: As for `Clip.read`, for the first failure by file and position.
+            ChangedFileError, MissingFileError, ReadError: As for `Clip.read`, from the first range that fails, by file and offset.
         """
         wanted = [WantedRange(clip.file_path, *clip.byte_range) for clip in clips]
         planned = plan_requests(wanted, max_gap_bytes=max_gap_bytes)

@@ -119,8 +119,8 @@ def make_episode_samples(
 ) -> EpisodeSamples | None:
     """Return the samples of the episode at `span`, or None if its row and its samples contradict each other.
 
-    They contradict each other if the times of the frames do not rise from 0, or if the bytes of the samples do not lie within the
-    span and reach to its end. The arguments `offset`, `size`, `pts` and `is_sync` are the arrays of `EpisodeSamples`, and become
+    They agree if the times of the frames rise from 0, no sample begins before the first byte of the span, and the samples end with
+    the last byte of the span. The arguments `offset`, `size`, `pts` and `is_sync` are the arrays of `EpisodeSamples`, and become
     read-only.
     """
     frames = np.argsort(pts, kind="stable")[span.lead_in_count : span.lead_in_count + span.frame_count]

@@ -24,7 +24,7 @@ DEFAULT_OPTIONS: Final = BatchOptions()
 
 @dataclass(frozen=True, slots=True)
 class PlannedBatch:
-    """The plan of a batch, and the measurement that turns its costs into seconds on this machine."""
+    """The plan of a batch, and the measurement with which its costs are converted to seconds on this machine."""
 
     out: str
     """Path or URL of OUT, the folder of the results."""

@@ -131,9 +131,9 @@ class Contents:
         return match_episodes(parts_a, parts_b, telling=telling, is_by_number=self.is_by_number)
 
     def _parts(self, contents: SideContents, statistics: Mapping[int, bytes]) -> dict[int, dict[str, bytes]]:
-        """Return, by episode number, the parts of each episode that are matched, such as its length, columns and cameras.
+        """Return the parts of each episode, such as its length, columns and cameras, by which the episodes of A and B are matched.
 
-        The parts of an episode are digests by the name of the part.
+        The result maps each episode number to a mapping from the name of a part to its content, which is a digest or a short text.
         """
         side = contents.side
         lengths, tasks = side.dataset.episodes.length.tolist(), side.episode_tasks

@@ -61,12 +61,12 @@ class Side:
 
     @cached_property
     def data_paths(self) -> list[str]:
-        """The data file that meta/episodes gives for each episode, by row of the table of episodes."""
+        """The path of the data file of each episode according to meta/episodes, by row of the table of episodes."""
         return self.dataset.data_paths()
 
     @cached_property
     def video_paths(self) -> dict[str, list[str]]:
-        """The video that meta/episodes gives for each episode, by camera and row of the table of episodes."""
+        """The path of the video of each episode according to meta/episodes, by camera and row of the table of episodes."""
         return {camera: self.dataset.video_paths(camera) for camera in self.dataset.info.video_keys}
 
     @cached_property
@@ -92,7 +92,7 @@ class Side:
 
     @cached_property
     def episode_tasks(self) -> list[tuple[str, ...]] | None:
-        """The task texts that meta/episodes gives for each episode, by row; None if the column `tasks` is missing."""
+        """The task texts of each episode in meta/episodes, by row; None if the column `tasks` is missing."""
         texts: list[tuple[str, ...]] = []
         for path, _ in self.dataset.episodes.shards:
             try:

@@ -152,7 +152,7 @@ def _redeclared(units: list[IndexUnit], build: ExistingBuild, *, fps: float) -> 
 
 
 def _compare(path: str, identity: FileIdentity | None, record: FileRecord) -> Stale | None:
-    """Return the difference between a file and its row, None if they agree, or `_UNSURE` if size and identity cannot tell."""
+    """Return the difference between a file and its row of `files`: None if they agree, `_UNSURE` if they cannot be compared."""
     if identity is None:
         return _UNSURE
     if identity.size != record.file_size:
@@ -166,7 +166,7 @@ def _compare(path: str, identity: FileIdentity | None, record: FileRecord) -> St
 def _read(
     source: ByteSource, report: Callable[[int], None], item: tuple[IndexUnit, FileRecord]
 ) -> tuple[Stale | None, CountingSource]:
-    """Compare a file with its row: first the identity of the file, then its header if the identity cannot be compared.
+    """Compare a file with its row of `files`: first the file's identity, then its header if the identity cannot be compared.
 
     Returns:
         The difference, or None if there is none, and the source that counted requests and bytes.

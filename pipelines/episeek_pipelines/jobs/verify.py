@@ -198,5 +198,5 @@ def _check_slice(number: int, slices: int, plan: VerificationPlan) -> list[Check
 
 
 def _conclude_slices(results: list[list[CheckResult]], plan: VerificationPlan) -> VerificationReport:
-    """Return the report from the results of all slices."""
+    """Return the report from the results of the checks in all slices of the plan."""
     return conclude(plan, [result for part in results for result in part])

@@ -2,8 +2,8 @@
 
 Lost episodes are found before lengths are compared, and left out after all repairs except the repairs of statistics. Every `Place`
 has the episode number from before the renumbering. Renumbering lowers the episode_index of an episode by the number of lost
-episodes before it. It lowers `index` and the row ranges by the number of rows that these lost episodes had. Values that another
-repair refuses do not change, and neither do videos.
+episodes before it. It lowers `index` and the row ranges by the number of rows that these lost episodes had. Videos do not change,
+and neither do values that another repair refuses to correct.
 """
 
 from collections import defaultdict

@@ -61,7 +61,7 @@ def repair_statistics_of_kept(draft: Draft) -> Iterator[Outcome]:
 
 
 def _recorded(draft: Draft, feature: str) -> FeatureStatistics:
-    """Return the recorded statistics of a feature by name, as repaired so far, with one row per episode.
+    """Return the statistics of a feature in meta/episodes, after all repairs so far, by name and with one row per episode.
 
     A statistic that is missing or not a finite number in any episode is left out.
     """

@@ -27,9 +27,9 @@ _RANK_TOLERANCE: Final = 1e-3
 def may_be_damaged(draft: Draft, feature: str, code: str) -> bool:
     """Return whether the rows of a feature may be damaged, because recorded statistics contradict them and none support them.
 
-    The statistics of the episodes and those of the dataset are two records of the rows. If one of them differs from the rows and
-    the other one agrees with the rows alone, the first one is wrong. Statistics that count another number of rows are out of date
-    and contradict nothing. If the user names the repair (`--only`), the rows are taken as right.
+    The statistics of the episodes and those of the dataset are two records of the rows. If one record differs from the rows, and
+    the other record agrees with the rows but not with the first record, the first record is wrong. Statistics that count another
+    number of rows are out of date and contradict nothing. If the user names the repair (`--only`), the rows are taken as right.
     """
     measured = draft.measured
     assert measured is not None
@@ -94,7 +94,10 @@ def _differs(draft: Draft, feature: str, statistics: FeatureStatistics) -> bool 
 def recorded_statistics(
     draft: Draft, feature: str, truth: FeatureStatistics, counts: Float64Array
 ) -> dict[str, Float64Array]:
-    """Return the recorded statistics of the episodes that are compared with the rows, as `_recorded` does; empty if none are."""
+    """Return the recorded statistics of a feature in the form of `_recorded`, or an empty mapping if they cannot be compared.
+
+    Statistics of LeRobot's own columns and of relative actions cannot be compared with the rows.
+    """
     if feature in lerobot.ROW_COLUMNS:
         # LeRobot does not renumber these statistics when it merges datasets, and never normalizes by them.
         return {}

@@ -112,7 +112,10 @@ def episode_statistics(
 
 
 def _computed_type(numbers: _Numbers) -> np.dtype[Any]:
-    """Return the type in which numbers are sorted: float64, except that float32 and too large integers keep their type."""
+    """Return the type in which numbers are sorted: float64, or the numbers' own type if it is float32 or if float64 is not exact.
+
+    Float64 is not exact for integers that are too large for its mantissa.
+    """
     if numbers.dtype == np.float32:
         return numbers.dtype
     is_wide = numbers.dtype.kind in "iu" and numbers.dtype.itemsize == 8 and numbers.size > 0

@@ -55,7 +55,7 @@ class SortedEpisodes:
         Args:
             places: The positions of the enclosed values in their episodes; shape [episodes, limits].
             lower: The lower limits, which are at or below these values; shape [dimensions, episodes, limits].
-            upper: The upper limits, which are above these values or are the last edge; same shape.
+            upper: The upper limits, which are above these values; the upper edge of the last bin may equal its value. Same shape.
 
         Returns:
             Two arrays of the shape [dimensions, episodes, limits].
@@ -114,13 +114,13 @@ def quantiles(episodes: SortedEpisodes) -> dict[str, npt.NDArray[np.float64]]:
 
 
 def quantile_bounds(episodes: SortedEpisodes) -> dict[str, _Numbers]:
-    """Return the two samples between which each quantile lies by any usual definition, under the names in `LOWER` and `UPPER`.
+    """Return, for each quantile, two samples of each episode between which the quantile lies by any usual definition.
 
     With n samples, the quantile q lies between the samples floor(n * q - 1) and ceil(n * q), counted from 0, by all definitions of
     Hyndman and Fan (Sample Quantiles in Statistical Packages, 1996). numpy implements all of these definitions.
 
     Returns:
-        Arrays of shape [dimensions, episodes].
+        Arrays of shape [dimensions, episodes]: the smaller samples under the names in `LOWER`, the larger ones in `UPPER`.
     """
     first, last = episodes.starts, episodes.starts + episodes.counts - 1
     found = {}

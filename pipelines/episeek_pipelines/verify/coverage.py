@@ -171,7 +171,7 @@ def _undecoded(
 def _without_windows(
     plan: VerificationPlan, context: VerificationContext, options: VerifyOptions, windows: WindowCounts
 ) -> Iterator[Unchecked]:
-    """Yield the windows that were not decoded, or whose pictures could not be compared with decoding the whole file.
+    """Yield the windows that were not decoded, or whose pictures could not be compared with those from decoding the whole file.
 
     A window is a short range of frames that is decoded from a keyframe other than the file's first.
     """

@@ -149,7 +149,7 @@ def assign_frames(
 
 
 def _readings(frames: EpisodeFrames, episodes: DeclaredEpisodes, row: int, frame_count: int) -> tuple[str, str]:
-    """Return the `found` and `expected` of the problem of an episode whose first frame is uncertain, as noun phrases."""
+    """Return noun phrases for what was found and what was expected, for an episode whose first frame is uncertain."""
     length, first, other = int(episodes.length[row]), int(frames.first[row]), int(frames.other_first[row])
     begin, end = frames.declared.begin[row], frames.declared.end[row]
     found = f"seconds that cover frames {begin:.2f} to {end:.2f} of {frame_count}"

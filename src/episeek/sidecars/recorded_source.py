@@ -39,8 +39,9 @@ def recorded_source(root: str) -> str | None:
 
 
 def skipped_count(root: str) -> int:
-    """Return the number of episodes that a local overlay has left out of its source according to its record; 0 without a usable
-    record.
+    """Return the number of episodes that a local overlay has left out of its source, according to the overlay's record.
+
+    The result is 0 for a root in a store, and for an overlay without a usable record.
     """
     skipped = _preparation(local_path(root)).get("skip_episodes") if is_local(root) else None
     return len(skipped) if isinstance(skipped, list) else 0

@@ -94,10 +94,10 @@ class _Part:
 
 
 def _parts(values: pa.Array, rows: Int64Array) -> Iterator[_Part]:
-    """Yield the parts of the values of a column. Row k of the column has the values `[rows[k], rows[k + 1])`.
+    """Yield the arrays that make up the values of a column. Row k of the column has the values `[rows[k], rows[k + 1])`.
 
-    The type determines the order and number of the parts, and earlier parts determine the length of each. Therefore two runs of
-    rows have the same digest only if all their parts are the same.
+    The type of the column determines the number and the order of the arrays. The length of each array follows from the arrays
+    before it. Therefore two ranges of rows have the same digest only if all their arrays are the same.
     """
     if pa.types.is_null(values.type):
         return

@@ -64,7 +64,7 @@ class TextStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoreMeeting:
-    """All ranks of a job, which meet through a store that they share."""
+    """The connection of this process to the other ranks of its job, through a key-value store that all ranks share."""
 
     rank: int
     world_size: int

@@ -57,7 +57,11 @@ class YamlMapping:
         return self.text[node.start_mark.index : _stop(node)]
 
     def pair(self, key: str, mapping: yaml.Node | None = None) -> Pair | None:
-        """Return a key of this mapping, or of a mapping inside it, with its value, or None if the key does not exist.
+        """Return the nodes of a key and of its value, or None if the key does not exist.
+
+        Args:
+            key: The key.
+            mapping: The mapping inside this mapping that has the key; None if this mapping has the key.
 
         Raises:
             CardError: A key occurs twice, or a merge key (`<<`) adds keys.

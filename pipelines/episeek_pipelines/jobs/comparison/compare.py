@@ -68,7 +68,7 @@ def diff(
 
     Raises:
         NotADatasetError: A side is not a dataset.
-        MissingFileError: A file is missing, or a side is an overlay whose videos are not known.
+        MissingFileError: A file is missing, or the root with the videos of an overlay is unknown.
         WorkFailedError: Files could not be read; the error lists all of them.
         EpiseekError: A side cannot be read for another reason.
     """

@@ -40,7 +40,7 @@ class GroupLayout:
 
 
 class Layouts:
-    """Finds all readings of the parts of one file as row groups. A part is a page or a copy of column metadata.
+    """Finds all ways in which consecutive parts of one file can form a row group. A part is a page or a copy of column metadata.
 
     Args:
         source: The file.
@@ -144,9 +144,9 @@ class Layouts:
         return None
 
     def _following(self, start: int, rows: int) -> Iterator[list[int]]:
-        """Yield the ends of the chunks of all columns after the first, for each way to read the parts from `start` on.
+        """Yield the ends of the chunks of all columns after the first, once for each way in which the parts can form these chunks.
 
-        Every chunk has `rows` rows.
+        The chunk of the second column begins at part `start`. Every chunk has `rows` rows.
         """
         before: list[dict[int, list[int]]] = []
         reached = [start]

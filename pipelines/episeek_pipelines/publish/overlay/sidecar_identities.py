@@ -109,7 +109,7 @@ def _fragment(
 
 
 def _require_whole(build: ExistingBuild, digests: Sequence[str], where: str) -> None:
-    """Raise SidecarLayoutError if the build id (a digest) that the rows give differs from the build id in the footers.
+    """Raise SidecarLayoutError if the build id (a digest), computed again from the rows, differs from that in the footers.
 
     Damaged rows must not get a new build id, because readers would then trust them.
     """

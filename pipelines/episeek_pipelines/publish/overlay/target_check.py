@@ -74,7 +74,7 @@ class TargetMismatchError(EpiseekError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class TargetCheck:
-    """The dataset that readers will see after the publication, in which the check has found no problem."""
+    """The result of a check that found no problem: the dataset that readers will see after the publication, and what was read."""
 
     info: DatasetInfo
     episode_count: int

@@ -118,7 +118,7 @@ def _leaves(footer: pq.FileMetaData, groups: list[Any], ending: str) -> Iterator
 def _holds_urls(chunk: Any) -> bool:
     """Return whether all texts of a column chunk are URLs with the same scheme.
 
-    They are if the smallest and the largest text have this scheme, because all others lie between these two.
+    Only the smallest and the largest text are compared, because all other texts lie between these two in alphabetical order.
     """
     statistics = chunk.statistics
     if statistics is None or not statistics.has_min_max or not isinstance(statistics.min, str):

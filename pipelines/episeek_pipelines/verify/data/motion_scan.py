@@ -118,7 +118,10 @@ class MotionScan:
         return None if isinstance(numbers, Unusable) or numbers.shape[1:] != (1, width) else numbers[:, 0, :]
 
     def findings(self) -> Iterator[Finding]:
-        """Yield one finding for each feature and kind of defect, at its first episode; `Finding.more` counts further episodes."""
+        """Yield one finding for each feature and kind of defect, located at the first episode with this defect.
+
+        `Finding.more` counts the further episodes.
+        """
         self._finish()
         expected = {STILL: "values that change within an episode", SPIKE: "a value near those in the rows around it"}
         for rule, noted in ((STILL, self._still), (SPIKE, self._spikes)):

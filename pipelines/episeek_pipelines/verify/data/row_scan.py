@@ -195,7 +195,10 @@ def integers(column: pa.Array) -> Int64Array:
 
 
 def _seconds(batch: pa.RecordBatch) -> tuple[npt.NDArray[np.float64], Callable[[npt.NDArray[np.float64]], Any]]:
-    """Return the timestamps, with NaN for nulls, and a function from values to their rounding errors in the column's type."""
+    """Return the timestamps of a batch, with NaN for nulls, and a function that returns the rounding errors of expected timestamps.
+
+    A rounding error is the error that the type of the column may cause. It is 0 unless the type is float32.
+    """
     column = batch.column(lerobot.TIMESTAMP)
     if pa.types.is_float32(column.type):
         return floats(column), lambda expected: np.spacing(expected.astype(np.float32)).astype(np.float64)

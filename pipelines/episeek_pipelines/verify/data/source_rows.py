@@ -117,7 +117,7 @@ def _compare_episodes(
 def _as_merged(source: pa.Schema, output: pa.Schema) -> pa.Schema:
     """Return the schema `source` of one source file, with the changes that merging several files into `output` may have made.
 
-    The first of the merged files decides the order of the columns, their kinds of lists, and the metadata.
+    The first of the merged files decides the order of the columns, the type of the lists in each column, and the metadata.
     """
     if sorted(source.names) != sorted(output.names):
         return source

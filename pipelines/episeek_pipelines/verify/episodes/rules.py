@@ -102,7 +102,10 @@ def check_totals(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
 
 
 def agreed_frame_count(info: DatasetInfo, episodes: RawEpisodes) -> int | None:
-    """Return total_frames, or None if every episode has a usable length and the sum of the lengths is a different number."""
+    """Return total_frames, or None if the lengths of the episodes prove that it is wrong.
+
+    They prove it if every episode has a usable length, and the sum of the lengths is a different number.
+    """
     if episodes.all_valid(lerobot.LENGTH) and info.total_frames != int(episodes.values(lerobot.LENGTH).sum()):
         return None
     return info.total_frames

@@ -71,7 +71,9 @@ class VerifyOptions:
 
     @property
     def window_count(self) -> int:
-        """Return the number of windows (short ranges of frames) of each video to compare with decoding the whole file.
+        """Return the number of windows (short ranges of frames) to decode from each video.
+
+        Their pictures are compared with the pictures from decoding the whole file.
 
         If `decoded_windows` is None, the result is the default of the level.
         """

@@ -59,7 +59,7 @@ def _read_if_exists(root: Root, name: str, files: Mapping[str, object] | None) -
 
 
 def read_given_file(config_path: str) -> tuple[str, dict[str, Any]]:
-    """Return the path and the checked values of the file that `--config` gives.
+    """Return the path and the checked values of the file that the user names with `--config`.
 
     Raises:
         ConfigurationError: The file is not local, cannot be read or is invalid.

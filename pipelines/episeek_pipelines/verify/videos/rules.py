@@ -94,9 +94,9 @@ def check_video_file(context: VerificationContext, source: ByteSource, file: Vid
 def _check_decoding(
     context: VerificationContext, file: VideoFile, video: ParsedVideo, source: ByteSource
 ) -> tuple[list[Finding], WindowCounts]:
-    """Decode the chosen episodes and windows (short ranges of frames).
+    """Decode the chosen episodes and windows (short ranges of frames), and compare their pictures with reference pictures.
 
-    Return the findings, and how many windows were and were not compared with other pictures.
+    Return the findings, and the numbers of windows that were and were not compared.
     """
     options, where = context.options, Location(file=file.path, camera=file.camera_key)
     windows = choose_windows(context, file, video)

@@ -65,7 +65,7 @@ def check_indexed_file(context: VerificationContext, file: VideoFile, video: Par
 def check_spans(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
     """Yield IDX032 and IDX033 for rows of the sidecars that differ from the header, and IDX036 if the declared episodes changed.
 
-    Nothing is yielded for a file that changed since it was indexed, which IDX031 reports.
+    A file that changed since it was indexed is skipped, because IDX031 reports it.
     """
     tables, indexed = context.sidecars, file.indexed
     if tables is None or indexed is None or _file_differences(indexed, file.path, video):

@@ -46,7 +46,7 @@ def check_windows(
 
     Each episode with windows that decode to other pictures gets one VID027. The bytes of each window are located with the video's
     header. If the sidecars (index tables in `meta/byte_index/`) describe the current file, the bytes are also located with the
-    sidecars. The window is decoded a second time if this gives a different clip.
+    sidecars. If header and sidecars give different clips of a window, both clips are decoded.
 
     Args:
         context: The dataset.

@@ -57,9 +57,8 @@ def clip_descriptions(runs: bytes, start_runs: bytes, offset: Int64Array) -> Int
 
     Args:
         runs: The file's `sample_description_runs`: the description of each sample in the file.
-        start_runs: The file's `start_description_runs`: the description to use if decoding starts at a sample. Empty if it is
-            always
-            the description in `runs`.
+        start_runs: The file's `start_description_runs`: the description to use if decoding starts at a sample; empty if it
+            always is the description in `runs`.
         offset: Offsets of the clip's samples in the file, in decode order, bytes; not empty.
     """
     own = description_of(runs, offset)

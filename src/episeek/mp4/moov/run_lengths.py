@@ -20,8 +20,10 @@ MAX_COMPOSITION = 1 << 28
 
 
 def durations(runs: npt.NDArray[np.void], count: int, *, where: str) -> Int64Array:
-    """Return the duration of each of `count` samples. `runs` has the entries of stts, with the fields `count` and `value`.
-    Samples after the last entry have the duration of the last entry. Surplus entries are not used.
+    """Return the duration of each of `count` samples, from the entries of stts.
+
+    `runs` contains the entries, with the fields `count` and `value`. Samples after the last entry have the duration of the last
+    entry. Surplus entries are not used.
 
     Raises:
         SampleTableError: The track has samples, but stts has no entry.
@@ -40,9 +42,10 @@ def durations(runs: npt.NDArray[np.void], count: int, *, where: str) -> Int64Arr
 
 
 def compositions(runs: npt.NDArray[np.void], count: int, *, where: str) -> Int64Array:
-    """Return the composition offset of each of `count` samples. `runs` has the entries of ctts, with the fields `count` and
-    `value`.
-    Samples after the last entry have offset 0. Surplus entries are not used.
+    """Return the composition offset of each of `count` samples, from the entries of ctts.
+
+    `runs` contains the entries, with the fields `count` and `value`. Samples after the last entry have offset 0. Surplus entries
+    are not used.
 
     Raises:
         SampleTableError: FFmpeg ignores the box, or the box has negative offsets and too few entries.
@@ -62,7 +65,7 @@ def compositions(runs: npt.NDArray[np.void], count: int, *, where: str) -> Int64
 
 
 def _expanded(run_count: npt.NDArray[np.uint32], value: Int64Array, count: int) -> Int64Array:
-    """Return the value of each sample, for at most `count` samples."""
+    """Return the value of each sample, without surplus values after `count` samples. The result is shorter if runs are missing."""
     end = np.minimum(np.cumsum(run_count.astype(np.int64)), count)
     return np.repeat(value, np.diff(end, prepend=0))
 

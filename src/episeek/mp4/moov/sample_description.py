@@ -123,7 +123,9 @@ def with_entries(stsd: bytes, indices: list[int], *, where: str) -> bytes:
 
 
 def with_start_entries(stsd: bytes, made: list[tuple[int, bytes]], *, where: str) -> bytes:
-    """Return an stsd box with more entries at its end, for starts that need decoder state from earlier samples.
+    """Return an stsd box with added entries, which carry the decoder state that some samples need if decoding starts at them.
+
+    Each added entry is a copy of another entry, with bytes that set up this state.
 
     Args:
         stsd: The whole box.

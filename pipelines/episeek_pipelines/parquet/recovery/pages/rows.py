@@ -130,8 +130,9 @@ def _encoding_fits(page: Page, leaf: Leaf, *, has_dictionary: bool) -> bool:
 
 
 def _values_fit(page: Page, leaf: Leaf, definitions: LevelCounts | None, first: bytes | None, size: int) -> bool:
-    """Return whether the values of a page may take `size` bytes. `first` is the first of these bytes, or None if they are
-    compressed.
+    """Return whether the values of a page, judged by their number and encoding, can have a total size of `size` bytes.
+
+    `first` is the first of these bytes, or None if the bytes are compressed.
     """
     present = page.value_count if definitions is None else definitions.counts[-1]
     if page.encoding in DICTIONARY_ENCODINGS:

@@ -246,6 +246,9 @@ def _exists_already(error: BaseException | None) -> bool:
 
 
 def _is_unknown(error: BaseException) -> bool:
-    """Return whether an error means that the file system cannot refuse to replace an existing file (HTTP status 501 from S3)."""
+    """Return whether an error means that the file system does not support a write that fails if the file exists.
+
+    S3 then answers with HTTP status 501.
+    """
     is_unsupported = isinstance(error, TypeError | NotImplementedError | ValueError)
     return is_unsupported or getattr(error, "errno", None) == errno.ENOSYS
