@@ -95,7 +95,7 @@ class CacheState:
             self._counts["waited_seconds"] += seconds
 
     def note_given(self, key: Key, byte_count: int) -> None:
-        """Count the bytes of a clip that a caller receives, and mark them as just used."""
+        """Count the bytes of a clip that a caller receives, and mark the clip as the most recently used one."""
         with self._lock:
             self._counts["bytes_wanted"] += byte_count
             self._use(key)

@@ -93,7 +93,7 @@ def put_back(aside: Root, final: Root) -> None:
 
 
 def _old(aside: Root) -> Root:
-    """Return the folder to which `put_in_place` moves the older result before it removes it."""
+    """Return the folder to which `put_in_place` moves the older result, until the new result is in place."""
     return Root(str(aside.local.with_name(_OLD)))
 
 

@@ -31,7 +31,8 @@ class SideContents:
     def rows(self) -> dict[int, EpisodeRows]:
         """The fingerprint of each episode's rows, by episode number.
 
-        If several data files contain rows of an episode, the file in meta/episodes is used, or else the first file by path.
+        If several data files contain rows of an episode, the file that meta/episodes declares is used. If it is not among them, the
+        first of them by path is used.
         """
         found: dict[int, EpisodeRows] = {}
         for path in sorted(self.data):

@@ -98,9 +98,9 @@ def _other_files(a: Side, b: Side) -> tuple[list[ValueChange], list[NotCompared]
 
 
 def _foreign(side: Side) -> Mapping[str, Any]:
-    """Return the files of one dataset that no other step of the comparison covers. Hidden files are left out.
+    """Return the files of one dataset that no other step of the comparison covers.
 
-    One hidden file is returned: `.gitattributes`.
+    Hidden files other than `.gitattributes` are left out.
     """
     known = {
         layout.INFO_PATH,

@@ -65,7 +65,10 @@ def match_episodes(
 
 
 def _same(a: Mapping[int, Parts], b: Mapping[int, Parts]) -> Iterable[tuple[int, int]]:
-    """Yield the pairs of episodes with equal parts, each episode once, in the order of their numbers."""
+    """Yield pairs of an episode of `a` and an episode of `b` whose parts (such as columns) are all equal, in ascending order.
+
+    No episode is in two pairs.
+    """
     waiting: dict[tuple[tuple[str, bytes], ...], list[int]] = {}
     for number in sorted(b, reverse=True):
         waiting.setdefault(_key(b[number]), []).append(number)

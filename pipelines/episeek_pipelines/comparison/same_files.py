@@ -62,8 +62,8 @@ def unknown_pairs(verdicts: Verdicts, files: Mapping[str, object]) -> list[FileP
     """Return the pairs of files for which the listings do not show whether the two files are equal.
 
     Args:
-        verdicts: The pairs of files, each with what the listings show.
-        files: The identities of the files of A, by path. A pair is skipped if its file of A has no identity.
+        verdicts: For each pair of files, whether they are equal; None if the listings do not show it.
+        files: The identities of the first dataset's files, by path. A pair is skipped if its first file has no identity.
     """
     return [
         FilePair(one, other, getattr(files.get(one), "size", 0))

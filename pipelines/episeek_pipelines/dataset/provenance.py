@@ -81,8 +81,10 @@ def record_source(source: Root, preparation: dict[str, Any]) -> SourceRecord:
 
 
 def local_identity(digests: Digests) -> FileIdentity:
-    """Return the identity of a local file for `SourceRecord.files`: its `sha256:`, and its `blob:` if Git could store it as a
-    blob.
+    """Return the identity of a local file for `SourceRecord.files`: its size, `sha256:` with its SHA-256, and `blob:` with its Git
+    id.
+
+    A file that is larger than `MAX_BLOB_BYTES` has no `blob:`.
     """
     blob = (f"blob:{digests.blob_id}",) if digests.blob_id else ()
     return FileIdentity(digests.size, (f"sha256:{digests.sha256}", *blob))
@@ -125,9 +127,9 @@ def read_record(root: Root) -> SourceRecord | None:
 
 
 def skipped_episodes(root: Root) -> tuple[int, ...]:
-    """Return the numbers, in the source, of the episodes that were left out of a local prepared dataset, according to its record.
+    """Return the episodes that were left out of a local prepared dataset, by the numbers that they have in the source.
 
-    The result is empty if there is no usable record.
+    They are read from the dataset's record of its source. The result is empty if there is no usable record.
     """
     if not root.is_local:
         return ()

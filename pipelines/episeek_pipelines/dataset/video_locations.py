@@ -20,7 +20,7 @@ class VideoLocations:
     """The columns of each camera, by camera key; one value for each row of meta/episodes."""
 
     def columns(self) -> dict[str, npt.NDArray[np.int64] | npt.NDArray[np.float64]]:
-        """Return the columns of meta/episodes by name."""
+        """Return the columns of meta/episodes that locate the videos, by the names that they have there."""
         return {
             lerobot.video_column(key, field): getattr(columns, field)
             for key, columns in self.cameras.items()

@@ -195,7 +195,10 @@ def _unfixed(
     reason: str | None = None,
     remedy: str | None = None,
 ) -> list[Unfixed]:
-    """Return one `Unfixed` for each rule, with the rule's own remedy unless an error or another remedy is given."""
+    """Return one `Unfixed` for each rule that the findings violate.
+
+    The remedy is that of `error` if an error is given, otherwise `remedy` if it is given, otherwise the rule's own remedy.
+    """
     counts: dict[str, int] = defaultdict(int)
     for found in findings:
         counts[found.code] += 1 + found.more

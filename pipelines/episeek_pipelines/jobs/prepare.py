@@ -1,7 +1,8 @@
 """Run the main job, which rewrites, indexes and verifies a dataset.
 
 `prepare` builds one graph: data files and MP4 files are its items, the sidecars and `meta/` are reductions over them, and checks of
-the written dataset follow. A file that fails is reported by name, and the work of the other files is kept: the same call resumes.
+the written dataset follow. A file that fails is reported by name, and the work of the other files is kept. If the call is repeated,
+it processes only the remaining files.
 """
 
 import time

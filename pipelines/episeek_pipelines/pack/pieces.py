@@ -1,8 +1,8 @@
 """Cut a video file into pieces: runs of samples that contain whole episodes and decode to the same pictures in any file.
 
 A file can be cut at a position in decode order if every sample before it is shown before every sample after it. A piece starts at
-such a position if, in addition, decoding from the next sample on needs no earlier sample and no decoder state beyond the sample's
-entry. The piece ends at the first position after its episodes at which the file can be cut.
+the start of the file, or at such a position whose next sample can be decoded with its sample entry alone: it needs neither earlier
+samples nor decoder state that they set up. The piece ends at the first position after its episodes at which the file can be cut.
 
 All samples of a piece are kept, even if they belong to no episode or an edit list hides them, since other samples may need them for
 decoding. They become frames of no episode. Samples outside of all pieces are left out.
@@ -85,7 +85,7 @@ def join_cuts(starts: Int64Array, stops: Int64Array, closed: BoolArray) -> list[
     Args:
         starts: The first sample of each episode's piece.
         stops: For each episode, the end (exclusive) of the samples that decoding it needs.
-        closed: The result of `closed_places`.
+        closed: Whether the file can be cut before each sample, and after the last one, as `closed_places` returns it.
     """
     places = np.flatnonzero(closed)
     ends = places[np.searchsorted(places, stops)]

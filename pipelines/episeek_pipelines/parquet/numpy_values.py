@@ -42,7 +42,7 @@ def mask_of(is_kept: npt.NDArray[np.bool_]) -> pa.BooleanArray:
 
 
 def positions_of(rows: npt.NDArray[np.int64]) -> pa.Int64Array:
-    """Return row numbers as an Arrow array, as pyarrow's `take` takes them."""
+    """Return row numbers as an Arrow array, the form that pyarrow's `take` accepts."""
     return pa.Int64Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(np.ascontiguousarray(rows))])
 
 

@@ -189,7 +189,10 @@ def repair_lengths(draft: Draft) -> Iterator[Outcome]:
 
 
 def repair_ranges(draft: Draft) -> Iterator[Outcome]:
-    """Set dataset_from_index and dataset_to_index so that the episodes, with their proved lengths, follow one another."""
+    """Set dataset_from_index and dataset_to_index so that each range has the episode's length and follows the previous range.
+
+    If the number of rows of an episode is not proved, nothing is set, and a refusal is yielded.
+    """
     if not draft.has_all_episodes:
         return
     code = registry.ROW_RANGES.code
@@ -268,10 +271,10 @@ def declared_numbers(draft: Draft, episode: int, recorded: list["np.ndarray"]) -
 
 
 def _witnesses(draft: Draft, episode: int, run: Run, recorded: list["np.ndarray"]) -> dict[str, int]:
-    """Return the number of rows that each value implies for an episode, by the name of the value.
+    """Return how many rows an episode should have according to each value of the metadata and the rows, by the name of the value.
 
-    In addition to the values of `declared_numbers`, the result uses `index` of the next episode, or total_frames for the last
-    episode.
+    The values are those of `declared_numbers` and, if `index` is usable, the `index` at which the next episode begins. For the last
+    episode, total_frames takes its place.
     """
     found = declared_numbers(draft, episode, recorded)
     if run.index.start != NO_NUMBER and run.index.wrong * 2 < run.count:

@@ -92,7 +92,7 @@ def gather_evidence(root: Root, *, recovers: bool = True) -> Evidence:
         recovers: Whether to read data files and files of meta/episodes that have no footer.
 
     Raises:
-        NotADatasetError: There is no meta/info.json, or it cannot be used even with slashes in place of backslashes.
+        NotADatasetError: There is no meta/info.json, or it cannot be used. Backslashes in its paths do not count as a defect here.
         UnsupportedVersionError: The dataset does not have version 3.0.
         MissingFileError: A file is a Git LFS pointer or a broken symbolic link: its contents are not lost, but were not fetched.
         ReadError: The store or the system failed. Damaged data files do not raise.

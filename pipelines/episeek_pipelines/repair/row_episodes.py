@@ -82,10 +82,10 @@ def _is_intruder(runs: list[Run], place: int) -> bool:
 
 
 def _joined(draft: Draft, runs: list[Run], place: int) -> tuple[int, int, Run] | None:
-    """Join the run at `place` with its neighbours, if they prove to be the rows of one episode.
+    """Join `runs[place]` with the run before it, the run after it, or both, if they are proved to be all rows of one episode.
 
     Returns:
-        The positions `[first, stop)` of the runs to join, and the joined run; None without a proof.
+        The positions `[first, stop)` in `runs` of the runs to join, and the joined run. None if nothing is proved.
     """
     for first, stop in ((place - 1, place + 2), (place - 1, place + 1), (place, place + 2)):
         if first < 0 or stop > len(runs):

@@ -47,7 +47,10 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Whether row k of a run has the timestamp k / fps, for all k from 0, and which rows do not."""
+    """The number of rows of a run with a wrong timestamp, and the first of them.
+
+    The timestamp of row k, from 0, should be k / fps.
+    """
 
     wrong: int
     first_wrong: int = -1

@@ -120,7 +120,10 @@ def _damage(code: str, place: Place, name: str, recorded: Float64Array | None, m
 def _odd(
     recorded: Mapping[str, Float64Array], truth: FeatureStatistics, counts: Float64Array, spec: Any
 ) -> dict[str, npt.NDArray[np.bool_]]:
-    """Return, for each statistic, which values are missing or differ from the rows; shape [episodes, dimensions]."""
+    """Return, for each statistic, a mask of the recorded values that are missing or wrong; shape [episodes, dimensions].
+
+    `truth` has the right values, computed from the rows.
+    """
     return {
         name: differing(name, values, truth, counts, spec) | ~np.isfinite(values) for name, values in recorded.items()
     }

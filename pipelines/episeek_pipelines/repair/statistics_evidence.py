@@ -57,9 +57,10 @@ def may_be_damaged(draft: Draft, feature: str, code: str) -> bool:
 
 
 def _differs(draft: Draft, feature: str, statistics: FeatureStatistics) -> bool | None:
-    """Return whether the statistics in meta/stats.json differ from those of episodes together; None if they cannot be compared.
+    """Return whether a feature's statistics in meta/stats.json differ from the aggregate of its episodes' statistics.
 
-    They cannot be compared if a value is missing, if they may describe relative actions, or if they count another number of rows.
+    The result is None if they cannot be compared: `count` is missing or is not the number of rows, as for relative actions, or all
+    other statistics are missing or unusable.
 
     Args:
         draft: The dataset.

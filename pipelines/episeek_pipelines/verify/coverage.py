@@ -212,7 +212,7 @@ def _without_sidecars(context: VerificationContext, options: VerifyOptions) -> I
 
 
 def _unrequested(context: VerificationContext, options: VerifyOptions) -> Iterator[Unchecked]:
-    """Yield the parts that are checked only if an option other than the level requests the check."""
+    """Yield the parts that were not checked because an option that requests their check, such as `--against`, was not given."""
     if context.against is None:
         yield Unchecked("comparison with a source", "no source was given", "use --against", tuple(sorted(COMPARISONS)))
     if not options.looks_at("layout"):

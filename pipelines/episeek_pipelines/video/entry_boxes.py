@@ -9,9 +9,9 @@ _VISUAL_FIELDS_BYTES = 78
 
 
 def with_boxes(stsd: bytes, payloads: dict[str, bytes], *, where: str) -> bytes:
-    """Return a copy of an stsd box with one entry. The boxes in the entry get new payloads from `payloads`, by box type.
+    """Return a copy of an stsd box that has one entry, and replace the payloads of boxes within the entry.
 
-    An empty payload removes the box.
+    `payloads` has the new payloads by box type. An empty payload removes the box. Other boxes do not change.
     """
     root = parse_box(stsd, 0, len(stsd), where=where)
     entry = parse_box(stsd, root.payload + _ENTRIES_OFFSET, root.end, where=where)

@@ -72,7 +72,8 @@ def clip_order(
         pts: Presentation times of the samples in decode order, in ticks.
         is_sync: Whether each sample is a sync sample.
         description_index: Description with which each sample is decoded, from 1; None if all samples use the first description.
-        has_start_entries: Whether the file has descriptions for starts that need decoder state from earlier samples.
+        has_start_entries: Whether the file has extra sample descriptions that carry the decoder state of earlier samples, so that
+            decoding can start at samples that need it.
     """
     order = np.arange(len(pts))
     if len(pts) == 1:

@@ -44,7 +44,10 @@ class DatasetRows:
 
     @property
     def source(self) -> ByteSource:
-        """The byte source of the dataset's root, without the wrapper through which the rows are read, such as a cache."""
+        """The byte source of the dataset's root.
+
+        If the rows are read through a wrapper, such as a cache, it is the wrapped source.
+        """
         return self._source.source if isinstance(self._source, WrappedSource) else self._source
 
     @cached_property

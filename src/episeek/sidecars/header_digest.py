@@ -1,4 +1,7 @@
-"""Compute the digest of an MP4's present header, to compare it with the digest in the video index (its table `files`)."""
+"""Compute the digest of the header that an MP4 has now.
+
+The table `files` of the video index has the digest of the indexed header.
+"""
 
 import hashlib
 

@@ -48,10 +48,10 @@ def skipped_count(root: str) -> int:
 
 
 def repaired_info_sha256(root: str) -> str | None:
-    """Return the SHA-256, hex, that the source's `meta/info.json` had when a local overlay with repairs was prepared.
+    """Return the SHA-256, in hex, that the source's `meta/info.json` had when a local overlay with repairs was prepared.
 
-    Return None for any other dataset, and for a record without this digest. While the source's file still has this digest, it
-    differs from the overlay's file only by repairs.
+    The result is None for any other dataset, and for a record without this digest. If `meta/info.json` of the source still has this
+    digest, the overlay's `meta/info.json` differs from it only by the repairs.
     """
     record = _record(local_path(root)) if is_local(root) else {}
     files = record.get("files")

@@ -38,7 +38,7 @@ class ByteSource(Protocol):
 
     @property
     def probe_bytes(self) -> int:
-        """Number of bytes to read at the start of a possible MP4 box.
+        """Number of bytes to read at a position at which a box of an MP4 may begin.
 
         It is small for local files, and larger for stores, since each request to a store is a round trip.
         """

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def verified(options: argparse.Namespace, configuration: "Configuration") -> "VerificationReport":
-    """Verify the dataset `options.source`, and return its report with the present time."""
+    """Verify the dataset `options.source`, and return its report, which is dated with the current time."""
     from episeek_pipelines import api
 
     report = api.verify(

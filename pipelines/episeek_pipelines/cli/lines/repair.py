@@ -15,8 +15,8 @@ _MOST_LINES = 40
 def made_lines(made: "MadeRepairs", *, is_dry_run: bool) -> Iterator[str]:
     """Yield the lines that show repairs and refusals.
 
-    A repair is shown like a diff, with the values before (-) and after (+), and with its proof. A refusal is a defect that the
-    evidence does not decide; it is shown with all possible readings.
+    A repair is shown like a diff, with the values before (-) and after (+), and with its proof. A refusal is a defect that is not
+    repaired because the evidence allows more than one explanation. It is shown with all of these explanations.
     """
     verb = "would be repaired" if is_dry_run else "repaired"
     values = counted(sum(1 + each.more for each in made.repairs), "value")

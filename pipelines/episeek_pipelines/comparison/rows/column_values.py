@@ -122,7 +122,14 @@ def _parts(values: pa.Array, rows: Int64Array) -> Iterator[_Part]:
 def _digest(
     digest: Any, parts: Sequence[tuple[BoolArray | None, memoryview | None, list[int]]], number: int, row_count: int
 ) -> bytes:
-    """Return the digest of one run of rows, given its number. `digest` has already been updated with the type of the column."""
+    """Return the digest of the rows of one run, a range of consecutive rows of the column.
+
+    Args:
+        digest: A hash object that has been updated with the type of the column.
+        parts: (`valid`, `data`, the positions at which the runs begin) of each part of the column. See `_Part`.
+        number: The number of the run.
+        row_count: The number of rows of the run.
+    """
     digest.update(row_count.to_bytes(8, "little"))
     for valid, data, starts in parts:
         start, stop = starts[number], starts[number + 1]

@@ -138,7 +138,10 @@ def _relative(values: pa.Array, start: int | npt.NDArray[np.int64]) -> pa.Array:
 
 
 def _texts_of(values: pa.Array, texts: Mapping[int, str]) -> pa.Array:
-    """Return the text of each number, prefixed with "t". A number without a text becomes its digits, prefixed with "n"."""
+    """Return the text that `texts` has for each number, after the letter "t".
+
+    A number without a text becomes "n" and its digits.
+    """
     numbers = numpy_values(values)
     found, positions = np.unique(numbers, return_inverse=True)
     named = large_strings([f"t{texts[n]}" if n in texts else f"n{n}" for n in found.tolist()])

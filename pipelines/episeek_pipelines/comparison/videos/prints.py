@@ -79,7 +79,8 @@ def print_video(
         path: The file.
         declared: The episodes that the metadata declares in it.
         fps: The dataset's frame rate.
-        rates: Frame rates for which the digest of times does not depend on the timescale; the same for both datasets.
+        rates: Frame rates, the same for both datasets. Frames that follow one of these rates get the same digest of times in every
+            timescale, although their times are rounded to ticks.
         file_size: The size of the file in the listing of a store.
 
     Raises:

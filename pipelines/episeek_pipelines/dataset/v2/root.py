@@ -165,8 +165,8 @@ def open_v2(root: Root, info: Mapping[str, Any], *, skipped: tuple[int, ...] = (
 def is_v2_dataset(root: Root, info: Mapping[str, Any]) -> bool:
     """Return whether a root contains a dataset of version 2.x.
 
-    Version 2.x has to be declared in meta/info.json. The result is False for a root with files of meta/episodes, as version 3.0 has
-    them, and no documents of version 2.x.
+    The version is read from meta/info.json. If the root contains files of meta/episodes, which only version 3.0 has, it must also
+    contain the episodes or the tasks of version 2.x. Otherwise the result is False.
     """
     return lerobot_v2.is_v2(info) and (
         any(root.exists(path) for path in (lerobot_v2.EPISODES_PATH, lerobot_v2.TASKS_PATH))

@@ -60,12 +60,13 @@ def recover(
     """Return the complete row groups of a file whose footer is missing, damaged or cut.
 
     Pages are combined into row groups by their kinds, sizes and levels. If they fit in several ways, the rows decide; if the rows
-    do not decide, the file is refused. Every row group is read in full: its rows are checked (`RowChecks`), its values are
-    compared with the extremes in page headers, and checksums are verified where pages have them. An altered value in a page
-    without a checksum is noticed only if it breaks the page, the row numbers or the extremes.
+    do not decide, the file is refused. Every row group is read in full: its rows are checked (`RowChecks`), its values are compared
+    with the minimum and maximum in the page headers, and checksums are verified where pages have them. An altered value in a page
+    without a checksum is noticed only if it breaks the page, the row numbers, or the minimum and maximum.
 
-    The names of columns come from the schema, whose columns must have the same order as those of the file. Pages of different
-    columns of one type cannot be told apart, unless the columns count rows. Another file of the same writer has the right schema.
+    The names of columns come from the schema, whose columns must have the same order as those of the file. A wrong order of two
+    columns of the same type is noticed only if they count rows, like `frame_index`. The schema of another file from the same writer
+    has the right order.
 
     Args:
         file: The path of the file, or its bytes.

@@ -3,8 +3,8 @@
 An attempt plans the changes for one commit of the repository, and checks which files of that commit may be replaced. If somebody
 else commits before the changes are sent, a new attempt is made for the new commit.
 
-A publication may replace only files of the overlay's origin: files of the commits or of the source from which the overlay was
-prepared, and files that this machine has published.
+A publication may replace a file only if the file still has the content from which the overlay was prepared, or content that this
+machine has published. The card and the byte index are exceptions.
 """
 
 from collections.abc import Mapping

@@ -37,7 +37,10 @@ def changed_by_others(
 
 
 def _is_of(identity: FileIdentity | None, file: RemoteFile) -> bool:
-    """Return whether a file of a repository has the size and one of the identities of a source file, given as `identity`."""
+    """Return whether a file of a repository has the size of a source file, and at least one id in common with it.
+
+    `identity` is the size and the ids of the source file. The result is False if it is None.
+    """
     if identity is None or identity.size != file.size:
         return False
     mine = (*identity_in_target(file).store_ids, *(() if file.sha256 is not None else (f"blob:{file.blob_id}",)))

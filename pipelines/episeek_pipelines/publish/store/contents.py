@@ -59,9 +59,9 @@ class StoreContents:
         ]
 
     def remote_files(self, listing: Listing, wanted: Sequence[Addition]) -> RemoteFiles:
-        """Return the files of a store, by path, in the form that `plan_changes` takes.
+        """Return the files of a store, by path, in the form that `plan_changes` expects.
 
-        The field `sha256` is given only for files that have the wanted content already.
+        The field `sha256` is set only for files that already have the wanted content.
 
         Args:
             listing: The listing of the store's root. Staged files are skipped.

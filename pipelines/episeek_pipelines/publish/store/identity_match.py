@@ -53,10 +53,11 @@ def matches_identity(content: str | bytes, *, size: int, sha256: str, store_id: 
 
 
 def _md5s(content: str | bytes, size: int, part_count: int | None) -> Iterator[str]:
-    """Yield each MD5, in hex, that the S3 ETag of the content may contain.
+    """Yield each MD5, in hex, that S3 may use as the ETag of the content.
 
-    If `part_count` is None, the content was sent as a whole, and only its MD5 is yielded. Otherwise, one MD5 of the parts' MD5s is
-    yielded for each usual part size that gives this number of parts.
+    If `part_count` is None, the content was sent as a whole, and only its MD5 is yielded. Otherwise it was sent in this number of
+    parts of an unknown size. For each usual size that results in this number of parts, the MD5 over the MD5s of the parts is
+    yielded.
     """
     if part_count is None:
         yield _digests(content, max(size, 1))[0].hex() if size else hashlib.md5(b"", usedforsecurity=False).hexdigest()

@@ -140,7 +140,10 @@ ROW_RULES = (check_numbers, check_timestamps)
 def _of_whole_episodes(
     file: DataFile, scan: RowScan, odd: dict[int, Oddity], column: str
 ) -> Iterator[tuple[int, Location, Oddity]]:
-    """Yield (number of the run, location of its first odd row, `Oddity`) for each run in `odd` that is its episode's only run."""
+    """Yield the runs in `odd` whose episode has no other run in the file.
+
+    Each is yielded as (number of the run, location of its first odd row, `Oddity`). Runs without an episode_index are left out.
+    """
     if not odd:
         return
     _, inverse, run_counts = np.unique(scan.episode_index, return_inverse=True, return_counts=True)

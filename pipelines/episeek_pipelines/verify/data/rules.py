@@ -249,7 +249,7 @@ class _TaskRows:
 
 
 def check_columns(context: VerificationContext, file: DataFile, parquet: pq.ParquetFile) -> Iterator[Finding]:
-    """Yield INF003 for missing, repeated and undeclared columns, and for LeRobot's own columns without numbers."""
+    """Yield INF003 for missing, repeated and undeclared columns, and for columns of LeRobot itself that are not numeric."""
     schema = parquet.schema_arrow
     found, expected = set(schema.names), {*context.columns, *LEROBOT_COLUMNS}
     # INF001 reports features of unknown dtype. They may or may not have a column.

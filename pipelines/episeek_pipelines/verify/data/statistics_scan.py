@@ -1,6 +1,7 @@
 """STA029: compare the statistics of each episode with its rows, and compute the statistics of all rows for `meta/stats.json`.
 
-If the count of `action` is not the number of rows, its statistics may describe relative actions, and they are not compared.
+The statistics of `action` may describe relative actions. Differences in them are therefore not reported if an episode's recorded
+`count` of `action` is not its number of rows.
 """
 
 from collections.abc import Iterator, Mapping

@@ -53,7 +53,7 @@ def matches(path: str, pattern: str) -> bool:
 
 
 def _skipping_folders(reached: set[int], segments: tuple[re.Pattern[str] | None, ...]) -> set[int]:
-    """Add the positions to `reached` that can be reached because `**` may match zero folders, and return `reached`."""
+    """Extend `reached`, a set of positions in the glob, by the positions after a `**` that matches zero folders, and return it."""
     for position, segment in enumerate(segments):
         if position in reached and segment is None:
             reached.add(position + 1)

@@ -33,7 +33,7 @@ class ConfigurationError(EpiseekError, ValueError):
 def matching_codes(text: str) -> frozenset[str]:
     """Return the codes that a text matches: the code itself if it exists, or else all codes that start with the text.
 
-    A text that is shorter than a family of rules, such as `VID`, matches no code.
+    A text of fewer than three characters matches no code: it is shorter than a family such as `VID`.
     """
     if text in RULES:
         return frozenset({text})

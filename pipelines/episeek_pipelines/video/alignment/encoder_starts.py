@@ -119,7 +119,7 @@ def _look_at_hevc(table: SampleTable) -> Look:
     length_bytes = _length_bytes(table)
 
     def look(position: int, sample: SampleBytes) -> int | None:
-        """Return the type of the first NAL unit in a sample that holds a slice, or None if no unit holds one."""
+        """Return the type of the sample's first NAL unit with a slice, or None if the sample has no slice."""
         kinds = (unit.head(1)[0] >> 1 & 63 for unit in nal_units(sample, length_bytes))
         return next((kind for kind in kinds if kind < _HEVC_SLICES), None)
 

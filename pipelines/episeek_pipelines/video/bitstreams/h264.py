@@ -140,7 +140,7 @@ def _is_exact_recovery(pictures: list[NalUnit], messages: list[tuple[int, bytes]
 
 
 def _is_exact_at_once(recovery_point: bytes) -> bool:
-    """Return whether all pictures from a recovery point on are exact, given the payload of its message (ITU-T H.264, D.1.8)."""
+    """Return whether all pictures from a recovery point on are exact, given the recovery point SEI payload (ITU-T H.264, D.1.8)."""
     bits = BitReader(recovery_point)
     try:
         return bits.ue() == 0 and bits.u(1) == 1

@@ -85,8 +85,8 @@ def are_independent(contents: Mapping[int, SampleContent], starts: Sequence[int]
 
 
 def _state_units(content: SampleContent) -> tuple[Unit, ...]:
-    """Return the parameter sets, headers and tables before a sample's picture, without the encoder's version.
+    """Return the parameter sets, headers and tables before a sample's picture.
 
-    Only the first sample of a stream carries the encoder's version.
+    The unit with the encoder's version is left out, because only the first sample of a stream carries it.
     """
     return tuple(unit for unit in content.before if unit.kind != "version")

@@ -173,7 +173,7 @@ class _Looks:
 def _codecs(table: SampleTable, where: str) -> dict[int, Codec] | None:
     """Return the `Codec` of each used sample entry, by the entry's index.
 
-    The result is None if the samples of one of the codecs are not inspected.
+    The result is None if an entry has a codec whose samples this package does not inspect.
     """
     codecs = {}
     for index in _used_entries(table):

@@ -86,7 +86,11 @@ def require_groups_in_turn(table: SampleTable, *, where: str) -> None:
 
 
 def _may_contradict(codec: H264, *, rises: bool) -> bool:
-    """Return whether the parameter sets of the sample entry allow fields, or an order of pictures that contradicts the times."""
+    """Return whether the parameter sets of the sample entry allow samples that contradict the header.
+
+    Such samples are single fields or, if the times rise from sample to sample (`rises`), pictures that are shown in another order.
+    The result is also True if no parameter set can be read.
+    """
     try:
         found = [read_sequence(unit.data) for unit in codec.entry_units() if unit.kind == "sps"]
     except BitsEndError:
@@ -124,9 +128,9 @@ def _require_frames(pictures: Sequence[Sequence[Slice]], where: str) -> None:
 
 
 def _shown_early(pictures: Sequence[Sequence[Slice]]) -> int | None:
-    """Return the position of the first B-picture that is shown before a picture that is stored earlier, or None without one.
+    """Return the position of the first B-picture that is stored after another picture but shown before it.
 
-    Only pictures since the last IDR picture are compared.
+    A picture is compared only with pictures since the last IDR picture. The result is None if there is no such B-picture.
     """
     latest: Slice | None = None
     for position, slices in enumerate(pictures):

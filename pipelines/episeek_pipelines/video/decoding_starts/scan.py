@@ -69,9 +69,10 @@ def _batches(size: Int64Array) -> Iterator[tuple[int, int]]:
 def _walk(
     reader: SampleReader, codec: ParameterSets, positions: Int64Array, size: Int64Array
 ) -> tuple[BoolArray, BoolArray, dict[int, bytes]]:
-    """Return whether each sample carries parameter sets, whether each sample has no picture, and the first bytes of samples.
+    """Return whether each sample carries parameter sets, whether it has no picture, and the first bytes of the samples.
 
-    The first bytes are by row, the index of a sample in `positions`.
+    The first bytes are in a dict by the index of the sample in `positions`. Samples that are too short for a NAL unit have no
+    entry.
     """
     kinds, length_bytes = codec.nal_kinds, codec.length_bytes
     is_unit, is_picture = np.zeros(kinds.mask + 1, np.bool_), np.zeros(kinds.mask + 1, np.bool_)

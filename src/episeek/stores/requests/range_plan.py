@@ -74,7 +74,7 @@ def plan_requests(
 def fetch_planned(
     source: ByteSource, wanted: Sequence[WantedRange], requests: Sequence[PlannedRequest], *, max_in_flight: int
 ) -> list[memoryview]:
-    """Return the bytes of each wanted range, in order, as views of the answers.
+    """Return the bytes of each wanted range, in order, as views of the bytes that the requests returned.
 
     Raises:
         EpiseekError: Requests failed. The error is that of the first failed request, and no further requests are started.

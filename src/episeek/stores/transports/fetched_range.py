@@ -20,7 +20,7 @@ class FetchedRange:
 
     @property
     def probe_bytes(self) -> int:
-        """Number of bytes to read at the start of a possible MP4 box: all of the range, since it is in memory."""
+        """Number of bytes to read at a position at which a box of an MP4 may begin: all of the range, since it is in memory."""
         return len(self.payload)
 
     @property

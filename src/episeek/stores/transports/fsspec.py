@@ -68,7 +68,7 @@ class FsspecSource:
 
     @property
     def probe_bytes(self) -> int:
-        """Number of bytes to read at the start of a possible MP4 box: `STORE_PROBE_BYTES`, as for any store."""
+        """Number of bytes to read at a position at which a box of an MP4 may begin: `STORE_PROBE_BYTES`, as for any store."""
         return STORE_PROBE_BYTES
 
     @property

@@ -19,7 +19,9 @@ class LocalSource:
 
     @property
     def probe_bytes(self) -> int:
-        """Number of bytes to read at the start of a possible MP4 box: one page of memory, since a local read costs little."""
+        """Number of bytes to read at a position at which a box of an MP4 may begin: one page of memory, as a local read costs
+        little.
+        """
         return 1 << 12
 
     @property

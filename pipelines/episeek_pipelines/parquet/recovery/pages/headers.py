@@ -74,7 +74,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class ChunkCopy:
-    """A copy of the metadata of the column chunk that ends before it, at `[start, stop)` of the file."""
+    """The bytes `[start, stop)` of a file, which contain a copy of a column chunk's metadata directly after the chunk."""
 
     start: int
     stop: int

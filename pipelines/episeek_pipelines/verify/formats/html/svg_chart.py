@@ -161,7 +161,7 @@ def y_of(axis: Axis, value: float) -> float:
 
 
 def coordinate(value: float) -> str:
-    """Return a coordinate as text, rounded to a tenth of a unit, which is too small to be visible."""
+    """Return a coordinate as text, rounded to a tenth of a unit. A tenth of a unit is too small to be visible."""
     return f"{value:.1f}".removesuffix(".0")
 
 

@@ -72,7 +72,7 @@ def get_range(url: str, byte_range: ByteRange, *, headers: Mapping[str, str], po
     Redirects are not followed, because the caller decides which headers may be sent to another server.
 
     Raises:
-        Transient: A failure that may pass.
+        Transient: The request failed, but a retry may succeed.
         RefusedError: A status other than 206, such as 403 for an expired URL, 404 or a redirect.
     """
     start, stop = byte_range
@@ -91,7 +91,7 @@ def ask(method: str, url: str, *, headers: Mapping[str, str], policy: RetryPolic
     """Send one request, without retries, and return the response. Redirects are returned, not followed.
 
     Raises:
-        Transient: A failure that may pass.
+        Transient: The request failed, but a retry may succeed.
         RefusedError: A status of 400 or above.
     """
     with _Response(method, url, {**headers, "Accept-Encoding": "identity"}, policy) as response:
