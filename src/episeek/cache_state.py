@@ -210,7 +210,7 @@ class CacheState:
                 future.cancel()
 
     def close(self) -> None:
-        """Drop everything, and cancel the futures of fetches that have not started."""
+        """Drop all clips and failures, and cancel the futures of fetches that have not started."""
         with self._lock:
             self._is_closed = True
             waiting = {id(fetch): fetch for fetch in self._pending.values() if not fetch.is_started}

@@ -26,7 +26,7 @@ class RepairedRoot(Root):
 
     @property
     def physical(self) -> Root:
-        """The root without repairs."""
+        """The same root with its own files, without the repaired files in their place."""
         return Root(self.url)
 
     def pinned(self) -> "RepairedRoot":

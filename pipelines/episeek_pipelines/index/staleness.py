@@ -75,7 +75,7 @@ def check_index(
 
     Args:
         source: Root of a LeRobot dataset of version 3.0, 2.1 or 2.0.
-        output: Root above the sidecars; None for `source`.
+        output: Root below which the sidecars are in `meta/byte_index/`; None for `source`.
         data_root: The dataset with the videos if `source` is an overlay. None for the source that a local overlay records,
             and for `source` itself if there is no such record.
         progress: Called once with the number of headers to read. It returns a function, which is called with the number of headers

@@ -92,8 +92,9 @@ Action = RewriteDataFile | RebuildSidecars
 
 @dataclass(frozen=True, slots=True)
 class Unfixed:
-    """The findings of one rule that stay unfixed: all of them if a fix does not cover the rule, otherwise the findings in one
-    file.
+    """Findings of one rule that stay unfixed.
+
+    They are the findings in one file that could not be fixed, or all findings of a rule that a fix does not cover.
     """
 
     code: str

@@ -86,7 +86,7 @@ def frame_problems(
 
 
 def require_whole(table: SampleTable, episodes: DeclaredEpisodes, *, where: str) -> None:
-    """Refuse a file of a dataset of version 2.x whose number of frames differs from the length of its only episode.
+    """Raise an error if the video file of a dataset of version 2.x has more or fewer frames than its only episode.
 
     Args:
         table: The file's sample table.

@@ -197,7 +197,7 @@ class _ShuffledClumps:
         self._place = self._slot * self._size - (np.cumsum(missing) - missing)
 
     def frames(self, places: Int64Array) -> Int64Array:
-        """Return the frames at positions [0, frame_count) of the sequence of shuffled clumps."""
+        """Return the frames at the positions `places` of the sequence of shuffled clumps. Positions are in [0, frame_count)."""
         slot, offset = np.divmod(places, self._size)
         if len(self._slot):
             before = np.searchsorted(self._place, places, side="right") - 1

@@ -47,7 +47,10 @@ _GLOB_OF_FAMILY: Final = {"ROW": "data/**", "VID": "videos/**", "IDX": "meta/byt
 
 
 def rule_lines() -> Iterator[str]:
-    """Yield the list of all rules: for each family a line and two lines for each rule, with an empty line between families."""
+    """Yield the lines of the list of all rules: the title of each family, and then two lines for each rule of the family.
+
+    An empty line separates families.
+    """
     for position, family in enumerate(FAMILY_TITLES):
         if position:
             yield ""

@@ -85,7 +85,7 @@ class Changes:
 
     @property
     def paths(self) -> frozenset[str]:
-        """Return the paths of all additions and deletions."""
+        """Return the paths of all files that are added, replaced or deleted."""
         return frozenset({*(addition.path for addition in self.additions), *self.deletions})
 
 
