@@ -206,7 +206,7 @@ class _Attempt:
     def _complete_before(self) -> LedgerRow | None:
         """Return the recorded row of the dataset if the dataset only has to be renamed to its destination, otherwise None.
 
-        In this case, an earlier attempt completed the dataset from the same inputs, and was killed before it renamed the result.
+        Only the rename remains if an earlier attempt completed the dataset from the same inputs, and was killed before the rename.
         """
         for number in sorted(self.before.files, reverse=True):
             kinds = self.before.files[number]

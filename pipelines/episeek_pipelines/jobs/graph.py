@@ -73,7 +73,7 @@ class Graph:
             shared: Further arguments, the same for every item. A node among them is replaced by its result.
             label: Returns the name under which an item is reported if it fails.
             phase: The phase of the job to which progress adds the items; empty if progress does not count them.
-            unit: Singular noun of an item, for progress.
+            unit: The word for one item in the progress display, such as "file".
             byte_count: Returns the size of an item in bytes, for progress; None if the sizes are not known.
             max_nodes: Greatest number of nodes.
             in_flight: Number of items of a node that run at the same time. More than 1 is for items that wait for a store.

@@ -108,7 +108,7 @@ def read_fragments(
         moov: The whole moov box, with the defaults of the tracks in its mvex box.
         fragments: The moof boxes of the file, in file order.
         track_id: Id of the track, from tkhd.
-        before: The samples in moov. Fragments without a decode time start where these end.
+        before: The samples in moov, which come first. If the first fragment has no decode time, it starts where they end.
         times: Decode times in ticks for fragments without a tfdt box, by the offset of the moof box.
         file_size: Size of the file in bytes, which limits the total size of the samples.
         where: The file, for messages.

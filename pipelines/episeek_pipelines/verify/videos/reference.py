@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 class Lead:
     """The distance, in samples, from the sample at which decoding starts to the wanted pictures.
 
-    Decoding starts earlier than necessary, so that the pictures are right even if the nearest sync sample is a false one.
+    Decoding starts earlier than necessary, so that the pictures are right even if decoding from the nearest sync sample would give
+    wrong pictures.
     """
 
     least: int

@@ -76,7 +76,10 @@ class SampleBoxes:
         return box_fields(self.moov, box, layout, where=self.where)
 
     def array(self, box: Box, skip: int, count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """Return the `count` items after `skip` bytes of the payload. Raises MalformedBoxError if the box is too small."""
+        """Return an array of `count` values of type `dtype`, which begins `skip` bytes after the start of the box's payload.
+
+        Raises MalformedBoxError if the box is too small.
+        """
         item = np.dtype(dtype)
         room = box.end - box.payload - skip
         if count * item.itemsize > room:
