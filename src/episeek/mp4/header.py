@@ -211,8 +211,8 @@ class _ProbingReader:
     def cover(self, start: int, stop: int, *, is_fragment: bool = False) -> None:
         """Extend the window to `stop`, and drop its bytes before `start`. Do nothing if the window already reaches `stop`.
 
-        The position `start` has to lie in the window. For a fragment, as many bytes are read as for a search for the next fragment,
-        so that the window probably contains the beginning of the next fragment, too.
+        The position `start` has to lie in the window. For a fragment, at least as many bytes are read as the search for the next
+        fragment would read, so that the window probably contains the beginning of that fragment, too.
         """
         window_stop = self._start + len(self._data)
         if stop > window_stop:

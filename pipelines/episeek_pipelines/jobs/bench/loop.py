@@ -19,7 +19,7 @@ PREFETCHED: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class LoopMeasurement:
-    """The times, the CPU time and the memory of one training loop."""
+    """The measurements of one training loop: the time of each batch, CPU time and memory."""
 
     first_batch_seconds: float
     batch_seconds: tuple[float, ...]

@@ -134,9 +134,9 @@ BOUND_RULES = (check_row_count, check_nulls, check_collapsed)
 def footer_observations(file: DataFile, footer: FooterScan) -> Observations:
     """Return the episodes that are certainly missing from a file, and the undeclared episodes that are certainly in it.
 
-    The footer gives only the lowest and the highest episode of each row group. A declared episode is missing if it lies between
-    these two in no row group. Each lowest and highest episode is in the file, so it is undeclared if meta/episodes does not declare
-    it in this file.
+    The footer gives only the lowest and the highest episode of each row group. A declared episode is certainly missing if it is
+    outside this range in every row group. The lowest and the highest episodes are certainly in the file. They are undeclared unless
+    meta/episodes declares them in this file.
     """
     of_groups = Observations(
         row_group_count=len(footer.group_rows), collapsed_file_count=int(not footer.is_per_episode)

@@ -19,7 +19,7 @@ from episeek_pipelines.verify.videos.frames import HALF_FRAME, FrameView, Parsed
 
 
 def regular_episodes(view: FrameView, length: Int64Array, rows: Int64Array, *, fps: float) -> Int64Array:
-    """Return the episodes whose every frame k is shown k/fps seconds after frame 0, to within half a frame.
+    """Return the episodes in which every frame k is shown k/fps seconds after frame 0, to within half a frame.
 
     Both `rows` and the result contain the positions of episodes within the file.
     """

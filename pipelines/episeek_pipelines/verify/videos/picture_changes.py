@@ -76,7 +76,7 @@ class FrozenRun:
 class _Held:
     """A run of unchanged pictures that is long enough to be reported as frozen.
 
-    It is reported if the scene moves in the pictures after the run, and if the picture jumps at the end of the run.
+    The run is reported if the scene moves in the pictures after it, and if the picture changes abruptly at its end.
     """
 
     run: FrozenRun

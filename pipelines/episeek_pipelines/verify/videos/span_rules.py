@@ -140,9 +140,8 @@ class SampleWindows:
 def sample_windows(video: ParsedVideo, position: Int64Array) -> SampleWindows:
     """Return the range of samples that decoding each of some episodes needs.
 
-    The range starts at the last sync sample that is decoded before all other samples of the episode, and is not presented after the
-    episode's first frame. If no sync sample meets these conditions, the range starts at sample 0. The range ends with the episode's
-    last sample in decode order.
+    The range starts at the last sync sample before which no frame of the episode is decoded or presented. If there is no such sync
+    sample, the range starts at sample 0. The range ends with the episode's last sample in decode order.
 
     Args:
         video: The parsed header of the file.
