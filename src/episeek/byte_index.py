@@ -326,7 +326,10 @@ class ByteIndex:
         return samples
 
     def _sync_of_version_1(self, span: EpisodeSpan) -> npt.NDArray[np.bool_]:
-        """Return whether each sample of a span is a sync sample, from `keyframes`, the only table with this in format version 1."""
+        """Return whether each sample of a span is a sync sample.
+
+        The table `keyframes` is read: in format version 1, no other table records the sync samples.
+        """
         rows = (span.keyframe_start, span.keyframe_start + span.keyframe_count)
         position = self._tables["keyframes"].columns["sample_index"].slice(*rows).astype(np.int64)
         if position.min() < 0 or position.max() >= span.sample_count:
@@ -391,8 +394,9 @@ class ByteIndex:
 
         Raises:
             EpisodeNotFoundError, CameraNotFoundError, FrameRangeError, FileNotIndexedError: As for `clips`, before anything is
-            fetched.
-            ChangedFileError, MissingFileError, ReadError: As for `Clip.read`, from the first range that fails, by file and offset.
+                fetched.
+            ChangedFileError, MissingFileError, ReadError: As for `Clip.read`. If several clips fail, the error of the first one is
+                raised, in the order of files and offsets.
 
         Example:
             >>> first, second = index.read_clips([(0, "observation.images.top"), (3, "observation.images.top", 10, 14)])
@@ -424,9 +428,10 @@ class ByteIndex:
 
         Raises:
             EpisodeNotFoundError, CameraNotFoundError, FrameRangeError, FileNotIndexedError: As for `clips`, before anything is
-            fetched.
+                fetched.
             BackendUnavailableError, DecodeError: As for `Clip.decode`.
-            ChangedFileError, MissingFileError, ReadError: As for `Clip.read`, from the first range that fails, by file and offset.
+            ChangedFileError, MissingFileError, ReadError: As for `Clip.read`. If several clips fail, the error of the first one is
+                raised, in the order of files and offsets.
         """
         clips = self.clips(requests)
         payloads = self.fetch_clips(clips, max_in_flight=max_in_flight, max_gap_bytes=max_gap_bytes)
@@ -445,7 +450,8 @@ class ByteIndex:
             max_gap_bytes: Ranges with at most this many bytes between them share a request.
 
         Raises:
-            ChangedFileError, MissingFileError, ReadError: As for `Clip.read`, from the first range that fails, by file and offset.
+            ChangedFileError, MissingFileError, ReadError: As for `Clip.read`. If several clips fail, the error of the first one is
+                raised, in the order of files and offsets.
         """
         wanted = [WantedRange(clip.file_path, *clip.byte_range) for clip in clips]
         planned = plan_requests(wanted, max_gap_bytes=max_gap_bytes)

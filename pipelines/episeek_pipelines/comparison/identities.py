@@ -35,7 +35,7 @@ class FilePair:
 def same_by_identity(
     root_a: Root, path_a: str, a: FileIdentity | None, root_b: Root, path_b: str, b: FileIdentity | None
 ) -> bool | None:
-    """Return whether two files have the same bytes, or None if listings and the file system do not decide this."""
+    """Return whether two files have the same bytes, or None if this cannot be decided without reading them."""
     if a is None or b is None or root_a.held(path_a) is not None or root_b.held(path_b) is not None:
         return None
     if a.size != b.size:

@@ -272,7 +272,8 @@ def open_store_parquet(source: ByteSource, path: str, *, file_size: int | None, 
 def require_size(source: ByteSource, path: str, file_size: int | None) -> None:
     """Raise ChangedFileError if the size of a file is not `file_size`, the size in a listing.
 
-    The file has to be read first: most stores send its size with the bytes, so that no further request is needed.
+    Call this function after reading from the file. Most stores send the size together with the bytes, so that the call then makes
+    no request.
 
     Raises:
         ChangedFileError: The file has another size.

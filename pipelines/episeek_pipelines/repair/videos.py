@@ -179,7 +179,10 @@ def _format_of(entry: VisualSampleEntry) -> tuple[tuple[str, Any], ...]:
 
 
 def _differs(key: str, declared: Any, actual: Any) -> bool:
-    """Return whether a declared value contradicts the value of the files. An unknown name of a codec or pixel format never does."""
+    """Return whether a declared value contradicts the value of the files.
+
+    A codec or pixel format with an unknown name contradicts no value.
+    """
     if key == "video.codec":
         entries = sample_entries(declared)
         return (

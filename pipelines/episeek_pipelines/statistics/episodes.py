@@ -112,9 +112,10 @@ def episode_statistics(
 
 
 def _computed_type(numbers: _Numbers) -> np.dtype[Any]:
-    """Return the type in which numbers are sorted: float64, or the numbers' own type if it is float32 or if float64 is not exact.
+    """Return the type in which numbers are sorted.
 
-    Float64 is not exact for integers that are too large for its mantissa.
+    The type is float64, except for float32 numbers and for integers that float64 cannot represent exactly. These are sorted in
+    their own type.
     """
     if numbers.dtype == np.float32:
         return numbers.dtype

@@ -19,7 +19,10 @@ _CRC: Final = struct.Struct("<I")
 
 
 class DamagedEntryError(Exception):
-    """A file is not the entry of its key, or has changed since it was written. Callers of this package never see this error."""
+    """A file does not contain the range of the key, or has changed since it was written.
+
+    Callers of this package never see this error.
+    """
 
 
 def header_bytes(length: int) -> int:

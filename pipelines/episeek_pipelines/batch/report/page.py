@@ -119,7 +119,7 @@ def _counts(status: BatchStatus) -> list[tuple[str, int, str]]:
 
 
 def _totals(status: BatchStatus) -> list[tuple[str, str]]:
-    """Return the number of datasets in each state, and totals over all finished datasets, each with its name and its text."""
+    """Return (label, text) pairs: the number of datasets in each state, and totals over all finished datasets."""
     rows = [
         dataset.row for dataset in status.datasets if dataset.row is not None and dataset.state in ("done", "current")
     ]

@@ -95,7 +95,7 @@ class YamlMapping:
         self.text, self.root, self.values = text, root, values
 
     def with_key(self, lines: Sequence[str]) -> str:
-        """Return the text with the lines of a new key at its end, below existing comments."""
+        """Return the text of the mapping with the lines of a new key at the end, below all existing comments."""
         return self._with_lines(len(self.text), lines, self.root)
 
     def with_addition(self, node: yaml.Node, *, flow: str, lines: Sequence[str]) -> str:

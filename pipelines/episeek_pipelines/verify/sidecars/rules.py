@@ -64,7 +64,7 @@ def check_sidecar(context: VerificationContext, check: SidecarCheck) -> CheckRes
 
 
 class _Order:
-    """Checks the order of the rows of a table, one partition at a time. This base class accepts any order."""
+    """Checks the order of the rows of a table, one partition (block of rows) at a time. This base class accepts any order."""
 
     path = ""
 

@@ -56,7 +56,7 @@ def keyframe_intervals(video: ParsedVideo) -> Int64Array:
 def frame_entry(video: ParsedVideo, path: str) -> VisualSampleEntry:
     """Return the first sample description of a video.
 
-    All descriptions of the video have the same codec, picture size and bit depth, since a video with different ones is not parsed.
+    All descriptions of a video agree in codec, picture size and bit depth, since the parser refuses any other video.
     """
     return read_entries(video.table.sample_description, where=path)[0]
 

@@ -1,8 +1,8 @@
 """Compare the times of irregular frames, which are not at k/fps, with the timestamps of their rows.
 
 A camera without a steady rate gives each frame the time at which it was taken. LeRobot reads such videos correctly if the rows have
-the same times, and the comparison then yields no finding. Separate checks read the times of frames and of rows; the comparison
-comes last.
+the same times, and the comparison then yields no finding. One check reads the times of the frames, and another check reads the
+timestamps of the rows. They are compared after both checks have run.
 """
 
 from collections.abc import Iterable, Iterator

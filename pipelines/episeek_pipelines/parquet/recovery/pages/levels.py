@@ -19,7 +19,7 @@ class LevelCounts:
 def count_levels(data: bytes, *, max_level: int, value_count: int) -> LevelCounts | None:
     """Return the counts of the levels 0 to `max_level`, or None if the bytes are not exactly `value_count` such levels.
 
-    Runs of one level are not expanded, so the length of the data limits the memory.
+    A run of equal levels is counted without expanding it, so that the function needs no more memory than the data.
     """
     width = max_level.bit_length()
     value_bytes = (width + 7) // 8
