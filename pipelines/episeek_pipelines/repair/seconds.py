@@ -71,7 +71,7 @@ def seconds_of_file(file: FileFrames, episodes: DeclaredEpisodes, *, fps: float)
         if problem is not None and problem.kind == "displaced" and slack:
             # Neither the seconds nor the encoded stream shows which frames of the recording belong to the rows.
             other = first + slack
-            readings = f"frames {first} to {first + length}", f"frames {other} to {other + length}"
+            readings = f"frames {first} to {first + length - 1}", f"frames {other} to {other + length - 1}"
             result.refused[int(order[row])] = f"{problem.found}, next to frames of no episode,", readings
             proofs.pop(row)
             continue
@@ -161,7 +161,7 @@ def _proof(frames: EpisodeFrames, row: int, count: int) -> str:
         if frames.by_ordinals
         else "only these frames agree with lengths, streams and neighbours"
     )
-    return f"{how}: frames {first} to {stop} of the {count} frames"
+    return f"{how}: frames {first} to {stop - 1} of the {count} frames"
 
 
 def _readings(frames: EpisodeFrames, episodes: DeclaredEpisodes, row: int) -> tuple[str, ...]:
@@ -171,4 +171,4 @@ def _readings(frames: EpisodeFrames, episodes: DeclaredEpisodes, row: int) -> tu
         firsts.append(int(frames.other_first[row]))
     else:
         firsts.append(max(0, round(float(frames.declared.begin[row]))))
-    return tuple(f"frames {first} to {first + length}" for first in dict.fromkeys(firsts))
+    return tuple(f"frames {first} to {first + length - 1}" for first in dict.fromkeys(firsts))

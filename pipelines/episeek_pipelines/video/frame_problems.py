@@ -58,7 +58,7 @@ def frame_problems(
             yield FrameProblem(row, "uncertain", *_readings(frames, episodes, row, len(file)))
         elif frames.count[row] < length:
             held_text = f"{counted(int(frames.count[row]), 'frame')} of the episode in the file"
-            found = f"{held_text}, frames {first} to {first + frames.count[row]} of {len(file)}"
+            found = f"{held_text}, frames {first} to {first + frames.count[row] - 1} of {len(file)}"
             yield FrameProblem(row, "missing", found, f"{length}, the episode's length")
         elif frames.is_doubtful[row]:
             late = frames.declared.begin[row] - first
@@ -153,8 +153,8 @@ def _readings(frames: EpisodeFrames, episodes: DeclaredEpisodes, row: int, frame
     length, first, other = int(episodes.length[row]), int(frames.first[row]), int(frames.other_first[row])
     begin, end = frames.declared.begin[row], frames.declared.end[row]
     found = f"seconds that cover frames {begin:.2f} to {end:.2f} of {frame_count}"
-    one = f"frames {first} to {first + length}"
-    two = f" or {other} to {other + length}" if other >= 0 else ""
+    one = f"frames {first} to {first + length - 1}"
+    two = f" or {other} to {other + length - 1}" if other >= 0 else ""
     return found, f"{one}{two}, which fit the episode's length and its neighbours"
 
 

@@ -75,7 +75,7 @@ def test_lengths_that_add_up_do_not_decide_against_a_jump_of_the_seconds():
     episodes = declare([10, 20, 30], start=[40 / FPS, 0, 10 / FPS], stop=[50 / FPS, 10 / FPS, 40 / FPS])
     assert episodes.episode_index.tolist() == [1, 2, 0]
     with pytest.raises(
-        EpisodeFramesError, match=r"^file, episode 2: found .* frames 10.00 to 40.00 of 60; .* 20 to 50"
+        EpisodeFramesError, match=r"^file, episode 2: found .* frames 10.00 to 40.00 of 60; .* 20 to 49"
     ):
         assign(steady(60), episodes)
 

@@ -262,7 +262,10 @@ def _unnamed_pictures(features: Mapping[str, Any]) -> Iterator[DocumentProblem]:
         if isinstance(spec, Mapping) and spec.get("dtype") in _VISUAL:
             names = spec.get("names")
             if not isinstance(names, list) or len(names) < _PICTURE_SIZES or not all(isinstance(n, str) for n in names):
-                found, expected = f"names {_text(names)} of pictures", "one name for each dimension of shape"
+                found, expected = (
+                    f"{_text(names)} as names of the dimensions of pictures",
+                    "one name for each dimension of shape",
+                )
                 key = f"features.{name}"
                 yield DocumentProblem(
                     "features", layout.INFO_PATH, None, found, expected, key, hint=_NAMES_HINT, is_in_tables=True

@@ -61,10 +61,12 @@ def check_numbers(context: VerificationContext, file: DataFile, scan: RowScan) -
 
 def check_timestamps(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
     """Yield ROW017 for episodes with wrong timestamps. Episodes that are not one run are skipped, since ROW015 reports them."""
-    has_videos = bool(context.info.video_keys)
+    has_videos, tolerance = bool(context.info.video_keys), context.options.tolerance_seconds
     for run, where, first in _of_whole_episodes(file, scan, scan.odd_timestamp, lerobot.TIMESTAMP):
         meaning = scan.odd_times[run]
-        found = f"{first.found:.6f} s" if np.isfinite(first.found) else "null or NaN"
+        # more digits if six would make a time that is too far off look like one that is not
+        digits = ".6f" if not np.isfinite(first.found) or abs(first.found - first.expected) > 2 * tolerance else ".9f"
+        found = f"{first.found:{digits}} s" if np.isfinite(first.found) else "null or NaN"
         if meaning.follows_frame_index:
             about, remedy = "the timestamp fits the frame_index, but not the row", TIMES_OF_OTHER_ROWS_REMEDY
         elif not np.isfinite(first.largest):
@@ -80,7 +82,7 @@ def check_timestamps(context: VerificationContext, file: DataFile, scan: RowScan
         yield finding(
             TIMESTAMPS,
             f"timestamp {found}",
-            f"{first.expected:.6f} s within {context.options.tolerance_seconds:g} s ({about})",
+            f"{first.expected:{digits}} s within {tolerance:g} s ({about})",
             where,
             more=first.count - 1,
             remedy=remedy,

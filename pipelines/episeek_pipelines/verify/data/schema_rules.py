@@ -210,9 +210,7 @@ def _check_schema_metadata(path: str, schema: pa.Schema) -> Iterator[Finding]:
     except (ValueError, KeyError, TypeError, IndexError, RecursionError):
         listed = None
     if not isinstance(listed, dict):
-        yield finding(
-            COLUMN_STYLE, f"a {key} of the schema metadata that does not parse", "JSON with info.features", where
-        )
+        yield finding(COLUMN_STYLE, f"schema metadata whose {key} does not parse", "JSON with info.features", where)
         return
     columns = set(schema.names)
     extra, absent = sorted(set(listed) - columns), sorted(columns - set(listed))
@@ -220,7 +218,7 @@ def _check_schema_metadata(path: str, schema: pa.Schema) -> Iterator[Finding]:
         parts = [f"has the extra columns {_few(extra)}"] if extra else []
         parts += [f"lacks {_few(absent)}"] if absent else []
         yield finding(
-            COLUMN_STYLE, f"a {key} of the schema metadata that {' and '.join(parts)}", "the columns of the file", where
+            COLUMN_STYLE, f"schema metadata whose {key} {' and '.join(parts)}", "the columns of the file", where
         )
 
 

@@ -12,8 +12,8 @@ from episeek_schemas.checks import check_table
 from episeek_schemas.lerobot import DatasetInfo
 
 RENAMED_REMEDY: Final = (
-    "decide whether `features` has this camera under another name, for which EPI011 reports missing columns. If so, rename the "
-    "columns or the feature; do not drop the columns, since only they say where the camera's frames are"
+    "decide whether the existing columns of a camera that `features` does not list (EPI013) belong to this camera under another "
+    "name. If so, rename these columns or the feature. Do not drop the existing columns: only they say where the frames are"
 )
 
 

@@ -57,8 +57,8 @@ def check_features(features: Mapping[str, Any]) -> Iterator[Finding]:
         elif dtype in _PICTURES and len(shape) != len(_SIZES):
             yield finding(INFO, f"shape {_short(shape)} of pictures", "three sizes: height, width and channels", where)
         if dtype in _PICTURES and not _has_three_names(spec.get("names")):
-            found = f"names {_short(spec['names'])}" if "names" in spec else "no names"
-            yield finding(INFO, f"{found} of pictures", CHANNEL_NAMES, where, remedy=_NAMES_REMEDY)
+            found = f"{_short(spec['names'])} as names" if "names" in spec else "no names"
+            yield finding(INFO, f"{found} of the dimensions of pictures", CHANNEL_NAMES, where, remedy=_NAMES_REMEDY)
 
 
 def _has_three_names(names: object) -> bool:

@@ -66,7 +66,7 @@ FAULTS = {
     "null names": (
         lambda root: edit_info(root, lambda info: info["features"][TOP].update(names=None)),
         "meta/info.json",
-        f"features.{TOP}: names null of pictures",
+        f"features.{TOP}: null as names of the dimensions of pictures",
     ),
     "template": (
         lambda root: edit_info(root, lambda info: info.update(data_path="data/{episode_index}.parquet")),
