@@ -142,7 +142,8 @@ def _video_change(
 def needs_samples(pair: PairedSamples, level: DiffLevel) -> bool:
     """Return whether the coded samples of a pair of episodes have to be compared one by one.
 
-    They are compared if both episodes have the same number of samples, and the level includes their bytes or their sizes differ.
+    They are compared if both episodes have the same number of samples, unless the samples have the same sizes and the level does
+    not include their bytes.
     """
     return pair.a.sample_count == pair.b.sample_count and (reads(level, "videos") or pair.a.sizes != pair.b.sizes)
 

@@ -312,8 +312,8 @@ def _receipts_aside(final: Root) -> Path:
 def _recover_receipts(final: Root, root: Root) -> None:
     """Undo or complete a commit that was stopped because its process was killed.
 
-    If the result already has its final name, the receipts are removed. Otherwise they are moved back into the staging directory, so
-    that the run can be continued.
+    If the result already has its final name, the receipts (the records of finished work) are removed. Otherwise they are moved back
+    into the staging directory, so that the run can be continued.
     """
     receipts = _receipts_aside(final)
     if not receipts.is_dir():

@@ -73,9 +73,8 @@ class VerifyOptions:
     def window_count(self) -> int:
         """Return the number of windows (short ranges of frames) to decode from each video.
 
-        Their pictures are compared with the pictures from decoding the whole file.
-
-        If `decoded_windows` is None, the result is the default of the level.
+        Their pictures are compared with the pictures from decoding the whole file. If `decoded_windows` is None, the result is the
+        default of the level.
         """
         if self.decoded_windows is None:
             return DECODED_WINDOWS if self.looks_at("decode") else 0

@@ -127,7 +127,7 @@ def jumps(declared: Boundaries, first: Int64Array, delay: float) -> Float64Array
 def is_displaced(
     declared: Boundaries, first: Int64Array, length: Int64Array, surplus: Int64Array, delay: float
 ) -> BoolArray:
-    """Return, for each episode, whether its declared seconds refer to other frames, unless drift alone explains the difference.
+    """Return, for each episode, whether its declared seconds miss its own frames by more than drift alone explains.
 
     Drift is an error that grows slowly from boundary to boundary. If the error never changes suddenly, no episode is displaced.
     Between two sudden changes of the error, drift may hide missing or surplus frames. The episodes between them therefore count as

@@ -19,7 +19,7 @@ _MAX_UNITS = 1 << 10
 
 
 class Av1(PlainUnits):
-    """The `Codec` for AV1, for the samples of one sample entry.
+    """The `Codec` for AV1 samples of one sample entry.
 
     The sync flags in the file's header are trusted if av1C contains a sequence header, which encoders and muxers of recordings put
     there. The standard demands that a sync sample is a shown key frame with its own sequence header (AV1-ISOBMFF, 2.4).

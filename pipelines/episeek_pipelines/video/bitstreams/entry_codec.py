@@ -51,7 +51,7 @@ NAL units of such samples have start codes.
 
 
 def codec_of_entry(stsd: bytes, description_index: int, codec: str, *, where: str) -> Codec | None:
-    """Return the `Codec` for the samples of a sample entry, or None if their codec is one whose samples are not inspected.
+    """Return the `Codec` for the samples of a sample entry, or None if samples of this codec are not inspected.
 
     Args:
         stsd: The whole stsd box.

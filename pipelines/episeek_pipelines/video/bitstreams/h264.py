@@ -37,7 +37,7 @@ _MAX_SEI_BYTES = 1 << 16
 
 
 class H264(ParameterSets):
-    """The `Codec` for H.264, for the samples of one sample entry.
+    """The `Codec` for H.264 samples of one sample entry.
 
     Args:
         configuration: The payload of the entry's avcC box; None if samples have start codes.

@@ -23,7 +23,7 @@ _LENGTH_FIELD = 21
 
 
 class Hevc(LayeredSets):
-    """The `Codec` for HEVC, for the samples of one sample entry.
+    """The `Codec` for HEVC samples of one sample entry.
 
     Args:
         configuration: The payload of the entry's hvcC box; None if samples have start codes.

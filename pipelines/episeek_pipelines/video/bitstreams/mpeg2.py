@@ -9,7 +9,7 @@ _INTRA, _BIDIRECTIONAL = 1, 3
 
 
 class Mpeg2(PlainUnits):
-    """The `Codec` for MPEG-1 and MPEG-2, for the samples of one sample entry.
+    """The `Codec` for MPEG-1 and MPEG-2 samples of one sample entry.
 
     Args:
         configuration: The decoder specific info of the entry's esds box; empty if the entry has none.

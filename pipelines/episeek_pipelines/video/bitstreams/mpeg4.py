@@ -16,7 +16,7 @@ _ENCODERS = (re.compile(rb"DivX"), re.compile(rb"Lavc|FFmp|ffmp"), re.compile(rb
 
 
 class Mpeg4(PlainUnits):
-    """The `Codec` for MPEG-4 part 2, for the samples of one sample entry.
+    """The `Codec` for MPEG-4 part 2 samples of one sample entry.
 
     Args:
         configuration: The decoder specific info of the entry's esds box; empty if the entry has none.

@@ -16,7 +16,7 @@ _NOT_REPEATED = re.compile(rb"x265 .*\bno-repeat-headers\b", re.DOTALL)
 
 
 class ParameterSets(ABC):
-    """Base class of each `Codec` with parameter sets, for the samples of one sample entry.
+    """Base class of each `Codec` with parameter sets. An instance is for the samples of one sample entry.
 
     Args:
         configuration: The payload of the entry's avcC, hvcC or vvcC box; None if samples have start codes.

@@ -21,7 +21,7 @@ _KINDS = {_VPS: "vps", _SPS: "sps", _PPS: "pps", _PREFIX_APS: "aps", _SUFFIX_APS
 
 
 class Vvc(LayeredSets):
-    """The `Codec` for VVC, for the samples of one sample entry.
+    """The `Codec` for VVC samples of one sample entry.
 
     Args:
         configuration: The payload of the entry's vvcC box; None if samples have start codes.

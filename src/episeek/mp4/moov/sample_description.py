@@ -123,9 +123,9 @@ def with_entries(stsd: bytes, indices: list[int], *, where: str) -> bytes:
 
 
 def with_start_entries(stsd: bytes, made: list[tuple[int, bytes]], *, where: str) -> bytes:
-    """Return an stsd box with added entries, which carry the decoder state that some samples need if decoding starts at them.
+    """Return an stsd box with added entries, which carry decoder state of earlier samples so that decoding can start at later ones.
 
-    Each added entry is a copy of another entry, with bytes that set up this state.
+    Each added entry is a copy of an entry of the box, together with bytes that set up this state in a decoder.
 
     Args:
         stsd: The whole box.

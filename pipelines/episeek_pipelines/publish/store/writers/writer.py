@@ -248,7 +248,7 @@ def _exists_already(error: BaseException | None) -> bool:
 def _is_unknown(error: BaseException) -> bool:
     """Return whether an error means that the file system does not support a write that fails if the file exists.
 
-    S3 then answers with HTTP status 501.
+    Stores with the protocol of S3 then answer with HTTP status 501.
     """
     is_unsupported = isinstance(error, TypeError | NotImplementedError | ValueError)
     return is_unsupported or getattr(error, "errno", None) == errno.ENOSYS
