@@ -83,7 +83,7 @@ def require_room(source: Root, destination: Root, sizes: Mapping[str, int], *, w
         source: The root to read from.
         destination: The root to write to, which exists.
         sizes: Size of each file in bytes, by path. Files that the destination already has do not count.
-        way: The preferred way.
+        way: The preferred way to copy the files.
 
     Raises:
         DestinationError: The copies need more space than is free.

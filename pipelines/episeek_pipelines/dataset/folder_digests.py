@@ -12,13 +12,13 @@ _NOT_LISTED: Final = (f"{layout.BYTE_INDEX_PARTIAL_DIR}/",)
 
 
 def source_digests(root: Root) -> dict[str, str]:
-    """Return a SHA-256 of the paths and versions of the files in each of `data`, `meta` and `videos` of a source, by folder.
+    """Return, for each of the folders `data`, `meta` and `videos` of a source, a SHA-256 of the paths and versions of its files.
 
     The version of a local file is its size and modification time. The version of a file in a store is its size and the id that the
     store gives it.
 
-    All files outside these folders share the key "". Sidecars (the tables of the video index, which are derived from the source),
-    hidden files and hidden folders of the root are left out.
+    The key "" has the SHA-256 of all files outside of these folders together. Sidecars (the tables of the video index, which are
+    derived from the source) and hidden files and folders of the root are left out.
     """
     skipped = (*_NOT_LISTED, f"{layout.BYTE_INDEX_DIR}/")
     if root.is_local:

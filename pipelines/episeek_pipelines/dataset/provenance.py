@@ -81,9 +81,7 @@ def record_source(source: Root, preparation: dict[str, Any]) -> SourceRecord:
 
 
 def local_identity(digests: Digests) -> FileIdentity:
-    """Return the identity of a local file for `SourceRecord.files`: its size, `sha256:` with its SHA-256, and `blob:` with its Git
-    id.
-
+    """Return the identity of a local file for `SourceRecord.files`: size, `sha256:` with its SHA-256, and `blob:` with its Git id.
     A file that is larger than `MAX_BLOB_BYTES` has no `blob:`.
     """
     blob = (f"blob:{digests.blob_id}",) if digests.blob_id else ()

@@ -1,9 +1,9 @@
 """Find the files of a dataset that need not be read again because the existing sidecars have their rows.
 
-A file is unchanged if its path, its size, the store's identity of its content and the declaration of its episodes equal
-those in its row. A file whose episodes do not follow one another without gaps is always read again, because the sidecars do
-not contain the warnings about it. Existing sidecars are trusted only as a whole: their build id is first computed again from
-all of their rows. If they cannot be used, the headers of all files are read.
+A file is unchanged if the sidecars have a row with its path, and this row records the same size, the same identity of its content
+in the store, and the same declared episodes. A file whose episodes do not follow one another without gaps is always read again,
+because the sidecars do not contain the warnings about it. Existing sidecars are trusted only as a whole: their build id is first
+computed again from all of their rows. If they cannot be used, the headers of all files are read.
 """
 
 import json

@@ -184,7 +184,7 @@ def _prepared(
 
 @contextmanager
 def _refusals_in_errors(repairing: RepairPlan | None) -> Iterator[None]:
-    """Add the refused repairs to the hint of an error: the run probably failed because of a defect that was not repaired."""
+    """Add the refused repairs to the hint of an error in the `with` block, since an unrepaired defect probably caused the error."""
     try:
         yield
     except EpiseekError as error:

@@ -97,7 +97,7 @@ def finished_run(source: Root, destination: Root, options: dict[str, Any]) -> Fi
 
 
 def _source_differences(source: Root, destination: Root, folders: list[str], *, videos: str) -> list[str]:
-    """Compare files of a source whose listing has changed, and return noun phrases for the files that differ.
+    """Compare the changed folders of a source with the records of the destination, and return noun phrases for changed files.
 
     Args:
         source: The source.

@@ -74,9 +74,10 @@ def add_rewrite_nodes(graph: Graph, dataset: Dataset, staging: DatasetStaging, p
 
 
 def features_to_measure(dataset: Dataset) -> tuple[str, ...]:
-    """Return the features whose statistics are computed from rows: numbers and booleans of version 2.x, none of version 3.0.
+    """Return the features whose statistics are computed from the rows.
 
-    Version 2.x does not record quantiles.
+    In a dataset of version 2.x, which records no quantiles, these are all features of numbers and booleans. In version 3.0, there
+    are none.
     """
     if not dataset.is_file_an_episode:
         return ()

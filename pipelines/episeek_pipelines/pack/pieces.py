@@ -1,8 +1,8 @@
 """Cut a video file into pieces: runs of samples that contain whole episodes and decode to the same pictures in any file.
 
-A file can be cut at a position in decode order if every sample before it is shown before every sample after it. A piece starts at
-the start of the file, or at such a position whose next sample can be decoded with its sample entry alone: it needs neither earlier
-samples nor decoder state that they set up. The piece ends at the first position after its episodes at which the file can be cut.
+A file can be cut at a position in decode order if every sample before it is shown before every sample after it. A piece begins at
+the start of the file, or at such a position if decoding can start there with the sample entry alone, without earlier samples and
+without decoder state that they set up. The piece ends at the first position after its episodes at which the file can be cut.
 
 All samples of a piece are kept, even if they belong to no episode or an edit list hides them, since other samples may need them for
 decoding. They become frames of no episode. Samples outside of all pieces are left out.

@@ -151,7 +151,7 @@ def _rows_of_numbers(column: pa.ChunkedArray, width: int) -> Float64Array:
 def is_odd_quantile(
     draft: Draft, feature: str, name: str, recorded: Float64Array, truth: FeatureStatistics
 ) -> npt.NDArray[np.bool_]:
-    """Return which dimensions of a recorded dataset quantile agree with no usual definition; shape [dimensions].
+    """Return, for each dimension, whether a recorded quantile of the dataset differs from all usual definitions.
 
     The usual definitions are LeRobot's aggregate over the episodes, the smallest and the largest quantile of an episode, and the
     quantile of all rows together.

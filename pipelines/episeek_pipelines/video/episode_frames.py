@@ -244,10 +244,10 @@ def _aligned(file: FileFrames, length: Int64Array, clocks: tuple[Boundaries, ...
 def _tails(
     declared: Boundaries, first: Int64Array, length: Int64Array, surplus: Int64Array, marks: Int8Array
 ) -> Int64Array:
-    """Return, for each episode, how many of the frames between it and the next episode were encoded in the same stream as it.
+    """Return, for each episode, how many of the frames between it and the next episode were encoded in the episode's stream.
 
-    The stream ends at the next frame that is marked as the start of a stream. If no frame is marked, it ends at the end of the
-    episode's declared seconds, or at the end of the file for the last episode. `surplus` has the numbers of all frames between.
+    `surplus` has the number of all frames between the episodes. A stream ends at the next frame that is marked as the start of a
+    stream. If no frame is marked, it ends with the episode's declared seconds, or with the file for the last episode.
     """
     tails = surplus.copy()
     for row in np.flatnonzero(surplus > 0).tolist():

@@ -44,10 +44,7 @@ class DatasetRows:
 
     @property
     def source(self) -> ByteSource:
-        """The byte source of the dataset's root.
-
-        If the rows are read through a wrapper, such as a cache, it is the wrapped source.
-        """
+        """The source that reads the dataset's root directly, even if the rows are read through a wrapper, such as a cache."""
         return self._source.source if isinstance(self._source, WrappedSource) else self._source
 
     @cached_property

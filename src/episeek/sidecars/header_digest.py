@@ -1,7 +1,4 @@
-"""Compute the digest of the header that an MP4 has now.
-
-The table `files` of the video index has the digest of the indexed header.
-"""
+"""Compute the digest of the header that an MP4 has now, to compare it with the digest of the indexed header (table `files`)."""
 
 import hashlib
 

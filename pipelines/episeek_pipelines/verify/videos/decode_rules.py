@@ -167,7 +167,7 @@ def _decode(clip: Clip, bits: int | None, changes: PictureChanges) -> _DecodedCl
 
 
 def _check_times(clip: Clip, fps: float, where: Location) -> Iterator[Finding]:
-    """Yield VID027 if the header does not show every frame k at k/fps, to within half a frame.
+    """Yield VID027 if the header shows a frame k more than half a frame before or after k/fps.
 
     `_check_decoded` checks that the decoded pictures have the times of the header.
     """

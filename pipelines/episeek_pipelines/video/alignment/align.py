@@ -6,16 +6,16 @@ episode is uncertain if an alignment with another first frame costs at most `MAR
 
 The kinds of evidence, and the cost of contradicting each:
 
-- declared seconds: the seconds from one start to the next differ from the number of frames between them (`jump_cost`: rounding
-  is free, one wrong duration costs `_JUMP`), or an episode's declared end fits neither its length nor the next start (`_END`);
-- lengths: frames are missing from an episode (`_MISSING` if the declared seconds also lack them, otherwise `_MISSING_UNDECLARED`
-  before the next start and `_CUT` before the end of the file), or frames belong to no episode (`_UNCLAIMED`, which is cheap
-  because recordings are trimmed);
-- encoder starts: LeRobot encodes each episode by itself. A stream that begins within an episode therefore costs `_STRADDLE`, and
-  an episode after the first that begins neither with a stream nor with a sync sample costs `_INSIDE`. In a file that was encoded
-  as one stream, encoder starts say nothing about episodes, and cost nothing. If the encoder left no marks, a sync sample may begin
-  a stream if its distance to the previous sync sample is not the greatest in the file. An episode that begins at any other sync
-  sample costs `_DUE`.
+- Declared seconds: A difference between the seconds and the frames from one start to the next costs nothing if rounding explains
+  it, and otherwise up to `_LONGEST_JUMP` (see `jump_cost`). A declared end that fits neither the episode's length nor the next
+  start costs `_END`.
+- Lengths: Frames that are missing from an episode cost `_MISSING` if the declared seconds lack them, too. Otherwise they cost
+  `_MISSING_UNDECLARED`, or `_CUT` at the end of the file. Frames that belong to no episode cost only `_UNCLAIMED` or
+  `_UNCLAIMED_UNDECLARED`, because recordings are trimmed.
+- Encoder starts: LeRobot encodes each episode by itself. A stream that begins within an episode therefore costs `_STRADDLE`, and an
+  episode that begins within a stream costs `_INSIDE`, unless trimmed frames precede the episode. A file that was encoded as one
+  stream has no such costs. If the encoder left no marks, a stream may begin at each sync sample whose distance to the previous sync
+  sample is less than the greatest distance in the file. An episode that begins at another sync sample costs `_DUE`.
 
 One fault of the metadata costs 8 to 20. An alignment that assumes one fault fewer than every other is therefore certain. If two
 alignments assume different faults of the same cost, the episode is uncertain.

@@ -103,8 +103,7 @@ def drifts(declared: Boundaries, length: Int64Array, step_frames: float) -> bool
     """Return whether the declared seconds of the episodes differ from their lengths by no more than drift.
 
     Drift means that the episodes follow one another, and that each boundary adds an error of at most `step_frames` frames. The
-    first
-    episode may start before the file's first frame, which is late if no edit list removes the delay that reordering causes.
+    first episode may start before the file's first frame, which is late if no edit list removes the delay that reordering causes.
     """
     gap = declared.gap
     steps = np.concatenate([np.maximum(gap[:1], 0), gap[1:], declared.span - length])

@@ -137,6 +137,7 @@ def _av1_marks(
     samples: list[tuple[list[SequenceHeader | None], bytes]], frames: Int64Array, is_sparse: bool
 ) -> list[int]:
     """Return the mark of each sync sample from its order hint; `UNKNOWN` for a sample without an order hint.
+
     A hint of 0 gives `STARTS`, or `UNKNOWN` if it also continues the count from the previous sync sample. Any other hint gives
     `CONTINUES`, or `UNKNOWN` if all sync samples were read and the hint does not continue the count.
     """

@@ -71,8 +71,7 @@ def _walk(
 ) -> tuple[BoolArray, BoolArray, dict[int, bytes]]:
     """Return whether each sample carries parameter sets, whether it has no picture, and the first bytes of the samples.
 
-    The first bytes are in a dict by the index of the sample in `positions`. Samples that are too short for a NAL unit have no
-    entry.
+    The keys of the dict of first bytes are indices in `positions`. Samples that are too short for a NAL unit have no entry.
     """
     kinds, length_bytes = codec.nal_kinds, codec.length_bytes
     is_unit, is_picture = np.zeros(kinds.mask + 1, np.bool_), np.zeros(kinds.mask + 1, np.bool_)

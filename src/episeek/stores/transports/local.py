@@ -19,9 +19,7 @@ class LocalSource:
 
     @property
     def probe_bytes(self) -> int:
-        """Number of bytes to read at a position at which a box of an MP4 may begin: one page of memory, as a local read costs
-        little.
-        """
+        """Number of bytes to read at a position at which a box of an MP4 may begin: one page, as local reads cost little."""
         return 1 << 12
 
     @property
