@@ -155,9 +155,10 @@ class CacheState:
     # --- the life of a fetch ---
 
     def start(self, fetch: Fetch) -> bool:
-        """Return True to the first caller for a fetch, which then has to run the fetch, and False to all later callers.
+        """Return whether the caller has to run a fetch: True for the first call with this fetch, and False for later calls.
 
-        A caller that needs the bytes can thus run a fetch itself, and does not wait for a free thread of the pool.
+        A caller that needs the bytes can thus run a fetch itself, and does not wait for a free thread of the pool. The result is
+        always False in a closed cache.
         """
         with self._lock:
             is_first = not fetch.is_started and not self._is_closed

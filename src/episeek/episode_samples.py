@@ -161,7 +161,7 @@ class KeptSamples:
             return found
 
     def put(self, samples: EpisodeSamples) -> None:
-        """Keep the samples of an episode, and drop the least recently used ones if there are too many."""
+        """Keep the samples of an episode. If too many samples are kept, drop those of the least recently used episodes."""
         key = samples.span.episode_index, samples.span.camera_key
         with self._lock:
             if key not in self._kept:

@@ -192,7 +192,7 @@ def locate_frames(file: FileFrames, episodes: DeclaredEpisodes, *, fps: float) -
 
 
 def is_counted_alone(episodes: DeclaredEpisodes, frame_count: int, *, fps: float) -> bool:
-    """Return whether the declared lengths alone give the frames of all episodes, regardless of the times of the file's frames."""
+    """Return whether the frames of all episodes follow from the declared lengths, whatever the times of the file's frames are."""
     if not len(episodes) or not episodes.is_finite.all() or frame_count != episodes.length.sum():
         return False
     declared = by_rate(0.0, episodes.from_timestamp, episodes.to_timestamp, fps=fps)

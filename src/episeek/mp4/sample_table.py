@@ -230,7 +230,7 @@ def _without_empty(samples: SampleColumns) -> SampleColumns:
 def _check_hybrid(samples: SampleColumns, edit: Edit, times: Int64Array, moov_count: int, where: str) -> None:
     """Refuse a file if decoders would treat its samples in moov differently from its samples in fragments.
 
-    Decoders do so if an edit list removes samples or has no duration, or if composition offsets are negative.
+    Decoders treat them differently if an edit list removes samples or has no duration, or if composition offsets are negative.
 
     Raises:
         EditListError: An edit list removes samples or has no duration.

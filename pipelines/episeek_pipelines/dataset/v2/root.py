@@ -1,7 +1,7 @@
 """Show a dataset of version 2.x with the metadata of version 3.0 in place of its documents.
 
-Code that reads datasets of version 3.0 through their root can thereby read version 2.x, too. The metadata files exist only in
-memory, and are made from the documents once in each process. Episodes can be left out. The remaining episodes are then
+Code that reads datasets of version 3.0 through a root can therefore read datasets of version 2.x as well. The metadata files exist
+only in memory, and are made from the documents once in each process. Episodes can be left out. The remaining episodes are then
 renumbered, in the metadata and in the rows of the data files.
 """
 

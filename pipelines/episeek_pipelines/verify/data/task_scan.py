@@ -37,9 +37,10 @@ class _UnknownTask:
 
 @dataclass(slots=True)
 class TaskScan:
-    """Compares the tasks of one data file's rows with those declared for their episodes (TSK014).
+    """Compares the tasks in the rows of one data file with the tasks that are declared for the rows' episodes (TSK014).
 
-    Takes the rows batch by batch, in order. Memory grows with the number of distinct pairs of a listed episode and a listed task.
+    The rows are added batch by batch, in order. Memory grows with the number of distinct pairs of a listed episode and a listed
+    task.
     """
 
     path: str

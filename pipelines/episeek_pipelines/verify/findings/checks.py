@@ -96,7 +96,7 @@ class VerificationContext:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DataFile:
-    """A data file, with the episodes that meta/episodes places in it.
+    """A data file, with the episodes whose rows it contains according to meta/episodes.
 
     Arrays have shape [episodes] and are sorted by episode_index.
     """
@@ -128,7 +128,7 @@ class IndexedFile:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoFile:
-    """An MP4 file, with the episodes that meta/episodes places in it.
+    """An MP4 file, with the episodes that it contains according to meta/episodes.
 
     Arrays have shape [episodes] and are sorted by from_timestamp.
     """

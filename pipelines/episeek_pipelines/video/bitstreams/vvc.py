@@ -60,7 +60,7 @@ class Vvc(LayeredSets):
     def unit_of(nal: bytes) -> Unit | None:
         """Return the parameter set in a NAL unit, or None for a NAL unit of another type and for a damaged one.
 
-        The syntax is that of ITU-T H.266, 7.3.2.
+        The syntax is defined in ITU-T H.266, 7.3.2.
         """
         kind = _KINDS.get(nal[1] >> 3) if len(nal) > 1 else None
         bits = BitReader(without_emulation_prevention(nal[2:10]))

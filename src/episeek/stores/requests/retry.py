@@ -76,7 +76,7 @@ def with_retries(
         policy: The limits for tries and waits.
         counter: Counts the retries and waits.
         where: The file and the range, for messages.
-        expected: The right answer, as a noun phrase for messages.
+        expected: The expected response, as a noun phrase for messages.
 
     Raises:
         ReadError: A limit of the policy was reached. The last `Transient` names the class of the error.

@@ -230,7 +230,7 @@ def identity_of(info: dict[str, Any]) -> FileIdentity | None:
 
 
 def answered_range(content_range: str | None, byte_range: ByteRange, *, found: str) -> int:
-    """Return the size of a file from the Content-Range header (RFC 9110, 14.4) of an answer that should contain `byte_range`.
+    """Return a file's size from the Content-Range header (RFC 9110, 14.4) of the response to a request for `byte_range`.
 
     Raises:
         Transient: The header is missing or is for another range, for example because a proxy ignores or rewrites ranges.

@@ -135,7 +135,7 @@ def group_findings(findings: Sequence[Finding], *, most_rows: int = MOST_ROWS) -
 
 
 def _with_few_pictures(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return the findings, and remove all pictures except those of the first `MOST_STRIPS` findings with pictures.
+    """Return the findings, with pictures only in the first `MOST_STRIPS` of the findings that have pictures.
 
     The findings of a single report never need this limit, but the findings of several reports together may exceed it.
     """
@@ -153,7 +153,7 @@ def _with_few_pictures(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def _with_few_charts(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return the findings, and remove all charts except those of the first `MOST_CHARTED` findings with charts."""
+    """Return the findings, with charts only in the first `MOST_CHARTED` of the findings that have charts."""
     kept: list[Finding] = []
     count = 0
     for found in findings:
