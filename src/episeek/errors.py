@@ -255,7 +255,7 @@ class FileNotIndexedError(EpiseekError, IndexError):
 
 
 class EpisodeFramesError(EpiseekError, ValueError):
-    """The frames of an episode cannot be determined: two have the same time, or declared seconds and lengths disagree."""
+    """The frames of an episode cannot be determined: two frames have the same time, or declared seconds and lengths disagree."""
 
 
 class BackendUnavailableError(EpiseekError, ImportError):

@@ -15,7 +15,7 @@ Verdicts = Mapping[tuple[str, str], bool | None]
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The pairs of files that contain episodes with the same number."""
+    """The pairs of files, one of each dataset, that contain episodes with the same numbers."""
 
     data: Verdicts
     videos: Verdicts
@@ -33,7 +33,7 @@ class Covered:
 
 
 def find_candidates(a: Side, b: Side) -> Candidates:
-    """Return the pairs of files that contain episodes with the same number.
+    """Return the pairs of files, one of each dataset, that contain episodes with the same numbers.
 
     Each pair has a verdict: whether the listings show that the two files are equal.
     """

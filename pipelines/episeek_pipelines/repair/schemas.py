@@ -152,8 +152,8 @@ def _described(schema: pa.Schema) -> dict[str, Any] | None:
 def _feature(draft: Draft, file: DataFileEvidence, name: str, kind: pa.DataType) -> Any:
     """Return the entry of a column in the `huggingface` metadata.
 
-    The entry is copied from another file in which the column has the same type, or else made from the type. The result is None for
-    a type without a known entry.
+    The entry is copied from another file in which the column has the same type. Otherwise the entry is made from the type and the
+    declared dtype. The result is None if no entry can be made for the type.
     """
     for other in draft.evidence.data.values():
         if other is not file and other.schema is not None and name in other.schema.names:

@@ -59,7 +59,7 @@ class RowRules(Scanner, Protocol):
     """A scanner that returns the defects that it found as findings."""
 
     def findings(self) -> Iterable[Finding]:
-        """Return the findings, after all rows were scanned."""
+        """Return the findings. Call this method after all rows were scanned."""
 
 
 def check_data_group(context: VerificationContext, group: DataGroup) -> CheckResult:
