@@ -1,4 +1,4 @@
-"""Correct meta/episodes on the evidence of the data rows: order of episodes, data files, lengths and ranges of rows."""
+"""Correct meta/episodes on the evidence of the data rows: data files, lengths and ranges of rows."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from episeek_pipelines.repair.row_runs import NO_NUMBER, Run
 from episeek_pipelines.repair.shards import count_columns
 from episeek_pipelines.repair.values import Outcome, Place, Refusal, Repair
 from episeek_pipelines.words import counted
-from episeek_schemas import layout, lerobot
+from episeek_schemas import lerobot
 
 
 def repair_episode_types(draft: Draft) -> Iterator[Outcome]:
@@ -24,51 +24,6 @@ def repair_episode_types(draft: Draft) -> Iterator[Outcome]:
             draft.changed.add(name)
             proof = "every text in the column is a number in digits"
             yield Repair(registry.COLUMN_TYPES.code, draft.place(0, name), "text", str(values.dtype), proof)
-
-
-def repair_order(draft: Draft) -> Iterator[Outcome]:
-    """Sort the rows of meta/episodes by episode_index.
-
-    If exactly one row has no usable number, and exactly one number is missing, the row first gets this number.
-    """
-    code = registry.EPISODE_ORDER.code
-    if not draft.has_all_episodes:
-        for path, problem in draft.evidence.episodes.unreadable.items():
-            readings = (
-                "the file listed episodes of the dataset that no other file lists",
-                "the file is left over from an edit or from a recording that was stopped",
-            )
-            yield Refusal(code, Place(path), f"a file of meta/episodes that cannot be read: {problem}", readings)
-        return
-    index = draft.values(lerobot.EPISODE_INDEX)
-    count = len(index)
-    unknown = np.flatnonzero((index < 0) | (index >= count))
-    absent = np.setdiff1d(np.arange(count), index)
-    if len(unknown) == len(absent) == 1:
-        row, number = int(unknown[0]), int(absent[0])
-        before = draft.raw(lerobot.EPISODE_INDEX, row)
-        draft.set(lerobot.EPISODE_INDEX, row, number)
-        proof = f"every other number from 0 to {count - 1} occurs exactly once"
-        yield Repair(code, draft.place(row, lerobot.EPISODE_INDEX), before, number, proof)
-        index = draft.values(lerobot.EPISODE_INDEX)
-        absent = absent[:0]
-    if len(absent):
-        draft.has_all_episodes = False
-        doubled = np.flatnonzero(np.bincount(index[(index >= 0) & (index < count)], minlength=count) > 1)
-        twice = f"episode {doubled[0]} twice" if len(doubled) else f"episode_index {index[unknown[0]]}"
-        found = f"{twice}, and no episode {absent[0]}"
-        readings = (f"one of the rows belongs to episode {absent[0]}", f"the row of episode {absent[0]} is missing")
-        yield Refusal(code, Place(layout.EPISODES_DIR, column=lerobot.EPISODE_INDEX), found, readings, len(absent) - 1)
-        return
-    if (index == np.arange(count)).all():
-        return
-    order = np.argsort(index, kind="stable")
-    moved = np.flatnonzero(order != np.arange(count))
-    first = int(moved[0])
-    before, after = f"episode {index[first]} in row {first}", f"episode {first} in row {first}"
-    draft.set_order(order)
-    proof = f"each number from 0 to {count - 1} occurs exactly once"
-    yield Repair(code, draft.place(first), before, after, proof, len(moved) - 1)
 
 
 def repair_pointers(draft: Draft) -> Iterator[Outcome]:

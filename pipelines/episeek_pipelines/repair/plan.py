@@ -7,10 +7,10 @@ from typing import Final
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.repair import registry
 from episeek_pipelines.repair.draft import Draft, listed
+from episeek_pipelines.repair.episode_order import repair_order
 from episeek_pipelines.repair.episodes import (
     repair_episode_types,
     repair_lengths,
-    repair_order,
     repair_pointers,
     repair_ranges,
 )

@@ -58,7 +58,8 @@ SCHEMA_METADATA: Final = _repair(
 )  # fmt: skip
 EPISODE_ORDER: Final = _repair(
     "REP005", "the order of the rows of meta/episodes",
-    "each episode number from 0 to N-1 occurs once; if one number is missing and one row has none, that row has the missing number",
+    "each episode number from 0 to N-1 occurs once, and no row has the range of another episode; if one number is missing and one "
+    "row has none, that row has the length and the range of the data rows of the missing number",
     "EPI008", "EPI011",
 )  # fmt: skip
 ROW_EPISODES: Final = _repair(

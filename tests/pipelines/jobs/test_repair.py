@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,16 @@ from tests.repairs.defects import cut
 from tests.repairs.matrix import digests
 from tests.support import bar_code
 from tests.support.amount import IS_FULL, full_run
-from tests.support.broken_datasets import EPISODES, TOP, copy_of, data_files, edit_info, edit_parquet, set_value
+from tests.support.broken_datasets import (
+    EPISODES,
+    TOP,
+    copy_of,
+    data_files,
+    edit_info,
+    edit_parquet,
+    set_value,
+    set_values,
+)
 from tests.support.build_index import DATA
 
 SYNC = Execution("sync")
@@ -161,6 +171,37 @@ def test_sound_samples_need_no_repair():
     for name in ("av1_multifile", "h264_bframes", "hevc", "images", "edited"):
         made = plan_repair(str(DATA / name))
         assert (made.repairs, made.refusals) == ((), ()), name
+
+
+def delete_rows(root: Path, path: str, episode: int) -> None:
+    keep = pc.field("episode_index") != episode
+    edit_parquet(root, path, lambda groups: [table.filter(keep) for table in groups])
+
+
+def delete_episode(root: Path) -> None:
+    """Delete an episode without renumbering the others."""
+    for path in (EPISODES, *data_files(root)):
+        delete_rows(root, path, 2)
+
+
+def lose_row_of_episode(root: Path) -> None:
+    """Lose the row of an episode in meta/episodes; the last row has the same length as the lost one."""
+    set_value(root, EPISODES, "length", 5, 40)
+    delete_rows(root, EPISODES, 1)
+
+
+def exchange_numbers(root: Path) -> None:
+    set_values(root, EPISODES, {("episode_index", 1): 2, ("episode_index", 2): 1})
+
+
+@pytest.mark.parametrize("damage", [delete_episode, lose_row_of_episode, exchange_numbers])
+def test_no_episode_gets_the_number_of_another(damage: Callable[[Path], None], tmp_path: Path):
+    root = copy_of("h264_bframes", tmp_path, name="broken")
+    damage(root)
+    made = plan_repair(str(root))
+    assert {each.code for each in made.repairs}.isdisjoint({"REP005", "REP007", "REP008", "REP009"})
+    assert [each.code for each in made.refusals] == ["REP005"]
+    assert len(made.refusals[0].readings) == 2
 
 
 def test_a_dry_run_shows_the_diff_and_writes_nothing(broken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
