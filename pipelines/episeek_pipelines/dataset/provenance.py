@@ -127,7 +127,7 @@ def read_record(root: Root) -> SourceRecord | None:
 def skipped_episodes(root: Root) -> tuple[int, ...]:
     """Return the episodes that were left out of a local prepared dataset, by the numbers that they have in the source.
 
-    They are read from the dataset's record of its source. The result is empty if there is no usable record.
+    The numbers are read from the dataset's record of its source. The result is empty if there is no usable record.
     """
     if not root.is_local:
         return ()

@@ -8,7 +8,7 @@ from episeek_pipelines.api import Action, FixResult, PageIndexCounts, RebuildSid
 def result_lines(result: FixResult) -> Iterator[str]:
     """Yield the lines that show the changes of `--fix` like a unified diff.
 
-    After a run that was not a dry run, a line with its result follows each change.
+    Unless the run was a dry run, each change is followed by a line with its result.
     """
     done = {done.action.path: done.result for done in result.done}
     reasons = {unfixed.path: unfixed.reason for unfixed in result.unfixed if unfixed.path is not None}

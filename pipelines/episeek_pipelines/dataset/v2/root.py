@@ -165,8 +165,8 @@ def open_v2(root: Root, info: Mapping[str, Any], *, skipped: tuple[int, ...] = (
 def is_v2_dataset(root: Root, info: Mapping[str, Any]) -> bool:
     """Return whether a root contains a dataset of version 2.x.
 
-    The version is read from meta/info.json. If the root contains files of meta/episodes, which only version 3.0 has, it must also
-    contain the episodes or the tasks of version 2.x. Otherwise the result is False.
+    The result is True if meta/info.json declares version 2.x. The exception is a root with files of meta/episodes, as in version
+    3.0, but without `meta/episodes.jsonl` and `meta/tasks.jsonl`: for such a root, the result is False.
     """
     return lerobot_v2.is_v2(info) and (
         any(root.exists(path) for path in (lerobot_v2.EPISODES_PATH, lerobot_v2.TASKS_PATH))

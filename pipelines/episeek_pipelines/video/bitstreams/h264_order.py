@@ -47,7 +47,8 @@ def read_slice(nal: bytes, units: Mapping[tuple[str, int], tuple[Unit, ...]]) ->
 
     Args:
         nal: The first 32 bytes of the NAL unit, or all bytes of a shorter one.
-        units: Parameter sets in force, by kind and id. A picture parameter set comes after its sequence parameter set in one tuple.
+        units: Parameter sets in force, by kind and id. The tuple of a picture parameter set begins with the sequence parameter set
+            that it refers to.
     """
     bits = BitReader(without_emulation_prevention(nal[1:]))
     is_idr = nal[0] & 31 == _IDR
