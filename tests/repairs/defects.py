@@ -193,6 +193,58 @@ def cut_last_episode(root: Path) -> None:
     path.write_bytes(path.read_bytes()[: start + 100])
 
 
+def remove_frames(root: Path, *frames: int, starts_again: bool = False) -> None:
+    """Remove rows of an episode as an editing tool does it: numbers, lengths, ranges, counts and total follow, and videos stay.
+
+    Args:
+        root: A sample.
+        frames: The frame_index of each row.
+        starts_again: Count the timestamps of the other rows from 0 as well.
+    """
+    path, row = row_of(root, EPISODE, 0)
+    start = pq.read_table(root / path, columns=["index"])["index"][row].as_py()
+    gone = [start + frame for frame in frames]
+
+    def change_rows(groups: list[pa.Table]) -> list[pa.Table]:
+        kept = []
+        for group in groups:
+            rows = [each for each in group.to_pylist() if each["index"] not in gone]
+            for each in rows:
+                before = sum(number < each["index"] for number in gone)
+                each["index"] -= before
+                if each["episode_index"] == EPISODE:
+                    each["frame_index"] -= before
+                    each["timestamp"] = each["frame_index"] / 30 if starts_again else each["timestamp"]
+            kept.append(pa.Table.from_pylist(rows, group.schema))
+        return kept
+
+    def change_episodes(groups: list[pa.Table]) -> list[pa.Table]:
+        table = pa.concat_tables(groups)
+        rows = table.to_pylist()
+        for each in rows:
+            if each["episode_index"] == EPISODE:
+                counts = [name for name in each if name.endswith("/count") and "images" not in name]
+                each["length"] -= len(gone)
+                each |= {name: [each[name][0] - len(gone)] for name in counts}
+            each["dataset_from_index"] -= len(gone) * (each["episode_index"] > EPISODE)
+            each["dataset_to_index"] -= len(gone) * (each["episode_index"] >= EPISODE)
+        return [pa.Table.from_pylist(rows, table.schema)]
+
+    for file in data_files(root):
+        edit_parquet(root, file, change_rows)
+    edit_parquet(root, EPISODES, change_episodes)
+    edit_info(root, total_frames=info(root)["total_frames"] - len(gone))
+
+
+def exchange_seconds(root: Path) -> None:
+    """Exchange the seconds of the first two episodes of one file that have different lengths."""
+    files, lengths = values(root, lerobot.video_column(TOP, "file_index")), values(root, "length")
+    one = next(row for row in range(1, len(files)) if files[row] == files[row - 1] and lengths[row] != lengths[row - 1])
+    for name in (FROM, TO):
+        found = values(root, name)
+        set_values(root, EPISODES, {(name, one - 1): found[one], (name, one): found[one - 1]})
+
+
 FROM, TO = (lerobot.video_column(TOP, name) for name in ("from_timestamp", "to_timestamp"))
 
 DEFECTS: Final = (
@@ -249,5 +301,9 @@ DEFECTS: Final = (
     Defect("rows of two episodes mixed", interleave, is_open=True),
     Defect("an episode twice", repeat_rows, is_open=True),
     Defect("times of another clock", jitter, is_open=True),
+    Defect("first frames cut and seconds left", lambda r: remove_frames(r, 0, 1, 2, starts_again=True), is_open=True,
+           needs_videos=True, order=-1),
+    Defect("a frame near the end cut", lambda r: remove_frames(r, last_frame(r) - 2), is_open=True, order=-1),
+    Defect("seconds of two episodes exchanged", exchange_seconds, is_open=True, needs_videos=True, order=-1),
     Defect("no footer of meta/episodes", lambda r: cut(r, EPISODES, 40), order=2),
 )  # fmt: skip

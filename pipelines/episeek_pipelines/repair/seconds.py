@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from episeek_pipelines.video.alignment.align import Float64Array, Int64Array
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes, EpisodeFrames, FileFrames, locate_frames
-from episeek_pipelines.video.frame_problems import frame_duration, frame_problems
+from episeek_pipelines.video.frame_problems import FrameProblem, frame_duration, frame_problems
 
 _TOLERANCE_SECONDS = 1e-4
 """LeRobot's tolerance for the time of a frame, in seconds."""
@@ -56,25 +57,12 @@ def seconds_of_file(file: FileFrames, episodes: DeclaredEpisodes, *, fps: float)
     is_comparable = not file.has_other_rate(fps=fps)
     for row in range(len(order)):
         problem = problems.get(row)
-        if problem is not None and problem.kind in ("uncertain", "missing"):
-            place = int(order[row])
-            readings = (
-                _readings(frames, sorted_episodes, row)
-                if problem.kind == "uncertain"
-                else ("frames of the episode are lost", "its length is wrong")
-            )
-            result.refused[place] = problem.found, readings
+        refusal = None if problem is None else _refusal(frames, sorted_episodes, problem)
+        if refusal is not None:
+            result.refused[int(order[row])] = refusal
             proofs.pop(row)
             continue
         first, length = int(frames.first[row]), int(sorted_episodes.length[row])
-        slack = _slack(frames, row)
-        if problem is not None and problem.kind == "displaced" and slack:
-            # Neither the seconds nor the encoded stream shows which frames of the recording belong to the rows.
-            other = first + slack
-            readings = f"frames {first} to {first + length - 1}", f"frames {other} to {other + length - 1}"
-            result.refused[int(order[row])] = f"{problem.found}, next to frames of no episode,", readings
-            proofs.pop(row)
-            continue
         start = float(file.seconds[first])
         stop = start + frame_duration(file, first, length)
         drifts = is_comparable and abs(new_begin[row] - start) > _TOLERANCE_SECONDS
@@ -90,6 +78,40 @@ def seconds_of_file(file: FileFrames, episodes: DeclaredEpisodes, *, fps: float)
             proofs.setdefault(row, _proof(frames, row, len(file)))
     _keep_confirmed(file, sorted_episodes, frames, (new_begin, new_end), fps, proofs, order, result)
     return result
+
+
+def _refusal(
+    frames: EpisodeFrames, episodes: DeclaredEpisodes, problem: FrameProblem
+) -> tuple[str, tuple[str, ...]] | None:
+    """Return the contradiction and its possible explanations if a problem has several of them, and None if it has only one."""
+    row, found = problem.row, problem.found
+    first, length = int(frames.first[row]), int(episodes.length[row])
+    readings: tuple[str, ...] = ()
+    if problem.kind == "uncertain":
+        readings = _readings(frames, episodes, row)
+    elif problem.kind == "missing":
+        readings = "frames of the episode are lost", "its length is wrong"
+    elif slack := _slack(frames, row):
+        # Neither the seconds nor the encoded stream shows which of the recorded frames have rows: rows may have been removed at
+        # either end of the episode.
+        other = first + slack
+        readings = f"frames {first} to {first + length}", f"frames {other} to {other + length}"
+        found = f"{found}, next to frames of no episode," if problem.kind == "displaced" else found
+    exchanged = _exchanged_with(frames.declared.span, episodes.length, row)
+    if len(exchanged):
+        readings = readings or (f"frames {first} to {first + length}",)
+        numbers = " or ".join(str(number) for number in episodes.episode_index[exchanged].tolist())
+        readings = *readings, f"its seconds were exchanged with the seconds of episode {numbers}"
+    return (found, readings) if readings else None
+
+
+def _exchanged_with(span: Float64Array, length: Int64Array, row: int) -> Int64Array:
+    """Return the other episodes of the file whose seconds cover as many frames as this episode has, but another number than they
+    have themselves. The result is empty if the seconds of this episode cover its own number of frames.
+    """
+    is_other = np.abs(span - length) > _HALF_FRAME
+    fits = is_other & (np.abs(span - length[row]) <= _HALF_FRAME)
+    return np.flatnonzero(fits & is_other[row])
 
 
 def _keep_confirmed(

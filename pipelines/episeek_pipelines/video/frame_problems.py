@@ -71,7 +71,7 @@ def frame_problems(
             tail = int(frames.tail[row])
             is_surplus = abs(frames.declared.span[row] - length - tail) <= _HALF_FRAME and tail > 0
             more = (
-                f", of which the last {counted(tail, 'frame')} {'has' if tail == 1 else 'have'} no row"
+                f", of which {counted(tail, 'frame')} {'has' if tail == 1 else 'have'} no row"
                 if is_surplus
                 else ""
             )

@@ -49,15 +49,16 @@ FRAME_GRID: Final = rule(
 FRAME_REMEDIES: Final[Mapping[str, str]] = {
     "uncertain": "look at the pictures of the file at both possible starts, and set from_timestamp and to_timestamp to the times "
     "of the episode's frames; do not compute them from lengths, which would hide the error",
-    "missing": "encode the missing frames again, restore the file, or delete the episode with LeRobot; do not change the "
-    "timestamps of the other episodes, which are right",
+    "missing": "if the seconds of another episode cover too many frames, look at the pictures of both: their seconds may be "
+    "exchanged. Otherwise encode the missing frames again, restore the file, or delete the episode with LeRobot, and do not change "
+    "the timestamps of the other episodes",
     "surplus": "look at the episode's first picture. If the surplus frames are at the start (idle frames whose rows were cut), "
-    "raise from_timestamp to the first frame that has a row; otherwise run `episeek repair SRC DST`, or lower to_timestamp to the "
-    "value given. Do not change the timestamps of other episodes: their pictures come after the surplus frames",
+    "raise from_timestamp to the first frame that has a row; otherwise lower to_timestamp to the value given. Do not change the "
+    "timestamps of other episodes: their pictures come after the surplus frames",
     "displaced": "run `episeek repair SRC DST`, or set this episode's from_timestamp and to_timestamp to the times given, which "
     "are the times of its frames; if the neighbouring frames belong to no episode, look at the pictures first",
-    "duration": "run `episeek repair SRC DST`, or set this episode's to_timestamp to the value given; do not change other "
-    "timestamps",
+    "duration": "run `episeek repair SRC DST`, or set this episode's to_timestamp to the value given, and do not change other "
+    "timestamps; if the repair is refused, look at the pictures first",
 }
 """The remedy for each kind of problem that `episeek_pipelines.video.frame_problems` finds."""
 IRREGULAR_REMEDY: Final = (
