@@ -19,6 +19,8 @@ NO_NUMBER: Final = -1
 TIME_TOLERANCE_SECONDS: Final = 1e-4
 """LeRobot's tolerance for the timestamp of a row, in seconds."""
 
+_HALF_FRAME: Final = 0.5
+
 _MOST_TASKS: Final = 16
 """Greatest number of different task numbers that are kept for a run."""
 
@@ -57,6 +59,12 @@ class Times:
     found: float = 0.0
     wrong_rows: tuple[int, ...] = ()
     """The first 64 rows with a wrong timestamp, counted from the start of the run."""
+    moved_row: int = -1
+    """The first row whose timestamp may be the time of another frame, counted from the start of the run; -1 without such a row.
+
+    The timestamp of such a row is more than half a frame from k / fps, and not before the nearest right timestamp of an earlier row
+    or after that of a later row. Rows have such timestamps after rows before them were removed or repeated, and renumbered.
+    """
 
     @property
     def is_exact(self) -> bool:
@@ -168,7 +176,21 @@ def _times(values: npt.NDArray[Any] | None, rows: int, fps: float) -> Times:
         wrong = np.flatnonzero(~(np.abs(values - np.arange(rows) / fps) <= TIME_TOLERANCE_SECONDS))
     if not len(wrong):
         return Times(0)
-    return Times(len(wrong), int(wrong[0]), float(values[wrong[0]]), tuple(wrong[:64].tolist()))
+    moved_row = _moved_row(values, wrong, fps)
+    return Times(len(wrong), int(wrong[0]), float(values[wrong[0]]), tuple(wrong[:64].tolist()), moved_row)
+
+
+def _moved_row(values: npt.NDArray[Any], wrong: npt.NDArray[np.int64], fps: float) -> int:
+    """Return the first of the rows `wrong` whose timestamp may be the time of another frame; -1 without such a row."""
+    right = np.setdiff1d(np.arange(len(values)), wrong)
+    place = np.searchsorted(right, wrong)
+    edges = np.concatenate([[-np.inf], values[right], [np.inf]])
+    found = values[wrong]
+    with np.errstate(invalid="ignore"):
+        is_off = np.abs(found - wrong / fps) * fps > _HALF_FRAME
+        is_between = (found >= edges[place] - TIME_TOLERANCE_SECONDS) & (found <= edges[place + 1] + TIME_TOLERANCE_SECONDS)
+        moved = wrong[np.isfinite(found) & is_off & is_between]
+    return int(moved[0]) if len(moved) else -1
 
 
 def _tasks(values: npt.NDArray[Any] | None) -> tuple[tuple[int, int, int], ...]:

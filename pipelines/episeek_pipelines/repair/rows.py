@@ -47,23 +47,26 @@ def repair_numbers(draft: Draft) -> Iterator[Outcome]:
 
 
 def repair_timestamps(draft: Draft) -> Iterator[Outcome]:
-    """Set wrong timestamps to frame_index / fps, if they are few and the order of the rows is proved."""
+    """Set wrong timestamps to frame_index / fps, if they are few, cannot be the times of other frames, and the order of the rows is
+    proved.
+    """
     code, fps = registry.TIMESTAMPS.code, draft.evidence.info.fps
     for episode, run in _single_runs(draft):
         if run.times.is_exact or not draft.has_numbers(run.path, lerobot.TIMESTAMP):
             continue
-        row = run.times.first_wrong
+        row, moved = run.times.first_wrong, run.times.moved_row
         place = Place(run.path, episode, None, lerobot.TIMESTAMP, run.first_row + max(row, 0))
         is_single = len(run.times.wrong_rows) == run.times.wrong <= max(1, int(run.count * _MOST_WRONG_TIMES))
         counts = run.frames.is_exact and run.frames.start == 0
         is_counted = counts or (run.index.is_exact and draft.proved[episode])
-        if not (is_single and is_counted and draft.proved[episode]):
+        if not (is_single and is_counted and draft.proved[episode]) or moved >= 0:
             found = f"{run.times.wrong} of {run.count} timestamps that are not frame_index / fps"
-            readings = (
-                f"row k has the timestamp k / {fps:g} s",
-                "the timestamps come from another clock, or rows are missing",
+            other = (
+                f"rows before frame {moved} were removed or repeated, and its timestamp is still the time of its picture"
+                if is_single and moved >= 0
+                else "the timestamps come from another clock, or rows are missing"
             )
-            yield Refusal(code, place, found, readings)
+            yield Refusal(code, place, found, (f"row k has the timestamp k / {fps:g} s", other))
             continue
         edits = draft.edit(run.path).numbers.setdefault(lerobot.TIMESTAMP, [])
         edits += [RowNumbers(run.first_row + each, 1, "clock", each) for each in run.times.wrong_rows]
