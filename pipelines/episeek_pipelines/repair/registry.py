@@ -92,8 +92,8 @@ ROW_NUMBERS: Final = _repair(
 )  # fmt: skip
 TIMESTAMPS: Final = _repair(
     "REP011", "the timestamp of single rows",
-    "frame_index or index counts up through all rows of the episode, and at least nine of ten rows (or all but one) have the "
-    "timestamp frame_index / fps",
+    "frame_index or index counts up through all rows of the episode, at least nine of ten rows (or all but one) have the "
+    "timestamp frame_index / fps, and the other timestamps cannot be the times of other frames",
     "ROW017",
 )  # fmt: skip
 TASK_TABLE: Final = _repair(
@@ -140,7 +140,7 @@ VIDEO_POINTERS: Final = _repair(
 SECONDS: Final = _repair(
     "REP018", "from_timestamp and to_timestamp of episodes",
     "only one range of frames agrees with the frames of the file, the lengths of its episodes, the encoded streams and the seconds "
-    "of the neighbouring episodes",
+    "of the neighbouring episodes, and it is not next to frames of no episode",
     "VID024", "VID024W", "EPI011",
 )  # fmt: skip
 EPISODE_STATISTICS: Final = _repair(

@@ -188,7 +188,9 @@ def _moved_row(values: npt.NDArray[Any], wrong: npt.NDArray[np.int64], fps: floa
     found = values[wrong]
     with np.errstate(invalid="ignore"):
         is_off = np.abs(found - wrong / fps) * fps > _HALF_FRAME
-        is_between = (found >= edges[place] - TIME_TOLERANCE_SECONDS) & (found <= edges[place + 1] + TIME_TOLERANCE_SECONDS)
+        is_between = (found >= edges[place] - TIME_TOLERANCE_SECONDS) & (
+            found <= edges[place + 1] + TIME_TOLERANCE_SECONDS
+        )
         moved = wrong[np.isfinite(found) & is_off & is_between]
     return int(moved[0]) if len(moved) else -1
 

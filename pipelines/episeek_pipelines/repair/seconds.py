@@ -95,11 +95,11 @@ def _refusal(
         # Neither the seconds nor the encoded stream shows which of the recorded frames have rows: rows may have been removed at
         # either end of the episode.
         other = first + slack
-        readings = f"frames {first} to {first + length}", f"frames {other} to {other + length}"
+        readings = f"frames {first} to {first + length - 1}", f"frames {other} to {other + length - 1}"
         found = f"{found}, next to frames of no episode," if problem.kind == "displaced" else found
     exchanged = _exchanged_with(frames.declared.span, episodes.length, row)
     if len(exchanged):
-        readings = readings or (f"frames {first} to {first + length}",)
+        readings = readings or (f"frames {first} to {first + length - 1}",)
         numbers = " or ".join(str(number) for number in episodes.episode_index[exchanged].tolist())
         readings = *readings, f"its seconds were exchanged with the seconds of episode {numbers}"
     return (found, readings) if readings else None

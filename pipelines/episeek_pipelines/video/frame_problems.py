@@ -70,11 +70,7 @@ def frame_problems(
         elif off[row] > _HALF_FRAME:
             tail = int(frames.tail[row])
             is_surplus = abs(frames.declared.span[row] - length - tail) <= _HALF_FRAME and tail > 0
-            more = (
-                f", of which {counted(tail, 'frame')} {'has' if tail == 1 else 'have'} no row"
-                if is_surplus
-                else ""
-            )
+            more = f", of which {counted(tail, 'frame')} {'has' if tail == 1 else 'have'} no row" if is_surplus else ""
             stop = episodes.from_timestamp[row] + frame_duration(file, first, length)
             expected = f"to_timestamp {stop:.6f}, for the {counted(length, 'frame')} of the episode's length"
             yield FrameProblem(
