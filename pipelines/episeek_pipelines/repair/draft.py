@@ -112,7 +112,7 @@ class Draft:
         self.hidden: list[str] = []
         """Files of the source that are not part of the repaired dataset."""
         self.has_all_episodes = not evidence.episodes.unreadable and bool(self.row_count)
-        """Whether all files of meta/episodes can be read and, once `repair_order` has run, row i is episode i."""
+        """Whether all files of meta/episodes can be read and, once `judge_order` has run, row i is episode i."""
 
     def values(self, name: str) -> npt.NDArray[Any]:
         """Return the values of a column of meta/episodes, as repaired so far."""
@@ -131,6 +131,14 @@ class Draft:
     def edit(self, path: str) -> DataEdit:
         """Return the edit of a data file, to which repairs add their changes. Create an empty edit if the file has none."""
         return self.edits.setdefault(path, DataEdit())
+
+    def single_runs(self) -> Iterator[tuple[int, Run]]:
+        """Yield (episode, run) for each episode whose rows are all consecutive; nothing if meta/episodes is incomplete."""
+        if self.has_all_episodes:
+            for episode in range(self.row_count):
+                runs = self.runs_of.get(episode, ())
+                if len(runs) == 1:
+                    yield episode, runs[0]
 
     def has_numbers(self, path: str, column: str) -> bool:
         """Return whether a column of a data file contains numbers, and has a type in which edits can write any other number.

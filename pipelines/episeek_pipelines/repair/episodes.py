@@ -1,7 +1,8 @@
 """Correct meta/episodes on the evidence of the data rows: data files, lengths and ranges of rows."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -26,13 +27,43 @@ def repair_episode_types(draft: Draft) -> Iterator[Outcome]:
             yield Repair(registry.COLUMN_TYPES.code, draft.place(0, name), "text", str(values.dtype), proof)
 
 
+def ignore_copies(draft: Draft) -> Iterator[Outcome]:
+    """Find data files that no episode refers to and that repeat episodes of other files. Yield a refusal for each of them.
+
+    The draft then ignores the repeated rows.
+    """
+    if not draft.has_all_episodes:
+        return
+    info = draft.evidence.info
+    chunk, file = (draft.values(name).tolist() for name in (lerobot.DATA_CHUNK_INDEX, lerobot.DATA_FILE_INDEX))
+    declared = [info.data_file(*pair) if min(pair) >= 0 else None for pair in zip(chunk, file, strict=True)]
+    orphans = draft.evidence.data.keys() - {*declared}
+    said: dict[str, list[int]] = {}
+    for episode, path in enumerate(declared):
+        runs = draft.runs_of.get(episode, ())
+        own = tuple(run for run in runs if run.path == path)
+        others = {run.path for run in runs} - {path}
+        if len(own) == 1 and others and others <= orphans and own[0].count == draft.values(lerobot.LENGTH)[episode]:
+            draft.runs_of[episode] = own
+            for other in others:
+                said.setdefault(other, []).append(episode)
+    for path, episodes in sorted(said.items()):
+        found = (
+            f"rows of {counted(len(episodes), 'episode')} that are also in other files; no episode refers to this file"
+        )
+        readings = (
+            "the file is a copy, which may be moved out of the dataset",
+            "the rows of this file are right, and the rows of the other files are wrong",
+        )
+        yield Refusal(registry.DATA_POINTERS.code, Place(path), found, readings)
+
+
 def repair_pointers(draft: Draft) -> Iterator[Outcome]:
     """Set the data file of an episode to the only file that contains rows of the episode."""
     if not draft.has_all_episodes:
         return
     code, info = registry.DATA_POINTERS.code, draft.evidence.info
     names = (lerobot.DATA_CHUNK_INDEX, lerobot.DATA_FILE_INDEX)
-    yield from _without_orphans(draft)
     for episode in range(draft.row_count):
         runs = draft.runs_of.get(episode, ())
         paths = sorted({run.path for run in runs})
@@ -64,69 +95,42 @@ def repair_pointers(draft: Draft) -> Iterator[Outcome]:
                 yield Repair(code, draft.place(episode, name), before, wanted, proof)
 
 
-def _without_orphans(draft: Draft) -> Iterator[Refusal]:
-    """Find data files that no episode refers to and that repeat episodes of other files. Yield a refusal for each of them.
-
-    The draft then ignores the repeated rows.
-    """
-    info = draft.evidence.info
-    chunk, file = (draft.values(name).tolist() for name in (lerobot.DATA_CHUNK_INDEX, lerobot.DATA_FILE_INDEX))
-    declared = [info.data_file(*pair) if min(pair) >= 0 else None for pair in zip(chunk, file, strict=True)]
-    orphans = draft.evidence.data.keys() - {*declared}
-    said: dict[str, list[int]] = {}
-    for episode, path in enumerate(declared):
-        runs = draft.runs_of.get(episode, ())
-        own = tuple(run for run in runs if run.path == path)
-        others = {run.path for run in runs} - {path}
-        if len(own) == 1 and others and others <= orphans and own[0].count == draft.values(lerobot.LENGTH)[episode]:
-            draft.runs_of[episode] = own
-            for other in others:
-                said.setdefault(other, []).append(episode)
-    for path, episodes in sorted(said.items()):
-        found = (
-            f"rows of {counted(len(episodes), 'episode')} that are also in other files; no episode refers to this file"
-        )
-        readings = (
-            "the file is a copy, which may be moved out of the dataset",
-            "the rows of this file are right, and the rows of the other files are wrong",
-        )
-        yield Refusal(registry.DATA_POINTERS.code, Place(path), found, readings)
+def judge_lengths(draft: Draft) -> Iterator[Outcome]:
+    """Find the episodes whose length is proved to be the number of their rows. Yield nothing."""
+    if draft.has_all_episodes:
+        recorded = recorded_counts(draft)
+        for episode, run in draft.single_runs():
+            is_right = draft.values(lerobot.LENGTH)[episode] == run.count
+            draft.proved[episode] |= is_right and _judge(draft, episode, run, recorded).is_proved
+    yield from ()
 
 
 def repair_lengths(draft: Draft) -> Iterator[Outcome]:
     """Set the length of each episode to the number of its rows if other values prove that this number is right."""
-    if not draft.has_all_episodes:
+    if not draft.has_all_episodes or draft.proved.all():
         return
     code = registry.LENGTHS.code
     recorded = recorded_counts(draft)
-    for episode in range(draft.row_count):
-        if episode in draft.lost:
-            continue
+    for episode in np.flatnonzero(~draft.proved).tolist():
         runs = draft.runs_of.get(episode, ())
-        length = int(draft.values(lerobot.LENGTH)[episode])
         place = draft.place(episode, lerobot.LENGTH)
         if len(runs) != 1:
             yield from _without_one_run(draft, episode, runs, place)
             continue
         (run,) = runs
-        witnesses = _witnesses(draft, episode, run, recorded)
-        others = Counter(number for number in witnesses.values() if number != run.count)
-        agreeing = [name for name, number in witnesses.items() if number == run.count]
-        strongest = max(others.values(), default=0)
-        is_proved = bool(run.order_witnesses) and bool(agreeing) and len(agreeing) + 1 > strongest
-        if is_proved:
+        judged = _judge(draft, episode, run, recorded)
+        if judged.is_proved:
             draft.proved[episode] = True
-            if length != run.count:
-                before = draft.raw(lerobot.LENGTH, episode)
-                draft.set(lerobot.LENGTH, episode, run.count)
-                proof = (
-                    f"{counted(run.count, 'row')}, which are in order according to {', '.join(run.order_witnesses)}; the same "
-                    f"number of rows according to {', '.join(agreeing)}"
-                )
-                yield Repair(code, place, before, run.count, proof)
-        elif others:
-            number = max(others, key=lambda each: (others[each], each))
-            said = ", ".join(name for name, each in witnesses.items() if each == number)
+            before = draft.raw(lerobot.LENGTH, episode)
+            draft.set(lerobot.LENGTH, episode, run.count)
+            proof = (
+                f"{counted(run.count, 'row')}, which are in order according to {', '.join(run.order_witnesses)}; the same "
+                f"number of rows according to {', '.join(judged.agreeing)}"
+            )
+            yield Repair(code, place, before, run.count, proof)
+        elif judged.others:
+            number = max(judged.others, key=lambda each: (judged.others[each], each))
+            said = ", ".join(name for name, each in judged.witnesses.items() if each == number)
             found = f"{counted(run.count, 'row')} in {run.path}, but {number} according to {said}"
             lost = (
                 f"the episode has lost {counted(number - run.count, 'row')}"
@@ -141,6 +145,35 @@ def repair_lengths(draft: Draft) -> Iterator[Outcome]:
             yield Refusal(
                 code, place, found, ("the numbers are wrong", "rows are missing, doubled or in another order")
             )
+
+
+@dataclass(frozen=True, slots=True)
+class _Judgement:
+    """The evidence for the number of rows of an episode whose rows are consecutive."""
+
+    run: Run
+    witnesses: Mapping[str, int]
+    """The number of rows that each value implies, by the name of the value."""
+
+    @property
+    def agreeing(self) -> list[str]:
+        """The names of the values that imply as many rows as there are."""
+        return [name for name, number in self.witnesses.items() if number == self.run.count]
+
+    @property
+    def others(self) -> Counter[int]:
+        """The other numbers of rows, with the number of values that imply each of them."""
+        return Counter(number for number in self.witnesses.values() if number != self.run.count)
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether the rows are in order, and more of the evidence agrees with their number than with any other number."""
+        strongest = max(self.others.values(), default=0)
+        return bool(self.run.order_witnesses) and bool(self.agreeing) and len(self.agreeing) + 1 > strongest
+
+
+def _judge(draft: Draft, episode: int, run: Run, recorded: list["np.ndarray"]) -> _Judgement:
+    return _Judgement(run, _witnesses(draft, episode, run, recorded))
 
 
 def repair_ranges(draft: Draft) -> Iterator[Outcome]:

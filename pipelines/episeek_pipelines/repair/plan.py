@@ -7,8 +7,10 @@ from typing import Final
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.repair import registry
 from episeek_pipelines.repair.draft import Draft, listed
-from episeek_pipelines.repair.episode_order import repair_order
+from episeek_pipelines.repair.episode_order import judge_order, repair_order
 from episeek_pipelines.repair.episodes import (
+    ignore_copies,
+    judge_lengths,
     repair_episode_types,
     repair_lengths,
     repair_pointers,
@@ -31,17 +33,20 @@ from episeek_pipelines.repair.video_pointers import repair_video_pointers
 from episeek_pipelines.repair.videos import examine_videos, repair_seconds, repair_video_info
 from episeek_pipelines.statistics.names import FeatureStatistics
 
-_STEPS: Final[tuple[tuple[registry.RepairRule, Callable[[Draft], Iterator[Outcome]]], ...]] = (
+_STEPS: Final[tuple[tuple[registry.RepairRule | None, Callable[[Draft], Iterator[Outcome]]], ...]] = (
     (registry.TEMPLATES, repair_templates),
     (registry.RECOVERED, repair_footers),
     (registry.COLUMN_TYPES, repair_types),
     (registry.COLUMN_TYPES, repair_episode_types),
     (registry.SCHEMA_METADATA, repair_metadata),
     (registry.EPISODE_ORDER, repair_order),
+    (None, judge_order),
     (registry.LOST_EPISODES, find_unlisted_episodes),
     (registry.ROW_EPISODES, repair_row_episodes),
+    (None, ignore_copies),
     (registry.DATA_POINTERS, repair_pointers),
     (registry.LOST_EPISODES, find_lost_episodes),
+    (None, judge_lengths),
     (registry.LENGTHS, repair_lengths),
     (registry.ROW_RANGES, repair_ranges),
     (registry.ROW_NUMBERS, repair_numbers),
@@ -53,6 +58,10 @@ _STEPS: Final[tuple[tuple[registry.RepairRule, Callable[[Draft], Iterator[Outcom
     (registry.SPLITS, repair_splits),
     (registry.VIDEO_POINTERS, repair_video_pointers),
 )
+"""The repairs before those of seconds and statistics, in their order, and the functions that judge the evidence for them.
+
+A function without a repair always runs, so that the choice of repairs decides only what is written, and not what is proved.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +87,9 @@ def plan_repairs(root: Root, choice: RepairChoice) -> RepairPlan:
     draft = Draft(gather_evidence(root, recovers=choice.includes(registry.RECOVERED.code)), choice.only)
     outcomes: list[Outcome] = []
     for rule, step in _STEPS:
-        if choice.includes(rule.code):
+        if rule is None:
+            outcomes += [each for each in step(draft) if choice.includes(each.code)]
+        elif choice.includes(rule.code):
             outcomes += step(draft)
     if choice.includes(registry.VIDEO_INFO.code) or choice.includes(registry.SECONDS.code):
         examined = examine_videos(draft)

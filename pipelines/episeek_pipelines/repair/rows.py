@@ -6,7 +6,7 @@ import numpy as np
 
 from episeek_pipelines.repair import registry
 from episeek_pipelines.repair.draft import Draft, RowNumbers
-from episeek_pipelines.repair.row_runs import NO_NUMBER, Count, Run
+from episeek_pipelines.repair.row_runs import NO_NUMBER, Count
 from episeek_pipelines.repair.values import Outcome, Place, Refusal, Repair
 from episeek_schemas import lerobot
 
@@ -20,7 +20,7 @@ def repair_numbers(draft: Draft) -> Iterator[Outcome]:
     starts = draft.values(lerobot.DATASET_FROM_INDEX)
     lengths = draft.values(lerobot.LENGTH)
     is_tiled = bool(draft.proved.all()) and np.array_equal(starts, np.cumsum(lengths) - lengths)
-    for episode, run in _single_runs(draft):
+    for episode, run in draft.single_runs():
         for column, count, start in (
             (lerobot.FRAME_INDEX, run.frames, 0),
             (lerobot.INDEX, run.index, int(starts[episode])),
@@ -51,7 +51,7 @@ def repair_timestamps(draft: Draft) -> Iterator[Outcome]:
     proved.
     """
     code, fps = registry.TIMESTAMPS.code, draft.evidence.info.fps
-    for episode, run in _single_runs(draft):
+    for episode, run in draft.single_runs():
         if run.times.is_exact or not draft.has_numbers(run.path, lerobot.TIMESTAMP):
             continue
         row, moved = run.times.first_wrong, run.times.moved_row
@@ -75,15 +75,6 @@ def repair_timestamps(draft: Draft) -> Iterator[Outcome]:
             f"the other {run.count - run.times.wrong} rows of the episode have the timestamp frame_index / {fps:g} s"
         )
         yield Repair(code, place, before, row / fps, proof, run.times.wrong - 1)
-
-
-def _single_runs(draft: Draft) -> Iterator[tuple[int, Run]]:
-    """Yield (episode, run) for each episode whose rows are all consecutive; nothing if meta/episodes is incomplete."""
-    if draft.has_all_episodes:
-        for episode in range(draft.row_count):
-            runs = draft.runs_of.get(episode, ())
-            if len(runs) == 1:
-                yield episode, runs[0]
 
 
 def _before_and_after(count: Count, start: int) -> tuple[object, int]:

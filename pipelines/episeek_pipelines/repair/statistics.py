@@ -33,9 +33,10 @@ def repair_episode_statistics(draft: Draft) -> Iterator[Outcome]:
     Yield a refusal for a feature whose rows may be damaged, because no recorded statistics agree with them.
     """
     measured = draft.measured
-    if measured is None:
-        return
     code = registry.EPISODE_STATISTICS.code
+    if measured is None:
+        yield from _unmeasured(draft, code)
+        return
     counts = measured.row_count.astype(np.float64)
     for feature, truth in measured.features.items():
         recorded = recorded_statistics(draft, feature, truth, counts)
@@ -66,9 +67,10 @@ def repair_statistics(draft: Draft) -> Iterator[Outcome]:
     Yield a refusal for a feature whose rows may be damaged, because no recorded statistics agree with them.
     """
     measured = draft.measured
-    if measured is None:
-        return
     code = registry.STATISTICS.code
+    if measured is None:
+        yield from _unmeasured(draft, code)
+        return
     for feature, spec in draft.info["features"].items():
         place = Place(layout.STATS_PATH, column=feature)
         entry = draft.statistics.get(feature)
@@ -90,6 +92,22 @@ def repair_statistics(draft: Draft) -> Iterator[Outcome]:
         draft.statistics[feature] = after
         proof = f"{name} of all {int(measured.row_count.sum())} rows"
         yield Repair(code, place, before, after[name], proof)
+
+
+def _unmeasured(draft: Draft, code: str) -> Iterator[Refusal]:
+    """Yield a refusal of a repair that the user has named, because the rows of an episode are not proved to be complete.
+
+    If the user has not named the repair, other refusals name the defects of these episodes.
+    """
+    if code in draft.requested and draft.has_all_episodes:
+        open_ones = np.flatnonzero(~draft.proved)
+        episode = int(open_ones[0]) if len(open_ones) else 0
+        found = f"no statistics of the rows, since the number of rows of episode {episode} is not proved"
+        readings = (
+            "the rows are complete: repair their number first, or together with the statistics",
+            "rows are missing",
+        )
+        yield Refusal(code, draft.place(episode), found, readings)
 
 
 def _damage(code: str, place: Place, name: str, recorded: Float64Array | None, measured: npt.NDArray[Any]) -> Refusal:

@@ -16,9 +16,9 @@ from episeek_pipelines.api import REPAIRS, Execution, RepairChoice, RepairResult
 from episeek_pipelines.cli.main import main
 from tests.broken.takes import LENGTHS, set_seconds_by_lengths, write_takes
 from tests.repairs.defects import cut
-from tests.repairs.matrix import digests
+from tests.repairs.matrix import defects_of, digests
 from tests.support import bar_code
-from tests.support.amount import IS_FULL, full_run
+from tests.support.amount import IS_FULL, first, full_run
 from tests.support.broken_datasets import (
     EPISODES,
     TOP,
@@ -105,6 +105,32 @@ def test_only_and_skip_choose(broken: Path, tmp_path: Path):
     assert [each.code for each in result.made.repairs] == ["REP008"]
     assert result.after is not None
     assert "INF009" in {each.code for each in result.after.findings}
+
+
+@pytest.mark.parametrize(
+    ("code", "defect"),
+    first([("REP015", "total_frames one less"), ("REP020", "a mean that no rows have"), ("REP009", "dataset_to_index one more"),
+           ("REP010", "index jumps"), ("REP011", "timestamp off"),
+           ("REP019", "a maximum of an episode that no row has")], 3),
+)  # fmt: skip
+def test_a_repair_that_is_chosen_alone_has_the_same_proofs(code: str, defect: str, tmp_path: Path):
+    root = copy_of("h264_bframes", tmp_path, name="broken")
+    defects_of([defect])[0].damage(root)
+    whole, alone = plan_repair(str(root)), plan_repair(str(root), choice=RepairChoice(only=(code,)))
+    assert {each.code for each in alone.repairs} == {code}
+    assert alone.repairs == whole.repairs
+    assert alone.refusals == whole.refusals == ()
+
+
+def test_statistics_alone_are_refused_without_the_lengths(broken: Path):
+    made = plan_repair(str(broken), choice=RepairChoice(only=("REP020",)))
+    assert made.repairs == ()
+    assert [(each.code, each.place.episode) for each in made.refusals] == [("REP020", 1)]
+
+
+def test_nothing_is_proved_while_episodes_are_out_of_order(broken: Path):
+    set_values(broken, EPISODES, {("episode_index", 1): 2, ("episode_index", 2): 1})
+    assert plan_repair(str(broken), choice=RepairChoice(skip=("REP005", "REP017", "REP018"))).repairs == ()
 
 
 def test_a_second_run_does_nothing_and_another_choice_is_refused(shared: tuple[Path, RepairResult]):
