@@ -9,6 +9,7 @@ from episeek_pipelines.comparison.documents import info_changes, statistic_chang
 from episeek_pipelines.comparison.episode_statistics import episode_statistic_changes
 from episeek_pipelines.comparison.layout_changes import layout_changes
 from episeek_pipelines.comparison.levels import DiffLevel, reads
+from episeek_pipelines.comparison.lookups import file_changes, task_label_changes
 from episeek_pipelines.comparison.matching import Matching
 from episeek_pipelines.comparison.results import (
     ColumnChange,
@@ -61,7 +62,13 @@ def conclude(contents: Contents, matching: Matching, found: Counted, reading: Re
         a=a.summary(),
         b=b.summary(),
         level=contents.level,
-        metadata=(*info_changes(a.document, b.document, is_layout=False), *contents.column_changes()),
+        metadata=(
+            *info_changes(a.document, b.document, is_layout=False),
+            *contents.column_changes(),
+            *task_label_changes(a, b),
+            *file_changes(a, b),
+            *contents.unlisted_changes(),
+        ),
         tasks=tuple(task_changes(a, b)),
         statistics=tuple(change for change in statistics if change not in unknown),
         removed=matching.removed,
@@ -96,11 +103,7 @@ def _change(
     tasks = None if tasks_a is None or tasks_b is None else (tasks_a[row_a], tasks_b[row_b])
     rows = None
     if reads(contents.level, "rows") and not (a == b and a in contents.covered.rows):
-        counts = [
-            0 if number not in side.rows else side.rows[number].row_count
-            for side, number in ((contents.a, a), (contents.b, b))
-        ]
-        rows = (counts[0], counts[1])
+        rows = (contents.a.row_counts.get(a, 0), contents.b.row_counts.get(b, 0))
     videos = (
         _video_change(camera, samples[a, b, camera], found.samples.get((a, b, camera)), contents.level)
         for camera in contents.cameras
@@ -113,6 +116,7 @@ def _change(
         rows=None if rows is None else _unless_same(rows),
         tasks=None if tasks is None or tasks[0] == tasks[1] else tasks,
         is_start_changed=starts[0] != starts[1],
+        lookups=tuple(contents.changed_lookups(a, b)),
         columns=(*found.rows.get(pair, ()), *contents.lacking_columns(a, b)),
         videos=tuple(video for video in videos if video is not None),
     )
@@ -134,6 +138,8 @@ def _video_change(
         is_least=bool(different) and not reads(level, "videos"),
         is_order_changed=a.sample_count == b.sample_count and a.order != b.order,
         is_time_changed=a.times != b.times and a.frame_count == b.frame_count,
+        # other times of the frames are a difference of their own
+        seconds=(a.seconds.words(), b.seconds.words()) if a.times == b.times and a.seconds.differs(b.seconds) else None,
         entry=None if a.entry.parts == b.entry.parts else entry_words(a.entry, b.entry),
     )
     return None if change == VideoChange(camera) else change
@@ -180,11 +186,6 @@ def _left_out(
         for name in sorted((ours.keys() & theirs.keys()) - contents.columns):
             yield NotCompared(f"values of column {name}", "the types differ")
         yield from _only_on_one_side(ours, theirs, "column")
-    for name, side in (("A", contents.a), ("B", contents.b)):
-        for path, each in sorted(side.data.items()):
-            if each.others:
-                subject = f"rows of {counted(len(each.others), 'unlisted episode')} in {path} of {name}"
-                yield NotCompared(subject, "meta/episodes does not list these episodes")
     yield from _only_on_one_side(contents.a.side.video_paths, contents.b.side.video_paths, "camera")
 
 

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from episeek_pipelines.comparison.episode_statistics import statistics_digests
 from episeek_pipelines.comparison.levels import DiffLevel, reads
+from episeek_pipelines.comparison.lookups import changed_lookups, episode_lookups
 from episeek_pipelines.comparison.matching import Matching, match_episodes
 from episeek_pipelines.comparison.results import ColumnChange, NotCompared, ValueChange
 from episeek_pipelines.comparison.rows.differences import PairedRows
@@ -15,6 +16,7 @@ from episeek_pipelines.comparison.same_files import Covered
 from episeek_pipelines.comparison.side import Side
 from episeek_pipelines.comparison.videos.differences import PairedSamples
 from episeek_pipelines.comparison.videos.prints import EpisodeSamples, VideoFilePrint
+from episeek_pipelines.words import counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +41,30 @@ class SideContents:
             for number, rows in self.data[path].episodes.items():
                 if number not in found or path == self.side.data_paths[self.side.row_of[number]]:
                     found[number] = rows
+        return found
+
+    def has_rows_where_declared(self, covered: frozenset[int]) -> bool:
+        """Return whether each episode has rows in the file that meta/episodes gives for it, and in no other file that was read.
+
+        Args:
+            covered: The episodes whose files were not read.
+        """
+        where = [(number, path) for path, each in self.data.items() for number in each.episodes]
+        declared = dict(zip(self.side.row_of, self.side.data_paths, strict=True))
+        lengths = dict(zip(self.side.row_of, self.side.dataset.episodes.length.tolist(), strict=True))
+        return (
+            all(declared[number] == path for number, path in where)
+            and all(number in self.rows or number in covered or not length for number, length in lengths.items())
+            and not any(each.others for each in self.data.values())
+        )
+
+    @cached_property
+    def row_counts(self) -> dict[int, int]:
+        """The number of rows of each episode in all files that were read, by episode number."""
+        found: dict[int, int] = {}
+        for each in self.data.values():
+            for number, rows in each.episodes.items():
+                found[number] = found.get(number, 0) + rows.row_count
         return found
 
     @cached_property
@@ -119,7 +145,37 @@ class Contents:
             return []
         texts = [{name: " or ".join(sorted(types)) for name, types in side.items()} for side in (ours, theirs)]
         names = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
-        return [ValueChange(f"column {name}", texts[0].get(name), texts[1].get(name)) for name in names]
+        forms: list[dict[str, set[str]]] = [{}, {}]
+        for held, side in zip(forms, (self.a, self.b), strict=True):
+            for each in side.data.values():
+                for name, form in each.forms:
+                    held.setdefault(name, set()).add(form)
+        stored = sorted(name for name in forms[0].keys() & forms[1].keys() if forms[0][name] != forms[1][name])
+        return [
+            *(ValueChange(f"column {name}", texts[0].get(name), texts[1].get(name)) for name in names),
+            *(
+                ValueChange(f"column {name} as stored", *(" or ".join(sorted(side[name])) for side in forms))
+                for name in stored
+                if name not in names
+            ),
+        ]
+
+    @cached_property
+    def lookups(self) -> tuple[dict[int, dict[str, int | str]], ...]:
+        """How LeRobot finds the rows of the episodes of A and of B, by number."""
+        is_read = reads(self.level, "rows")
+        return tuple(episode_lookups(each.side, each.rows, is_read=is_read) for each in (self.a, self.b))
+
+    def changed_lookups(self, a: int, b: int) -> list[ValueChange]:
+        """Return the differences in how LeRobot finds the rows of a pair of episodes."""
+        return changed_lookups(self.lookups[0][a], self.lookups[1][b])
+
+    def unlisted_changes(self) -> list[ValueChange]:
+        """Return the episodes that have rows on one side although meta/episodes does not list them."""
+        ours, theirs = (sorted({n for each in side.data.values() for n in each.others}) for side in (self.a, self.b))
+        return (
+            [] if ours == theirs else [ValueChange("episodes with rows that meta/episodes does not list", ours, theirs)]
+        )
 
     def matching(self) -> Matching:
         """Match the episodes of A with those of B. Return the pairs, and the episodes without a partner."""
@@ -195,8 +251,17 @@ class Contents:
         return found
 
     def undecided(self, pairs: Iterable[tuple[int, int]]) -> list[NotCompared]:
-        """Return the videos of paired episodes that cannot be compared, because the frames of an episode are uncertain."""
+        """Return what cannot be compared because of a defect.
+
+        These are the videos of paired episodes with uncertain frames, and rows of episodes that meta/episodes does not list.
+        """
         found = []
+        for contents, name, place in ((self.a, "A", 0), (self.b, "B", 1)):
+            same = {paths[place] for paths in self.covered.data_files}
+            for path, each in sorted(contents.data.items()):
+                if each.others and path not in same:
+                    subject = f"rows of {counted(len(each.others), 'unlisted episode')} in {path} of {name}"
+                    found.append(NotCompared(subject, "meta/episodes does not list these episodes"))
         for a, b in pairs:
             for contents, number, name in ((self.a, a, "A"), (self.b, b, "B")):
                 for camera in self.cameras:

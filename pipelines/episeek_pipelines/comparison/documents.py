@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from typing import Any, Final
 
 import numpy as np
@@ -49,10 +50,11 @@ def task_changes(a: Side, b: Side) -> list[TaskChange]:
     """Return the tasks and subtasks that only one side has, or that have different numbers in A and B."""
     found = []
     for table in ("tasks", "subtasks"):
-        ours, theirs = ({text: number for number, text in getattr(side, table).items()} for side in (a, b))
+        ours, theirs = (_numbers_by_text(getattr(side, table)) for side in (a, b))
         for text in sorted(ours.keys() | theirs.keys()):
-            if ours.get(text) != theirs.get(text):
-                found.append(TaskChange(text, ours.get(text), theirs.get(text), table))
+            one, other = (sorted(x.get(text, set()) - y.get(text, set())) for x, y in ((ours, theirs), (theirs, ours)))
+            for own, their in zip_longest(one, other):
+                found.append(TaskChange(text, own, their, table))
     return found
 
 
@@ -66,6 +68,13 @@ def statistic_changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Statis
                 found.append(StatisticChange(feature, name, None, only_in="A" if name in ours else "B"))
             elif not same_json(ours[name], theirs[name]):
                 found.append(StatisticChange(feature, name, largest_difference(ours[name], theirs[name])))
+    return found
+
+
+def _numbers_by_text(texts: Mapping[int, str]) -> dict[str, set[int]]:
+    found: dict[str, set[int]] = {}
+    for number, text in texts.items():
+        found.setdefault(text, set()).add(number)
     return found
 
 

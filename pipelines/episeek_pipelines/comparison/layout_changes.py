@@ -80,7 +80,7 @@ def _other_files(a: Side, b: Side) -> tuple[list[ValueChange], list[NotCompared]
             changed.append(path)
     if has_sidecars[0] != has_sidecars[1]:
         _add(found, "sidecars", *("present" if has else "none" for has in has_sidecars))
-    elif index & {*changed}:
+    elif index & ({*changed} | (ours.keys() ^ theirs.keys())):
         found.append(ValueChange("sidecars", "present", "others"))
     only = [sorted({*one} - {*other} - index) for one, other in ((ours, theirs), (theirs, ours))]
     for path in layout.CARD_PATH, ".gitattributes":

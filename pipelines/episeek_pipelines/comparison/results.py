@@ -95,6 +95,9 @@ class VideoChange:
     """Whether the times of frames relative to the first frame differ."""
     entry: tuple[str, str] | None = None
     """The sample entries of A and B as text if they differ."""
+    seconds: tuple[str, str] | None = None
+    """What the declared seconds of A and B cover, as text, if LeRobot reads other frames with them, or if only one of them agrees
+    with the episode's frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,8 @@ class EpisodeChange:
     """The declared tasks in A and B if they differ."""
     is_start_changed: bool = False
     """Whether the distance from the end of the previous episode to `dataset_from_index` differs."""
+    lookups: tuple[ValueChange, ...] = ()
+    """Differences in how LeRobot finds the rows of the episode, in spite of equal rows."""
     columns: tuple[ColumnChange, ...] = ()
     videos: tuple[VideoChange, ...] = ()
 
@@ -150,7 +155,7 @@ class Comparison:
     level: DiffLevel
     metadata: tuple[ValueChange, ...] = ()
     """Values of meta/info.json that differ, with their keys joined by dots. Also columns of data files that only one side has, or
-    whose types differ."""
+    whose types differ, and files and texts of tasks that LeRobot reads differently."""
     tasks: tuple[TaskChange, ...] = ()
     statistics: tuple[StatisticChange, ...] = ()
     removed: tuple[int, ...] = ()

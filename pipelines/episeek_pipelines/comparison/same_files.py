@@ -1,5 +1,6 @@
 """Find the episodes that are equal in both datasets because their files have the same bytes. They need not be read."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -84,7 +85,7 @@ def find_covered(
         same_videos: The pairs of videos with the same bytes, by their paths in A and B.
     """
     numbers = sorted(a.row_of.keys() & b.row_of.keys())
-    data, videos = set(same_data), set(same_videos)
+    data, videos = _one_to_one(same_data), set(same_videos)
     # equal rows refer to different tasks if the texts of the task numbers differ
     has_same_texts = a.tasks == b.tasks and a.subtasks == b.subtasks
     rows = frozenset(
@@ -104,6 +105,16 @@ def find_covered(
             if (a.video_paths[camera][a.row_of[number]], b.video_paths[camera][b.row_of[number]]) in alike
         )
     return Covered(rows, covered, frozenset(data))
+
+
+def _one_to_one(pairs: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return the pairs whose two files are in no other pair.
+
+    If two files of a dataset have the same bytes, LeRobot reads the same rows twice.
+    """
+    found = set(pairs)
+    counts = [Counter(pair[place] for pair in found) for place in (0, 1)]
+    return {pair for pair in found if counts[0][pair[0]] == counts[1][pair[1]] == 1}
 
 
 def _are_alike(a: DeclaredEpisodes | None, b: DeclaredEpisodes | None) -> bool:

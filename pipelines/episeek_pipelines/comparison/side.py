@@ -13,6 +13,7 @@ from episeek_pipelines.comparison.results import DatasetSummary
 from episeek_pipelines.dataset.metadata import Dataset, Int64Array, open_dataset, read_columns, read_info_document
 from episeek_pipelines.dataset.provenance import recorded_videos
 from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.dataset.task_table import pandas_index
 from episeek_pipelines.parquet.arrow_types import is_text
 from episeek_pipelines.parquet.numpy_values import numpy_values
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes
@@ -79,6 +80,16 @@ class Side:
     def subtasks(self) -> dict[int, str]:
         """The text of each subtask by its number; empty if the dataset has no table of subtasks."""
         return _task_texts(self.root, layout.SUBTASKS_PATH, lerobot.SUBTASK_INDEX)
+
+    @cached_property
+    def task_labels(self) -> list[str]:
+        """The text that LeRobot reads for each `task_index`, by row of meta/tasks.parquet."""
+        return _labels(self.root, layout.TASKS_PATH)
+
+    @cached_property
+    def subtask_labels(self) -> list[str]:
+        """The text that LeRobot reads for each `subtask_index`, by row of meta/subtasks.parquet."""
+        return _labels(self.root, layout.SUBTASKS_PATH)
 
     @cached_property
     def statistics(self) -> Mapping[str, Any]:
@@ -200,3 +211,14 @@ def _task_texts(root: Root, path: str, number: str) -> dict[int, str]:
         )
     table = read_columns(root, path, [text, number])
     return dict(zip(numpy_values(table[number]).tolist(), map(str, table[text].to_pylist()), strict=True))
+
+
+def _labels(root: Root, path: str) -> list[str]:
+    """Return the pandas index of a table of tasks as texts: LeRobot looks up task n with `tasks.iloc[n].name`."""
+    try:
+        with root.open_parquet(path) as file:
+            table = file.read(use_threads=False)
+    except MissingFileError:
+        return []
+    index = pandas_index(table)
+    return list(map(str, range(len(table)) if index is None else table[index].to_pylist()))

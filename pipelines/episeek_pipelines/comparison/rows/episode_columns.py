@@ -4,6 +4,7 @@
 struct becomes a column, so that the bytes and the path of a picture are compared separately. The results are the compared columns.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from episeek_pipelines.comparison.rows.column_values import type_text
-from episeek_pipelines.parquet.arrow_types import is_binary, is_text, storage_type
+from episeek_pipelines.parquet.arrow_types import is_any_list, is_binary, is_text, storage_type
 from episeek_pipelines.parquet.numpy_values import large_strings, numpy_values
 from episeek_schemas import lerobot
 
@@ -65,6 +66,26 @@ class Texts:
 def column_types(schema: pa.Schema) -> tuple[tuple[str, str], ...]:
     """Return the name and the type of each compared column, sorted by name. `type_text` describes the types."""
     return tuple(sorted((name, type_text(dtype)) for name, dtype in _leaves(schema)))
+
+
+def column_forms(schema: pa.Schema) -> tuple[tuple[str, str], ...]:
+    """Return the name of each column and how it is stored beyond its type, sorted by name.
+
+    The form says whether the length of lists is part of the type, and whether the file declares a feature for the column, without
+    which `datasets` and LeRobot's StreamingLeRobotDataset decode no pictures.
+    """
+    try:
+        features = json.loads((schema.metadata or {})[lerobot.DATA_FEATURES_KEY.encode()])["info"]["features"]
+        declared = {*features}
+    except (KeyError, TypeError, ValueError, RecursionError):
+        declared = set()
+    found = []
+    for name in dict.fromkeys(schema.names):
+        dtype = storage_type(schema.field(name).type)
+        fixed = f"lists of fixed size {dtype.list_size}" if pa.types.is_fixed_size_list(dtype) else ""
+        lists = fixed or ("lists of any size" if is_any_list(dtype) else "values")
+        found.append((name, f"{lists}, {'a declared feature' if name in declared else 'no declared feature'}"))
+    return tuple(sorted(found))
 
 
 def compared_columns(table: pa.Table, place: EpisodePlace, texts: Texts) -> Iterator[tuple[str, pa.Array]]:

@@ -15,6 +15,7 @@ from episeek_pipelines.comparison.rows.column_values import DIGEST_BYTES, digest
 from episeek_pipelines.comparison.rows.episode_columns import (
     EpisodePlace,
     Texts,
+    column_forms,
     column_types,
     compared_columns,
     place_columns,
@@ -62,6 +63,8 @@ class DataFilePrint:
     path: str
     types: tuple[tuple[str, str], ...]
     """Name and type of each compared column, sorted by name. `type_text` describes the types."""
+    forms: tuple[tuple[str, str], ...]
+    """Name and form of each column, sorted by name. `column_forms` describes the forms."""
     row_count: int
     row_group_count: int
     size: int
@@ -81,7 +84,8 @@ def print_footer(root: Root, path: str, *, file_size: int | None) -> DataFilePri
     with root.open_parquet(path, file_size=file_size) as file:
         footer = file.metadata
         types = column_types(file.schema_arrow)
-        return DataFilePrint(path, types, footer.num_rows, footer.num_row_groups, footer.serialized_size, {})
+        forms = column_forms(file.schema_arrow)
+        return DataFilePrint(path, types, forms, footer.num_rows, footer.num_row_groups, footer.serialized_size, {})
 
 
 def print_rows(
@@ -126,9 +130,8 @@ def print_rows(
                 block, rows = [], 0
         found.update(_prints(block, path, places, texts))
         size = footer.serialized_size if file_size is None and not root.is_local else file_size or root.size(path)
-        return DataFilePrint(
-            path, column_types(file.schema_arrow), footer.num_rows, footer.num_row_groups, size, found, tuple(others)
-        )
+        types, forms = column_types(file.schema_arrow), column_forms(file.schema_arrow)
+        return DataFilePrint(path, types, forms, footer.num_rows, footer.num_row_groups, size, found, tuple(others))
 
 
 def _prints(

@@ -1,4 +1,5 @@
-"""Make fingerprints of the episodes of a video file: digests of the sizes, order, times and sample entries of an episode's samples.
+"""Make fingerprints of the episodes of a video file: digests of the sizes, order, times and sample entries of an episode's samples,
+and of what its declared seconds cover.
 
 Fingerprints are made from the sample table. They do not depend on the file, on the position of the samples in it, or on the
 timescale.
@@ -14,9 +15,11 @@ import numpy as np
 
 from episeek.errors import EpisodeFramesError
 from episeek.mp4.moov.sample_boxes import Int64Array
+from episeek.mp4.moov.video_track import video_tracks
 from episeek.mp4.sample_table import SampleTable
 from episeek.mp4.window import needed_samples
 from episeek.stores.byte_source import CountingSource
+from episeek_pipelines.comparison.videos.declared_seconds import DeclaredSeconds, declared_seconds
 from episeek_pipelines.comparison.videos.sample_entries import EntryPrint, print_entries
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.video.alignment.encoder_starts import encoder_starts
@@ -43,6 +46,8 @@ class EpisodeSamples:
     times: bytes
     """A digest of the times of the frames, counted from the first frame."""
     entry: EntryPrint
+    seconds: DeclaredSeconds
+    """What the declared seconds of the episode cover."""
 
     @property
     def sample_count(self) -> int:
@@ -87,31 +92,45 @@ def print_video(
         MissingFileError, ReadError, Mp4Error: The file cannot be read.
     """
     source = CountingSource(root.source())
-    table = read_video_header(source, path, file_size=file_size).table
+    header = read_video_header(source, path, file_size=file_size)
+    table = header.table
+    track_count = len(video_tracks(header.moov, where=path)) if header.moov else 1
     file = FileFrames.of(table, partial(encoder_starts, source, path, table))
     frames = locate_frames(file, declared, fps=fps)
-    problems = {
-        problem.row: f"found {problem.found}; expected {problem.expected}"
-        for problem in frame_problems(file, declared, frames, fps=fps)
-        if problem.kind == "uncertain"
-    }
+    problems = {problem.row: problem for problem in frame_problems(file, declared, frames, fps=fps)}
     found: dict[int, EpisodeSamples] = {}
     unplaced: dict[int, str] = {}
     for row, number in enumerate(declared.episode_index.tolist()):
         try:
-            if row in problems:
-                unplaced[number] = problems[row]
+            problem = problems.get(row)
+            if problem is not None and problem.kind == "uncertain":
+                unplaced[number] = f"found {problem.found}; expected {problem.expected}"
             elif not frames.is_placed[row] or frames.count[row] < 1:
                 unplaced[number] = "found no frame of the file at the declared seconds"
             else:
-                found[number] = _print_episode(table, frames, row, path, rates)
+                seconds = declared_seconds(
+                    file,
+                    declared,
+                    frames,
+                    row,
+                    fps=fps,
+                    tick_seconds=1 / table.timescale,
+                    problem=None if problem is None else problem.kind,
+                )
+                found[number] = _print_episode(table, frames, row, path, rates, seconds, track_count)
         except EpisodeFramesError as error:
             unplaced[number] = f"found {error.found}; expected {error.expected}"
     return VideoFilePrint(path, source.byte_count, found, unplaced)
 
 
 def _print_episode(
-    table: SampleTable, frames: EpisodeFrames, row: int, path: str, rates: tuple[float, ...]
+    table: SampleTable,
+    frames: EpisodeFrames,
+    row: int,
+    path: str,
+    rates: tuple[float, ...],
+    seconds: DeclaredSeconds,
+    track_count: int,
 ) -> EpisodeSamples:
     order = table.presentation_order()
     first = int(frames.first[row])
@@ -127,7 +146,8 @@ def _print_episode(
         _digest(table.size[window.start : window.stop]),
         _digest(rank),
         _times(table.pts[shown], table.timescale, rates),
-        print_entries(table, window.start, window.stop, where=path),
+        print_entries(table, window.start, window.stop, where=path, track_count=track_count),
+        seconds,
     )
 
 

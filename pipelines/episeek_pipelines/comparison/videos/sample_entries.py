@@ -37,8 +37,10 @@ class EntryPrint:
     """The name and the digest of each part of the entries. Equal parts mean that samples are decoded and shown in the same way."""
 
 
-def print_entries(table: SampleTable, start: int, stop: int, *, where: str) -> EntryPrint:
+def print_entries(table: SampleTable, start: int, stop: int, *, where: str, track_count: int = 1) -> EntryPrint:
     """Return the fingerprint of the sample entries that the samples `[start, stop)` use.
+
+    Several video tracks in a file are part of the fingerprint, because readers choose different ones.
 
     If decoding from sample `start` begins with a different entry, the fingerprint includes that entry. Fields and boxes that do not
     affect the pictures are left out, such as the name of the compressor, resolutions and bit rates.
@@ -51,6 +53,8 @@ def print_entries(table: SampleTable, start: int, stop: int, *, where: str) -> E
     at_start = 0 if table.start_description_index is None else int(table.start_description_index[start])
     if at_start not in (0, own[0]):
         parts += [(f"{name} where decoding starts", data) for name, data in _parts(entries[at_start - 1], where)]
+    if track_count > 1:
+        parts.append((f"{track_count} video tracks", b""))
     first = read_entries(table.sample_description, where=where)[own[0] - 1]
     return EntryPrint(str(first), tuple((name, hashlib.sha256(data).hexdigest()[:16]) for name, data in parts))
 

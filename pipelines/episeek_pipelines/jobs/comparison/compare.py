@@ -110,18 +110,11 @@ class _Work:
         contents = self._contents(covered, data)
         if not reads(self.level, "rows"):
             return contents
-        # files that the metadata does not name may contain the rows of episodes whose named files are equal
-        stray = frozenset(
-            number
-            for side in (contents.a, contents.b)
-            for number in covered.rows & side.rows.keys()
-            if side.rows[number].path != side.side.data_paths[side.side.row_of[number]]
-        )
-        covered = replace(covered, rows=covered.rows - stray)
-        more = [file for side in (contents.a, contents.b) for file in self._elsewhere(side, covered)]
-        if more:
-            data += self._read_files(more, [])
-        return self._contents(covered, data)
+        if all(side.has_rows_where_declared(covered.rows) for side in (contents.a, contents.b)):
+            return contents
+        # rows may be in any file, and in several: only all files of both sides show which
+        data += self._read_files([file for side in (contents.a, contents.b) for file in self._unread(side)], [])
+        return self._contents(replace(covered, rows=frozenset()), data)
 
     def count(self, contents: Contents, pairs: Sequence[tuple[int, int]]) -> Counted:
         """Count the rows and the samples in which pairs of episodes differ."""
@@ -213,14 +206,13 @@ class _Work:
                     if not known.issuperset(declared.episode_index.tolist()):
                         yield VideoFile(name, camera, path, declared, _size(side.video_files, path, side.videos))
 
-    def _elsewhere(self, contents: SideContents, covered: Covered) -> Iterable[DataFile]:
-        """Yield the unread data files of a side, unless the rows of all its episodes were found in the files that were read."""
+    def _unread(self, contents: SideContents) -> Iterable[DataFile]:
+        """Yield the data files of a side that were not read."""
         side = contents.side
-        if side.row_of.keys() - covered.rows - contents.rows.keys():
-            folder = next(iter(side.data_paths), "").partition("/")[0]
-            for path in sorted(side.files):
-                if path.startswith(f"{folder}/") and path.endswith(".parquet") and path not in contents.data:
-                    yield DataFile("a" if side is self.a else "b", path, _size(side.files, path, side.root))
+        folder = next(iter(side.data_paths), "").partition("/")[0]
+        for path in sorted(side.files):
+            if path.startswith(f"{folder}/") and path.endswith(".parquet") and path not in contents.data:
+                yield DataFile("a" if side is self.a else "b", path, _size(side.files, path, side.root))
 
     def _read_files(self, files: Sequence[DataFile], videos: Sequence[VideoFile]) -> list[tuple[Any, Any]]:
         """Return each file with its print (digests of its episodes)."""

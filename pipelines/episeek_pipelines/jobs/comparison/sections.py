@@ -125,6 +125,7 @@ def change_words(change: EpisodeChange) -> str:
         parts.append(f"tasks {_value(list(change.tasks[0]))} -> {_value(list(change.tasks[1]))}")
     if change.is_start_changed:
         parts.append("different dataset_from_index")
+    parts += [f"{line.name}: {line.text}" for line in map(_value_line, change.lookups)]
     for column in change.columns:
         parts.append(f"{visible(column.column)} {_rows_words(column)}")
     parts += [f"{visible(video.camera)}: {_video_words(video)}" for video in change.videos]
@@ -163,6 +164,8 @@ def _video_words(video: VideoChange) -> str:
         parts.append("frames in a different order")
     if video.is_time_changed:
         parts.append("different presentation times")
+    if video.seconds is not None:
+        parts.append(f"declared seconds that {video.seconds[0]} -> that {video.seconds[1]}")
     if video.entry is not None:
         parts.append(f"sample entry {visible(video.entry[0])} -> {visible(video.entry[1])}")
     return ", ".join(parts)
