@@ -164,7 +164,15 @@ class Contents:
     def lookups(self) -> tuple[dict[int, dict[str, int | str]], ...]:
         """How LeRobot finds the rows of the episodes of A and of B, by number."""
         is_read = reads(self.level, "rows")
-        return tuple(episode_lookups(each.side, each.rows, is_read=is_read) for each in (self.a, self.b))
+        return tuple(
+            episode_lookups(
+                each.side,
+                each.rows,
+                missing=each.side.row_of.keys() - each.rows.keys() - self.covered.rows if is_read else (),
+                is_read=is_read,
+            )
+            for each in (self.a, self.b)
+        )
 
     def changed_lookups(self, a: int, b: int) -> list[ValueChange]:
         """Return the differences in how LeRobot finds the rows of a pair of episodes."""

@@ -5,7 +5,7 @@ LeRobot 0.4.4 takes row i of meta/episodes for episode i, concatenates `data/*/*
 meta/tasks.parquet for the text of task n. Two datasets with equal rows can therefore still be read differently.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from episeek_pipelines.comparison.results import ValueChange
@@ -14,28 +14,33 @@ from episeek_pipelines.comparison.side import Side
 from episeek_schemas import layout
 
 ROW: Final = "row of meta/episodes, minus the episode's number"
-TO_INDEX: Final = "dataset_to_index, minus dataset_from_index and length"
+TO_INDEX: Final = "dataset_to_index, minus the lengths up to this episode"
 ORDER: Final = "place of its rows in LeRobot's order of the data files"
 FILE: Final = "data file in meta/episodes"
 
 _IN_ORDER: Final = "after the previous episode"
 
 
-def episode_lookups(side: Side, rows: Mapping[int, EpisodeRows], *, is_read: bool) -> dict[int, dict[str, int | str]]:
+def episode_lookups(
+    side: Side, rows: Mapping[int, EpisodeRows], *, missing: Collection[int], is_read: bool
+) -> dict[int, dict[str, int | str]]:
     """Return how LeRobot finds the rows of each episode: values by their names, by the number of the episode.
 
     Args:
         side: The dataset.
         rows: The location of the rows of the episodes whose rows were read.
-        is_read: Whether rows were read. The rows of an episode without an entry in `rows` are then in the file that
-            meta/episodes gives.
+        missing: The episodes that have no rows. All others have their rows in the file that meta/episodes gives, unless `rows`
+            says otherwise.
+        is_read: Whether rows were read.
     """
     table = side.dataset.episodes
-    surplus = (table.dataset_to_index - table.dataset_from_index - table.length).tolist()
-    order = _orders(side, rows)
+    surplus = (table.dataset_to_index - side.places - table.length).tolist()
+    order = _orders(side, rows, missing)
     found: dict[int, dict[str, int | str]] = {}
     for number, row in side.row_of.items():
-        found[number] = {ROW: row - number, TO_INDEX: surplus[row], ORDER: order[number]}
+        found[number] = {ROW: row - number, TO_INDEX: surplus[row]}
+        if number in order:
+            found[number][ORDER] = order[number]
         if is_read:
             is_there = number not in rows or rows[number].path == side.data_paths[row]
             found[number][FILE] = "has its rows" if is_there else "has none of its rows"
@@ -80,23 +85,24 @@ def _wrong_labels(texts: Mapping[int, str], labels: Sequence[str]) -> dict[int, 
     return {number: label for number, label in read.items() if label != texts[number]}
 
 
-def _orders(side: Side, rows: Mapping[int, EpisodeRows]) -> dict[int, str]:
-    """Return, for each episode, whether LeRobot reads its rows after those of the previous row of meta/episodes."""
+def _orders(side: Side, rows: Mapping[int, EpisodeRows], missing: Collection[int]) -> dict[int, str]:
+    """Return, for each episode with rows, whether LeRobot reads them after those of the episode before it in meta/episodes."""
     if side.dataset.is_file_an_episode:
         return dict.fromkeys(side.row_of, _IN_ORDER)
     places = {}
-    for number, row in side.row_of.items():
-        read = rows.get(number)
+    present = [number for number in side.row_of if number not in missing]
+    for rank, number in enumerate(present):
+        row, read = side.row_of[number], rows.get(number)
         path, first = (side.data_paths[row], row) if read is None else (read.path, read.first_row)
-        places[number] = (path.split("/"), first, row)
-    # within a file, all episodes were read, or none
+        places[number] = (path.split("/"), first, rank)
     found: dict[int, str] = {}
     before = -1
     for number in sorted(places, key=places.__getitem__):
-        step = side.row_of[number] - before
+        rank = places[number][2]
+        step = rank - before
         away = "first" if before < 0 else f"after the episode {abs(step)} rows {'earlier' if step > 0 else 'later'}"
         found[number] = _IN_ORDER if step == 1 else away
-        before = side.row_of[number]
+        before = rank
     return found
 
 

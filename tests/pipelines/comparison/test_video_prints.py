@@ -1,5 +1,7 @@
 """Prints of videos of every feature: the same from the file and from a packed one, whatever is around the samples there."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from episeek_pipelines.comparison.videos.prints import print_video
@@ -37,6 +39,17 @@ def test_packed_samples_have_the_prints_of_their_source(tmp_path):
         target = prints(packed.folder, files[number], declared)
         one, other = source.episodes[number], target.episodes[number]
         for name in ("frame_count", "sample_count", "sizes", "order", "times", "entry"):
+            if name == "entry":
+                # only the first of two tracks is packed
+                one, other = (
+                    replace(
+                        each,
+                        entry=replace(
+                            each.entry, parts=tuple(part for part in each.entry.parts if part[0] != "2 video tracks")
+                        ),
+                    )
+                    for each in (one, other)
+                )
             if getattr(one, name) != getattr(other, name):
                 different.append((feature.name, name, getattr(one, name), getattr(other, name)))
     assert different == []

@@ -14,6 +14,7 @@ from episeek.errors import MissingFileError, NotADatasetError
 from episeek_pipelines.api import WorkFailedError, diff, prepare, rewrite, upgrade
 from episeek_pipelines.comparison.results import ColumnChange, EpisodeChange, VideoChange
 from tests.pipelines.conftest import DATA, DATASETS, change_episodes, change_info, copy_dataset
+from tests.repairs.defects import DEFECTS, shift_seconds
 from tests.support.amount import amount, every, first
 from tests.support.edited_datasets import (
     change_cell,
@@ -196,14 +197,26 @@ def test_flipped_bytes_of_samples(tmp_path):
     assert any("bytes of the samples" in part.subject for part in less.not_compared)
 
 
-@pytest.mark.parametrize("name", every(["h264_bframes", "hevc", "av1_multifile"], 3))
-def test_remuxed_videos_are_equal(name, tmp_path):
+@pytest.mark.parametrize(("name", "container"), [("hevc", "matroska"), ("av1_multifile", "fragmented")])
+def test_remuxed_videos_are_equal(name, container, tmp_path):
     copy = copy_dataset(name, tmp_path / "copy")
     for video in (copy / "videos").rglob("*.mp4"):
-        remux(video, "fragmented")
+        remux(video, container)
     found = diff(str(DATA / name), str(copy))
     assert not found.is_different
     assert found.reading.samples > 0
+
+
+def test_a_remux_without_the_edit_list_shows_every_frame_late(tmp_path):
+    """The same samples: LeRobot asks for the first frame at 0 seconds, and finds it two frames later."""
+    copy = copy_dataset("h264_bframes", tmp_path / "copy")
+    for video in (copy / "videos").rglob("*.mp4"):
+        remux(video, "fragmented")
+    found = diff(str(DATA / "h264_bframes"), str(copy))
+    assert len(found.changed) == 6
+    for change in found.changed:
+        assert [video == VideoChange(video.camera, seconds=video.seconds) for video in change.videos] == [True, True]
+        assert all("2.00 frames before its first frame" in (video.seconds or ("", ""))[1] for video in change.videos)
 
 
 def test_a_sample_that_is_shown_later(tmp_path):
@@ -227,7 +240,9 @@ def test_rows_of_episodes_that_the_metadata_does_not_list(tmp_path):
     edit_rows(copy, lambda table: pa.concat_tables([table, with_column(table[:9], "episode_index", [77] * 9)]))
     found = diff(str(DATA / "images"), str(copy))
     assert not found.changed
-    assert [part.subject for part in found.not_compared] == [
+    assert found.is_different
+    assert [(change.a, change.b) for change in found.metadata] == [([], [77])]
+    assert [part.subject for part in found.undecided] == [
         "rows of 1 unlisted episode in data/chunk-000/file-000.parquet of B"
     ]
 
@@ -333,20 +348,79 @@ def test_statistics(tmp_path):
     assert found.equal_count == 4
 
 
-def test_pointers_to_other_files_are_layout(tmp_path):
+def test_a_pointer_to_a_file_without_the_rows(tmp_path):
     copy = copy_dataset("av1_multifile", tmp_path / "copy")
     files = pq.read_table(copy / "meta/episodes/chunk-000/file-000.parquet")["data/file_index"].to_pylist()
     first_of_second = files.index(1)
     change_episodes(copy, "data/file_index", first_of_second, 0)
     found = diff(str(DATA / "av1_multifile"), str(copy))
-    assert not found.is_different
-    assert found.equal_count == 10
+    (change,) = found.changed
+    assert (change.a, change.columns, change.rows) == (first_of_second, (), None)
+    assert [(lookup.a, lookup.b) for lookup in change.lookups] == [("has its rows", "has none of its rows")]
     assert {change.key: change.b for change in found.layout} == {"episodes in another data file": 1}
     # rows of an episode in a file that another one is declared in are compared, too
     change_cell(copy, first_of_second, 1, "action", lambda value: [5.0, *value[1:]])
     shutil.copytree(copy, tmp_path / "both")
     change_cell(tmp_path / "both", first_of_second, 1, "action", lambda value: [6.0, *value[1:]])
     assert [change.a for change in diff(str(copy), str(tmp_path / "both")).changed] == [first_of_second]
+
+
+@pytest.mark.parametrize(
+    "name",
+    every(
+        [
+            "dataset_to_index one more",
+            "tasks in another order",
+            "row numbers as the index of tasks",
+            "schema metadata lost",
+            "actions in lists",
+            "seconds drift",
+            "seconds five frames early",
+            "to_timestamp three frames late",
+            "an episode twice",
+        ],
+        2,
+    ),
+)
+def test_what_lerobot_reads_otherwise_is_different(name, tmp_path):
+    """The rows and samples of the episodes are those of the sample; only the ways to them differ."""
+    copy = copy_dataset("av1_multifile", tmp_path / "copy")
+    next(defect for defect in DEFECTS if defect.name == name).damage(copy)
+    assert diff(str(DATA / "av1_multifile"), str(copy)).is_different
+    assert diff(str(copy), str(DATA / "av1_multifile")).is_different
+
+
+def test_seconds_are_compared_with_the_times_of_the_frames(tmp_path):
+    """The samples are equal, but LeRobot reads the end of the previous episode for the first rows."""
+    copy = copy_dataset("av1_multifile", tmp_path / "copy")
+    shift_seconds(copy)
+    (change,) = diff(str(DATA / "av1_multifile"), str(copy)).changed
+    (video,) = change.videos
+    assert video == VideoChange("observation.images.top", seconds=video.seconds)
+    assert video.seconds is not None
+    assert "begin 5.00 frames before its first frame" in video.seconds[1]
+
+
+def test_a_data_file_of_no_episode_is_read_by_lerobot(tmp_path):
+    copy = copy_dataset("av1_multifile", tmp_path / "copy")
+    shutil.copy(copy / "data/chunk-000/file-001.parquet", copy / "data/chunk-000/file-009.parquet")
+    found = diff(str(DATA / "av1_multifile"), str(copy))
+    assert [(change.a, change.b) for change in found.metadata] == [("none", "data/chunk-000/file-009.parquet")]
+
+
+def test_data_files_in_another_order_than_their_rows(tmp_path):
+    """The files exchange their names, and meta/episodes follows: LeRobot still reads them by their names."""
+    copy = copy_dataset("av1_multifile", tmp_path / "copy")
+    files = pq.read_table(copy / "meta/episodes/chunk-000/file-000.parquet")["data/file_index"].to_pylist()
+    folder = copy / "data/chunk-000"
+    for old, new in ((0, 8), (1, 0), (8, 1)):
+        (folder / f"file-{old:03d}.parquet").rename(folder / f"file-{new:03d}.parquet")
+    for episode, file in enumerate(files):
+        change_episodes(copy, "data/file_index", episode, {0: 1, 1: 0}.get(file, file))
+    changed = diff(str(DATA / "av1_multifile"), str(copy)).changed
+    # the first episode of each file, and of the file after them
+    assert [change.a for change in changed] == [0, files.index(1), files.index(2)]
+    assert all(change == EpisodeChange(change.a, change.b, lookups=change.lookups) for change in changed)
 
 
 def test_lengths_and_places_that_the_metadata_declares(tmp_path):
