@@ -1,15 +1,20 @@
-"""Delay an interrupt (Ctrl-C) that arrives during an import until the import has ended.
+"""Delay an interrupt (Ctrl-C) that arrives during an import until the import has ended, and end the process after an interrupt.
 
 An interrupt in the middle of an import can be lost: the C code of an extension module may drop the exception, or importlib may
 keep the lock that it has just taken. The program would then continue, and hang at its next import.
+
+When a program ends, Python waits for the threads of `concurrent.futures`, which Dask uses, and so for work that nobody needs any
+more. A process that was interrupted therefore ends without this wait. Files are complete under their final names, or not there.
 """
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Final
+from typing import Final, NoReturn
 
 _RETRY_SECONDS: Final = 0.02
 _IMPORT_MODULES: Final = frozenset({"importlib._bootstrap", "_frozen_importlib"})
@@ -40,7 +45,34 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     if _is_importing(frame):
         signal.setitimer(signal.ITIMER_REAL, _RETRY_SECONDS)
     else:
+        end_children()
         raise KeyboardInterrupt
+
+
+def end_by_interrupts() -> None:
+    """Let a further SIGINT end the process silently, unless the program has its own handler for SIGINT."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def end_children() -> None:
+    """End the processes that `multiprocessing` has started, since the program would wait for their work."""
+    module = sys.modules.get("multiprocessing")
+    for child in module.active_children() if module is not None else ():
+        child.terminate()
+
+
+def end_process(exit_code: int) -> NoReturn:
+    """End the process without waiting for its threads. Call this in the main thread, after its cleanup."""
+    end_children()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            # nobody reads it any more
+            continue
+    os._exit(exit_code)
 
 
 def _is_importing(frame: FrameType | None) -> bool:

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from episeek.errors import EpiseekError, first_line
-from episeek_pipelines.cli.interrupts import interrupts_between_imports
+from episeek_pipelines.cli.interrupts import end_by_interrupts, end_process, interrupts_between_imports
 from episeek_pipelines.cli.log import Log, log_of
 from episeek_pipelines.cli.parser import command_module, make_parser
 
@@ -33,7 +33,24 @@ RESUMABLE_COMMANDS = frozenset({"prepare", "repair", "upgrade", "rewrite", "inde
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that the arguments give, by default the arguments of the process, and return its exit code."""
+    """Run the command that the arguments give, and return its exit code.
+
+    Without arguments, those of the process are used, and an interrupt ends the process at once.
+    """
+    if arguments is not None:
+        return _main(arguments)
+    try:
+        exit_code = _main(None)
+    except KeyboardInterrupt:
+        # another interrupt while the first one was being reported
+        exit_code = INTERRUPTED
+    end_by_interrupts()
+    if exit_code == INTERRUPTED:
+        end_process(exit_code)
+    return exit_code
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     _prepare_streams()
     options = make_parser().parse_args(arguments)
     log = log_of(is_json=getattr(options, "log_json", False))

@@ -1,6 +1,7 @@
 """Run the nodes of a graph on a scheduler. Only this module imports Dask, and only when Dask runs a graph."""
 
 import json
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,9 +85,15 @@ def run_locally(
         options["chunksize"] = 1
         # fused nodes have other keys, and progress would miss them
         options["optimize_graph"] = False
+        options["initializer"] = _end_by_interrupts
     dask_graph = {node.key: (node.function, *_with_nodes(node.arguments, lambda needed: needed.key)) for node in nodes}
     with _lost_workers(scheduler), Callback(posttask=lambda key, *_: report(key)):
         return list(getters[scheduler](dask_graph, [node.key for node in wanted], **options))
+
+
+def _end_by_interrupts() -> None:
+    """Let an interrupt, which the terminal sends to all processes, end a worker process without a traceback."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def run_distributed(

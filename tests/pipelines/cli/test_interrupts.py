@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from episeek_pipelines.cli.interrupts import interrupts_between_imports
 
 LOSES_INTERRUPTS = """
@@ -58,3 +60,45 @@ def test_an_interrupt_outside_of_imports_is_raised_at_once():
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=True)
     assert ended.stdout == "raised\n"
+
+
+# A thread of `concurrent.futures` and a child process have work that never ends.
+WAITING = """
+import signal, sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
+from episeek_pipelines.cli import main as program
+
+def run(options, log):
+    child = get_context("fork").Process(target=time.sleep, args=(1000,))
+    child.start()
+    ThreadPoolExecutor(1).submit(threading.Event().wait)
+    signal.raise_signal(signal.SIGINT)
+    return program.OK
+
+class Log(program.Log):
+    def notice(self, text):
+        super().notice(text)
+        if sys.argv[2:]:
+            signal.raise_signal(signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+program._run, program.log_of = run, lambda is_json: Log()
+sys.exit(program.main())
+"""
+
+
+@pytest.mark.parametrize("more", [[], ["INF002"]])
+def test_an_interrupt_ends_the_process_with_its_threads_and_children(more: list[str]):
+    """One Ctrl-C is enough, and a second one during its report shows no traceback.
+
+    The child has the same standard output, whose end is awaited.
+    """
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", WAITING, "rules", *more],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (130, "episeek: interrupted\n")
