@@ -188,6 +188,11 @@ class DatasetInfo:
         fields = None if self.video_path is None else _fields_of(self.video_path, path)
         return None if fields is None else fields["video_key"]
 
+    def video_file_numbers(self, path: str) -> tuple[int, int] | None:
+        """Return the chunk_index and file_index in the path of a video file, or None if the path does not match `video_path`."""
+        fields = None if self.video_path is None else _fields_of(self.video_path, path)
+        return None if fields is None else (int(fields["chunk_index"]), int(fields["file_index"]))
+
     def video_file(self, camera_key: str, chunk_index: int, file_index: int) -> str:
         """Return the path of the video file of a camera with these numbers, relative to the root of the dataset.
 

@@ -134,7 +134,8 @@ VIDEO_INFO: Final = _repair(
 )  # fmt: skip
 VIDEO_POINTERS: Final = _repair(
     "REP021", "chunk_index and file_index of videos",
-    "the episodes before and after are in the same file, or exactly one of their files also contains the frames of this episode",
+    "the file of the episode before or after has exactly as many frames of no episode as this episode needs, and no other file of "
+    "the camera has enough of them",
     "EPI011", "INF004",
 )  # fmt: skip
 SECONDS: Final = _repair(
