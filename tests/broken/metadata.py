@@ -167,6 +167,8 @@ CASES: Final = [
     Case("a feature without a shape", AV1, "INF001", lambda r: edit_feature(r, "action", {"dtype": "float32"})),
     Case("data files in another order than their rows", AV1, "INF043", exchange_data_files,
          remedied=exchange_data_files),
+    Case("a wrong pointer between files in order", AV1, "EPI012", lambda r: set_value(r, EPISODES, "data/file_index", 1, 2),
+         remedied=lambda r: set_value(r, EPISODES, "data/file_index", 1, 0)),
     Case("episodes where LeRobot does not look", AV1, "INF043", lambda r: shutil.move(
         r / EPISODES, r / "meta/episodes/file-000.parquet"),
          remedied=lambda r: shutil.move(r / "meta/episodes/file-000.parquet", r / EPISODES)),

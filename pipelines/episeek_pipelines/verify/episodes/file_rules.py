@@ -6,6 +6,8 @@ IDX031 compares the listing with the videos in the byte index.
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+import numpy as np
+
 from episeek_pipelines.dataset.missing_folders import MissingFolder, missing_folders
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify.findings.checks import DataFile, IndexedFile, VideoFile
@@ -89,7 +91,11 @@ def check_orphans(
 
 
 def check_file_order(surveyed: Survey, files: Sequence[DataFile]) -> Iterator[Finding]:
-    """Yield INF043 for each file that LeRobot skips or reads in a wrong order, because it reads `*/*.parquet` sorted by path."""
+    """Yield INF043 for each file that LeRobot skips or reads in a wrong order, because it reads `*/*.parquet` sorted by path.
+
+    A file whose episodes do not follow one another may have a wrong pointer, which EPI012 reports. It is in order if some of its
+    episodes are.
+    """
     for path in surveyed.episode_paths:
         if path.count("/") != layout.EPISODES_DIR.count("/") + 2:
             yield finding(
@@ -111,10 +117,10 @@ def check_file_order(surveyed: Survey, files: Sequence[DataFile]) -> Iterator[Fi
                 Location(file=file.path),
                 remedy=DATA_PLACE_REMEDY,
             )
-        usable = file.dataset_from_index[file.dataset_from_index >= 0]
-        if not len(usable):
+        starts = _starts(file)
+        if not starts:
             continue
-        first = int(usable.min())
+        first = next((start for start in starts if start >= reached), starts[0])
         if first < reached:
             yield finding(
                 FILE_ORDER,
@@ -123,6 +129,15 @@ def check_file_order(surveyed: Survey, files: Sequence[DataFile]) -> Iterator[Fi
                 Location(file=file.path),
             )
         before, reached = file.path, first
+
+
+def _starts(file: DataFile) -> list[int]:
+    """Return the first row of each run of episodes that follow one another, ascending. A file in a sound dataset has one run."""
+    usable = np.flatnonzero(file.dataset_from_index >= 0)
+    usable = usable[np.argsort(file.dataset_from_index[usable], kind="stable")]
+    first, stop = file.dataset_from_index[usable], file.dataset_from_index[usable] + file.length[usable]
+    found: list[int] = first[np.append(True, first[1:] > stop[:-1])[: len(first)]].tolist()
+    return found
 
 
 def check_indexed_files(indexed: dict[str, IndexedFile], videos: Sequence[VideoFile], listed: Files) -> list[Finding]:

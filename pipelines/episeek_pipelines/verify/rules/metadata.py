@@ -108,8 +108,9 @@ FILE_ORDER: Final = rule(
     problem="LeRobot does not read data/ or meta/episodes in the order of the rows",
     invariant="LeRobot reads the files of data/ and meta/episodes in the order of their rows",
     protects="every look-up by row: LeRobot reads */*.parquet below both folders, sorted by path",
-    remedy="rename the files of data/ so that their paths sort in the order of their rows, and set data/chunk_index and "
-    "data/file_index of their episodes to the new names; never do one without the other",
+    remedy="if EPI012 is reported as well (`episeek verify --level layout`), correct that first: files may have been renamed or "
+    "swapped, and then only need their former names. Otherwise rename the files of data/ so that their paths sort in the order of "
+    "their rows, and set data/chunk_index and data/file_index of their episodes to the new names; never do one without the other",
 )  # fmt: skip
 LFS_POINTER: Final = rule(
     "INF040", "error", "meta",
