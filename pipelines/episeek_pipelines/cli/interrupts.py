@@ -11,42 +11,54 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Final, NoReturn
 
 _RETRY_SECONDS: Final = 0.02
+_LONGEST_DELAY_SECONDS: Final = 1.0
 _IMPORT_MODULES: Final = frozenset({"importlib._bootstrap", "_frozen_importlib"})
 
 
 @contextmanager
-def interrupts_between_imports() -> Iterator[None]:
+def interrupts_between_imports(give_up: Callable[[], NoReturn] | None = None) -> Iterator[None]:
     """Raise KeyboardInterrupt for SIGINT as Python does, but delay it while an import is in progress.
 
     The context manager has no effect outside the main thread, or if the program has its own handler for SIGINT.
+
+    Args:
+        give_up: Ends the process. It is called if an import takes more than a second after the interrupt, or if another interrupt
+            arrives during it. If it is None, the interrupt is delayed until the import has ended.
     """
     is_default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if threading.current_thread() is not threading.main_thread() or not is_default:
         yield
         return
-    alarm = signal.signal(signal.SIGALRM, _interrupt)
-    signal.signal(signal.SIGINT, _interrupt)
+    first_seconds: float | None = None
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        """Raise KeyboardInterrupt, or set a timer that calls this function again if the main thread is importing."""
+        nonlocal first_seconds
+        if not _is_importing(frame):
+            end_children()
+            raise KeyboardInterrupt
+        now = time.monotonic()
+        if first_seconds is None:
+            first_seconds = now
+        elif give_up is not None and (number == signal.SIGINT or now - first_seconds > _LONGEST_DELAY_SECONDS):
+            give_up()
+        signal.setitimer(signal.ITIMER_REAL, _RETRY_SECONDS)
+
+    alarm = signal.signal(signal.SIGALRM, interrupt)
+    signal.signal(signal.SIGINT, interrupt)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGALRM, alarm)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt, or set a timer that calls this function again if the main thread is importing."""
-    if _is_importing(frame):
-        signal.setitimer(signal.ITIMER_REAL, _RETRY_SECONDS)
-    else:
-        end_children()
-        raise KeyboardInterrupt
 
 
 def end_by_interrupts() -> None:

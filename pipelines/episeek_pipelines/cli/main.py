@@ -17,7 +17,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from episeek.errors import EpiseekError, first_line
 from episeek_pipelines.cli.interrupts import end_by_interrupts, end_process, interrupts_between_imports
@@ -54,15 +54,24 @@ def _main(arguments: Sequence[str] | None) -> int:
     _prepare_streams()
     options = make_parser().parse_args(arguments)
     log = log_of(is_json=getattr(options, "log_json", False))
-    exit_code = _exit_code(options, log)
+    exit_code = _exit_code(options, log, is_program=arguments is None)
     if exit_code != PIPE_CLOSED:
         log.end(options.command, exit_code)
     return exit_code
 
 
-def _exit_code(options: argparse.Namespace, log: Log) -> int:
+def _exit_code(options: argparse.Namespace, log: Log, *, is_program: bool) -> int:
+    def notice_interrupt() -> None:
+        resume = "; run the same command again to resume" if options.command in RESUMABLE_COMMANDS else ""
+        log.notice(f"interrupted{resume}")
+
+    def give_up() -> NoReturn:
+        notice_interrupt()
+        log.end(options.command, INTERRUPTED)
+        end_process(INTERRUPTED)
+
     try:
-        with interrupts_between_imports():
+        with interrupts_between_imports(give_up if is_program else None):
             return _run(options, log)
     except EpiseekError as error:
         log.failure(error)
@@ -80,8 +89,7 @@ def _exit_code(options: argparse.Namespace, log: Log) -> int:
             kind="usage",
         )
     except KeyboardInterrupt:
-        resume = "; run the same command again to resume" if options.command in RESUMABLE_COMMANDS else ""
-        log.notice(f"interrupted{resume}")
+        notice_interrupt()
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of standard output has stopped reading, as `head` does.

@@ -102,3 +102,16 @@ def test_an_interrupt_ends_the_process_with_its_threads_and_children(more: list[
         check=False,
     )
     assert (ended.returncode, ended.stderr) == (130, "episeek: interrupted\n")
+
+
+@pytest.mark.parametrize("another", ["time.sleep(60)", "signal.raise_signal(signal.SIGINT)\ntime.sleep(60)"])
+def test_a_long_import_ends_with_the_process(tmp_path: Path, another: str):
+    """The process ends after a second, or at once if another interrupt arrives."""
+    (tmp_path / "long_import.py").write_text(f"import signal, time\nsignal.raise_signal(signal.SIGINT)\n{another}\n")
+    program = (
+        "import signal, sys\nfrom episeek_pipelines.cli.interrupts import end_process, interrupts_between_imports\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\nsys.path.insert(0, sys.argv[1])\n"
+        "with interrupts_between_imports(lambda: end_process(130)):\n    import long_import\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program, str(tmp_path)], timeout=50, check=False)
+    assert ended.returncode == 130
