@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from episeek_pipelines.dataset.row_times import other_rate
 from episeek_pipelines.parquet.arrow_types import is_any_list, is_number, is_text
 from episeek_pipelines.parquet.numpy_values import is_valid, numpy_values
 from episeek_schemas import lerobot
@@ -59,6 +60,8 @@ class Times:
     found: float = 0.0
     wrong_rows: tuple[int, ...] = ()
     """The first 64 rows with a wrong timestamp, counted from the start of the run."""
+    other_rate: float = 0.0
+    """The rate r for which every row k has the timestamp k / r; 0 without such a rate."""
     moved_row: int = -1
     """The first row whose timestamp may be the time of another frame, counted from the start of the run; -1 without such a row.
 
@@ -176,8 +179,8 @@ def _times(values: npt.NDArray[Any] | None, rows: int, fps: float) -> Times:
         wrong = np.flatnonzero(~(np.abs(values - np.arange(rows) / fps) <= TIME_TOLERANCE_SECONDS))
     if not len(wrong):
         return Times(0)
-    moved_row = _moved_row(values, wrong, fps)
-    return Times(len(wrong), int(wrong[0]), float(values[wrong[0]]), tuple(wrong[:64].tolist()), moved_row)
+    rate, moved_row = other_rate(values, fps=fps), _moved_row(values, wrong, fps)
+    return Times(len(wrong), int(wrong[0]), float(values[wrong[0]]), tuple(wrong[:64].tolist()), rate, moved_row)
 
 
 def _moved_row(values: npt.NDArray[Any], wrong: npt.NDArray[np.int64], fps: float) -> int:

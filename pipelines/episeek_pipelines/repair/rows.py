@@ -61,11 +61,13 @@ def repair_timestamps(draft: Draft) -> Iterator[Outcome]:
         is_counted = counts or (run.index.is_exact and draft.proved[episode])
         if not (is_single and is_counted and draft.proved[episode]) or moved >= 0:
             found = f"{run.times.wrong} of {run.count} timestamps that are not frame_index / fps"
-            other = (
-                f"rows before frame {moved} were removed or repeated, and its timestamp is still the time of its picture"
-                if is_single and moved >= 0
-                else "the timestamps come from another clock, or rows are missing"
-            )
+            rate = run.times.other_rate
+            if rate:
+                other = f"fps is {rate:g}, since row k has the timestamp k / {rate:g} s"
+            elif is_single and moved >= 0:
+                other = f"rows before frame {moved} were removed or repeated, and its timestamp is still the time of its picture"
+            else:
+                other = "the timestamps come from another clock, or rows are missing"
             yield Refusal(code, place, found, (f"row k has the timestamp k / {fps:g} s", other))
             continue
         edits = draft.edit(run.path).numbers.setdefault(lerobot.TIMESTAMP, [])

@@ -34,6 +34,8 @@ class ExaminedVideo:
     entry: VisualSampleEntry
     frame_count: int
     frames_per_second: float
+    has_other_rate: bool
+    """Whether the frames come at a steady rate other than fps."""
     seconds: SecondsOfFile
     rows: tuple[int, ...]
     """The rows of the file's episodes in meta/episodes. `seconds` refers to an episode by its position in this tuple."""
@@ -79,7 +81,8 @@ def _examined(draft: Draft, camera: str, path: str, rows: list[int]) -> Examined
         seconds = seconds_of_file(frames, declared, fps=fps)
     except EpiseekError:
         return None
-    return ExaminedVideo(path, camera, entry, len(frames), frames.frames_per_second, seconds, tuple(rows))
+    rate, is_other = frames.frames_per_second, frames.has_other_rate(fps=fps)
+    return ExaminedVideo(path, camera, entry, len(frames), rate, is_other, seconds, tuple(rows))
 
 
 def repair_seconds(draft: Draft, examined: tuple[ExaminedVideo, ...]) -> Iterator[Outcome]:
@@ -125,6 +128,11 @@ def repair_video_info(draft: Draft, examined: tuple[ExaminedVideo, ...]) -> Iter
         rates = {each.frames_per_second for each in members if each.frames_per_second}
         info, old = (lerobot.video_info(spec, key) for key in lerobot.VIDEO_INFO_KEYS)
         actual = dict(next(iter(formats)) if len(formats) == 1 else ())
+        other_rates = sorted({each.frames_per_second for each in members if each.has_other_rate})
+        if other_rates:
+            found = f"fps {fps:g}, but {other_rates[0]:.6g} frames per second in files of {camera}"
+            readings = (f"fps is {other_rates[0]:.6g}", "the files have wrong times, or not one frame for each row")
+            yield Refusal(code, Place(layout.INFO_PATH, None, camera, "fps"), found, readings)
         if rates and all(abs(rate - fps) < 1e-3 * fps for rate in rates):
             actual["video.fps"] = int(fps) if fps == int(fps) else fps
         place = f"features.{camera}"

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from episeek_pipelines.api import plan_repair
+from episeek_pipelines.api import Execution, VerifyOptions, plan_repair, verify
+from episeek_pipelines.dataset.row_times import other_rate
 from tests.broken.metadata import from_ts, to_ts
 from tests.repairs.defects import remove_frames, row_of
-from tests.support.broken_datasets import EPISODES, TOP, copy_of, episode_values, set_values
+from tests.support.broken_datasets import EPISODES, TOP, copy_of, edit_info, episode_values, set_values
 
 
 def test_seconds_are_kept_if_rows_were_cut_at_either_end(tmp_path: Path):
@@ -52,3 +54,44 @@ def test_exchanged_seconds_are_refused_for_both_episodes(other: int, tmp_path: P
     assert exchanged == {
         one: f"its seconds were exchanged with the seconds of episode {two}" for one, two in ((1, other), (other, 1))
     }
+
+
+def test_fps_that_contradicts_timestamps_and_videos_is_refused_with_both_readings(tmp_path: Path):
+    """Timestamps of 30 frames per second must not be rewritten to another fps: their rows would get other pictures."""
+    root = copy_of("h264_bframes", tmp_path, name="broken")
+    edit_info(root, fps=60)
+    made = plan_repair(str(root))
+    assert made.repairs == ()
+    readings = {each.code: each.readings for each in made.refusals}
+    assert readings["REP011"] == (
+        "row k has the timestamp k / 60 s",
+        "fps is 30, since row k has the timestamp k / 30 s",
+    )
+    assert readings["REP017"][0] == "fps is 30"
+    found = verify(str(root), options=VerifyOptions(level="rows"), execution=Execution("sync")).findings
+    of_times = [each for each in found if each.code == "ROW017"]
+    assert len(of_times) == 6
+    for each in of_times:
+        assert "so that fps may be 30" in each.expected
+        assert "keep the timestamps" in each.remedy
+    edit_info(root, fps=30)
+    assert plan_repair(str(root)).refusals == ()
+
+
+@pytest.mark.parametrize(
+    ("times", "rate"),
+    [
+        (np.arange(40) / 30, 30),
+        ((np.arange(40) / 30).astype(np.float32), 30),
+        (np.arange(40) / 29.97, 29.97),
+        (np.arange(40) / 60, 0),
+        (np.arange(2) / 30, 0),
+        (np.append(np.arange(39), 40) / 30, 0),
+        (np.arange(1, 41) / 30, 0),
+        (np.append(np.arange(39) / 30, np.nan), 0),
+        (np.zeros(40), 0),
+        (np.zeros(0), 0),
+    ],
+)
+def test_the_rate_of_timestamps_is_found(times: np.ndarray, rate: float):
+    assert other_rate(times, fps=60) == pytest.approx(rate)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from episeek_pipelines.dataset.row_times import other_rate
 from episeek_pipelines.verify.data.row_scan import NULL_NUMBER, Oddity, RowScan
 from episeek_pipelines.verify.findings.checks import DataFile, VerificationContext
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
@@ -17,7 +18,12 @@ from episeek_pipelines.verify.rules import (
     ROW_NUMBERS,
     TIMESTAMPS,
 )
-from episeek_pipelines.verify.rules.rows import NEIGHBOUR_TIMES_REMEDY, TIMES_OF_OTHER_ROWS_REMEDY, TIMES_REMEDY
+from episeek_pipelines.verify.rules.rows import (
+    NEIGHBOUR_TIMES_REMEDY,
+    OTHER_FPS_REMEDY,
+    TIMES_OF_OTHER_ROWS_REMEDY,
+    TIMES_REMEDY,
+)
 from episeek_pipelines.words import counted
 from episeek_schemas import lerobot
 
@@ -71,6 +77,9 @@ def check_timestamps(context: VerificationContext, file: DataFile, scan: RowScan
             about, remedy = "the timestamp fits the frame_index, but not the row", TIMES_OF_OTHER_ROWS_REMEDY
         elif not np.isfinite(first.largest):
             about, remedy = "this episode has a null or NaN as timestamp", TIMES_REMEDY
+        elif rate := other_rate(scan.times.get(run, np.zeros(0)), fps=context.info.fps):
+            about = f"all timestamps of this episode are frame_index / {rate:g}, so that fps may be {rate:g}"
+            remedy = OTHER_FPS_REMEDY
         elif has_videos and meaning.neighbour_count:
             wrong = f"{meaning.neighbour_count} of {counted(int(scan.row_count[run]), 'row')}"
             about = f"{_loading(meaning.loading_seconds)}, and gives {wrong} the picture of another frame"

@@ -17,8 +17,9 @@ CHANNEL_NAMES: Final = "a list of three names, such as [height, width, channels]
 
 _INFO, _OLD_INFO = lerobot.VIDEO_INFO_KEYS
 _RATE_REMEDY: Final = (
-    "run `episeek repair SRC DST`, or set video.fps in the camera's `info` to the frame rate of its files; if that rate "
-    "is not fps, `episeek verify --level layout` reports the files with another INF002"
+    "if the files have the frame rate fps, run `episeek repair SRC DST`, or set video.fps in the camera's `info` to fps. If they "
+    "have another rate, fps itself may be wrong: `episeek verify --level rows` reports these files with another INF002, and ROW017 "
+    "if the timestamps contradict fps, too"
 )
 _STALE_REMEDY: Final = (
     "run `episeek repair SRC DST`, or remove `video_info` from the feature in meta/info.json: LeRobot reads "

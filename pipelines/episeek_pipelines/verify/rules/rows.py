@@ -53,6 +53,12 @@ NEIGHBOUR_TIMES_REMEDY: Final = (
     "frame k of its video, as in every recording of LeRobot; if so, rewrite timestamp as frame_index / fps"
 )
 """Remedy for timestamps that are off by more than half a frame."""
+OTHER_FPS_REMEDY: Final = (
+    "decide whether fps or timestamp is right before you change either, by the frame rate of the videos (INF002 at level layout): "
+    "if it is the rate of the timestamps, or if there are no videos and the rows were recorded at this rate, set fps and video.fps "
+    "in meta/info.json to this rate and keep the timestamps; if it is fps, rewrite timestamp as frame_index / fps"
+)
+"""Remedy for timestamps that are frame_index / r for another rate r than fps."""
 TIMES_OF_OTHER_ROWS_REMEDY: Final = (
     "do not change timestamp, which is right for frame_index; restore the rows that are missing, or remove the rows that occur "
     "twice, so that frame_index counts up by one"

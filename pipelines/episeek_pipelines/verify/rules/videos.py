@@ -68,7 +68,8 @@ IRREGULAR_REMEDY: Final = (
 """Remedy for frames that are neither at k/fps nor at the timestamps of their rows."""
 RETIME_REMEDY: Final = (
     "if the timestamps of the rows are k/fps (no ROW017), the file has one frame for each row, but at wrong times: give frame k "
-    "the time k/fps without encoding again (with MP4Box, or ffmpeg's bitstream filter setts), and do not change fps"
+    "the time k/fps without encoding again (with MP4Box, or ffmpeg's bitstream filter setts), and do not change fps. If the "
+    "timestamps follow the rate of the file, set fps to this rate, and change neither videos nor timestamps"
 )
 """Remedy for files that have a frame for each row but a different frame rate than meta/info.json (INF002)."""
 RESAMPLE_REMEDY: Final = (
