@@ -29,7 +29,13 @@ from episeek_pipelines.verify.episodes.file_rules import (
     check_missing,
     check_orphans,
 )
-from episeek_pipelines.verify.episodes.rules import METADATA_RULES, agreed_frame_count, check_not_empty, has_tiling
+from episeek_pipelines.verify.episodes.rules import (
+    METADATA_RULES,
+    agreed_frame_count,
+    check_not_empty,
+    counted_totals,
+    has_tiling,
+)
 from episeek_pipelines.verify.episodes.shard import read_shard
 from episeek_pipelines.verify.episodes.table import RawEpisodes, Shard, episode_columns, joined
 from episeek_pipelines.verify.findings.checks import VerificationContext, VerificationPlan
@@ -135,7 +141,7 @@ def plan_checks(
     examined = ExaminedSidecars(None, {}, ())
     is_fetched = surveyed.pointers.isdisjoint(path for path, _ in TABLES.values())
     if has_sidecars and is_fetched and options.looks_at("layout"):
-        examined = examine_sidecars(surveyed.root, info, surveyed.files)
+        examined = examine_sidecars(surveyed.root, info, surveyed.files, counted_totals(info, episodes))
         findings += examined.findings
     features = surveyed.document.get("features", {})
     is_prepared = surveyed.has_source_record or surveyed.against is not None if prepared is None else prepared

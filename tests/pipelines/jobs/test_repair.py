@@ -12,7 +12,17 @@ import pytest
 
 import episeek
 from episeek.errors import DestinationError, UnsupportedVersionError
-from episeek_pipelines.api import REPAIRS, Execution, RepairChoice, RepairResult, plan_repair, prepare, repair, verify
+from episeek_pipelines.api import (
+    REPAIRS,
+    Execution,
+    RepairChoice,
+    RepairResult,
+    VerifyOptions,
+    plan_repair,
+    prepare,
+    repair,
+    verify,
+)
 from episeek_pipelines.cli.main import main
 from tests.broken.takes import LENGTHS, set_seconds_by_lengths, write_takes
 from tests.repairs.defects import cut
@@ -120,6 +130,15 @@ def test_a_repair_that_is_chosen_alone_has_the_same_proofs(code: str, defect: st
     assert {each.code for each in alone.repairs} == {code}
     assert alone.repairs == whole.repairs
     assert alone.refusals == whole.refusals == ()
+
+
+def test_totals_that_are_refused_are_no_defect_of_the_sidecars(tmp_path: Path):
+    """The sidecars count the episodes and frames of meta/episodes, so that a new index would have the same totals."""
+    root = copy_of("h264_bframes", tmp_path, indexed=True)
+    edit_info(root, total_episodes=8, total_frames=300)
+    assert {each.place.column for each in plan_repair(str(root)).refusals} == {"total_episodes", "total_frames"}
+    found = verify(str(root), options=VerifyOptions(level="layout"), execution=SYNC)
+    assert {each.code for each in found.findings} == {"INF009"}
 
 
 def test_statistics_alone_are_refused_without_the_lengths(broken: Path):

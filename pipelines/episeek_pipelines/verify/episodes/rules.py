@@ -111,6 +111,14 @@ def agreed_frame_count(info: DatasetInfo, episodes: RawEpisodes) -> int | None:
     return info.total_frames
 
 
+def counted_totals(info: DatasetInfo, episodes: RawEpisodes) -> tuple[int, int]:
+    """Return the number of episodes and the sum of their lengths; the totals of meta/info.json if they cannot be counted."""
+    frames = info.total_frames
+    if episodes.all_valid(lerobot.LENGTH):
+        frames = int(episodes.values(lerobot.LENGTH).sum())
+    return (len(episodes) if episodes.is_complete else info.total_episodes), frames
+
+
 def check_tiling(info: DatasetInfo, episodes: RawEpisodes) -> Iterator[Finding]:
     """Yield EPI010 for episodes that do not start at the row where the previous episode ends, or do not have `length` rows."""
     start, stop = episodes.values(lerobot.DATASET_FROM_INDEX), episodes.values(lerobot.DATASET_TO_INDEX)

@@ -47,6 +47,8 @@ class SidecarTables:
     """Identity of each table's file in the listing, which changes with its content."""
     format_version: str
     """The format version that the footers of the tables record."""
+    episode_count: int
+    """The number of episodes of the dataset, which the tables have to list."""
 
 
 @dataclass(frozen=True, slots=True)

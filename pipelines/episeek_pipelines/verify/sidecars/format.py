@@ -7,7 +7,7 @@ the rows that it compares, as arrays on the memory-mapped bytes of the table.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,14 +44,16 @@ class ExaminedSidecars:
     findings: tuple[Finding, ...]
 
 
-def examine_sidecars(root: Root, info: DatasetInfo, files: Files) -> ExaminedSidecars:
+def examine_sidecars(root: Root, info: DatasetInfo, files: Files, totals: tuple[int, int]) -> ExaminedSidecars:
     """Return the contents of the footers of the four sidecars, the rows of the sidecar `files`, and the findings about them.
 
     Args:
         root: The dataset.
         info: Parsed meta/info.json.
         files: The listing of the dataset.
+        totals: The number of episodes and of frames according to meta/episodes, from which the index step counts them.
     """
+    declared = _declared(info, totals)
     findings: list[Finding] = []
     row_count: dict[str, int] = {}
     columns: dict[str, dict[str, ColumnSegments]] = {}
@@ -78,7 +80,7 @@ def examine_sidecars(root: Root, info: DatasetInfo, files: Files) -> ExaminedSid
             footer, metadata = file.metadata, footer_metadata(file.metadata)
             row_count[name] = footer.num_rows
             builds[name] = metadata.get(sidecars.BUILD_ID_KEY, "")
-            findings += _check_metadata(metadata, info, where)
+            findings += _check_metadata(metadata, declared, where)
             format_version = metadata.get(sidecars.FORMAT_VERSION_KEY, "")
             schema = sidecars.schema_of(name, version=format_version, found=file.schema_arrow)
             broken = _check_schema(file, schema, where)
@@ -96,7 +98,9 @@ def examine_sidecars(root: Root, info: DatasetInfo, files: Files) -> ExaminedSid
     is_sound = len(row_count) == len(TABLES) and not any(found.code == SIDECAR_FORMAT.code for found in findings)
     if not is_sound:
         return ExaminedSidecars(None, {}, tuple(findings))
-    return ExaminedSidecars(SidecarTables(row_count, columns, versions, format_version), indexed, tuple(findings))
+    return ExaminedSidecars(
+        SidecarTables(row_count, columns, versions, format_version, totals[0]), indexed, tuple(findings)
+    )
 
 
 def open_sidecar(buffer: Buffer) -> pq.ParquetFile:
@@ -142,7 +146,22 @@ def _picked(segment: npt.NDArray[Any], rows: Int64Array, dtype: np.dtype[Any]) -
     return picked
 
 
-def _check_metadata(metadata: dict[str, str], info: DatasetInfo, where: Location) -> list[Finding]:
+def _declared(info: DatasetInfo, totals: tuple[int, int]) -> dict[str, tuple[Any, str]]:
+    """Return the values that the footers of the sidecars describe the dataset with, by key, each with the place that declares it.
+
+    If meta/info.json has other totals than meta/episodes, INF009 reports them, and new sidecars would have the same totals.
+    """
+    return {
+        "fps": (info.fps, layout.INFO_PATH),
+        "total_episodes": (totals[0], layout.EPISODES_DIR),
+        "total_frames": (totals[1], layout.EPISODES_DIR),
+        "video_keys": (list(info.video_keys), layout.INFO_PATH),
+    }
+
+
+def _check_metadata(
+    metadata: dict[str, str], declared: Mapping[str, tuple[Any, str]], where: Location
+) -> list[Finding]:
     findings = []
     version = metadata.get(sidecars.FORMAT_VERSION_KEY)
     if not sidecars.is_readable_format(version):
@@ -150,30 +169,14 @@ def _check_metadata(metadata: dict[str, str], info: DatasetInfo, where: Location
         findings.append(_broken(found, sidecars.readable_formats(), where))
     try:
         described = json.loads(metadata.get(sidecars.DATASET_KEY, ""))
-        recorded = {key: described.get(key) for key in ("fps", "total_episodes", "total_frames", "video_keys")}
+        recorded = {key: described.get(key) for key in declared}
     except (ValueError, AttributeError):
-        return [
-            *findings,
-            _broken(
-                f"no JSON object under the footer key {sidecars.DATASET_KEY!r}", "the description of the dataset", where
-            ),
-        ]
-    declared: dict[str, Any] = {
-        "fps": info.fps,
-        "total_episodes": info.total_episodes,
-        "total_frames": info.total_frames,
-        "video_keys": list(info.video_keys),
-    }
-    for key, expected in declared.items():
+        found = f"no JSON object under the footer key {sidecars.DATASET_KEY!r}"
+        return [*findings, _broken(found, "the description of the dataset", where)]
+    for key, (expected, source) in declared.items():
         if recorded[key] != expected:
-            findings.append(
-                finding(
-                    INDEXED_SPANS,
-                    f"sidecars built for {key} {recorded[key]!r}",
-                    f"{expected!r}, as in {layout.INFO_PATH}",
-                    where,
-                )
-            )
+            found = f"sidecars built for {key} {recorded[key]!r}"
+            findings.append(finding(INDEXED_SPANS, found, f"{expected!r}, as in {source}", where))
     return findings
 
 

@@ -134,17 +134,18 @@ class _EpisodesOrder(_Order):
             self._next[name] = start + int(count.sum())
 
     def end(self, row_count: int) -> Iterator[Finding]:
-        tables, info = self._context.sidecars, self._context.info
-        expected = info.total_episodes * len(info.video_keys)
+        tables, cameras = self._context.sidecars, len(self._context.info.video_keys)
+        assert tables is not None
+        expected = tables.episode_count * cameras
         if row_count != expected:
             yield finding(
                 INDEXED_SPANS,
                 counted(row_count, "row"),
-                f"{expected}: {counted(info.total_episodes, 'episode')} with {len(info.video_keys)} cameras each",
+                f"{expected}: {counted(tables.episode_count, 'episode')} with {cameras} cameras each",
                 Location(file=self.path),
             )
         for name, total in self._next.items():
-            if tables is not None and tables.row_count[f"{name}s"] != total:
+            if tables.row_count[f"{name}s"] != total:
                 found = f"{tables.row_count[f'{name}s']} rows"
                 where = Location(file=TABLES[f"{name}s"][0])
                 yield finding(INDEXED_SPANS, found, f"{total}, the sum of column {name}_count", where)
