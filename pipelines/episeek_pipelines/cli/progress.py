@@ -50,7 +50,7 @@ class Tally:
 
 
 def display_progress(command: str, phases: Sequence["Phase"]) -> "Progress":
-    """Start to show the progress of a command, and return the function to call when work is finished."""
+    """Start to show the progress of a command, and return the function to call after each piece of finished work."""
     tally = Tally(phases)
     return _bar(command, tally) if sys.stderr.isatty() else _Lines(command, tally)
 

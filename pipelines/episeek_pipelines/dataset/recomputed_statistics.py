@@ -1,6 +1,6 @@
 """Recompute the statistics of a dataset from its rows: first for each data file, then for all files together.
 
-Statistics of pictures do not change, since computing them requires decoding.
+The statistics of pictures are kept as they are, since recomputing them would require decoding.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,9 @@
 """Find the stale parts of the sidecars without writing anything.
 
-The store's listing and meta/episodes are compared with the footers and the table `files`. Local file systems and some stores give
-no identity that can be compared. In this case the headers of the files are read, many at once, and their digests are compared.
+The footers of the sidecars and their table `files` record the videos and meta/episodes as they were when the sidecars were written.
+These records are compared with the listing of the store and with meta/episodes as they are now. Local file systems and some stores
+list no identity of a file that can be compared. In this case the headers of the videos are read, many at once, and their digests
+are compared.
 """
 
 import os

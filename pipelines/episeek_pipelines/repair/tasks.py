@@ -205,7 +205,7 @@ def _named_by_episodes(draft: Draft) -> tuple[dict[int, str], list[str]]:
     """Derive the text of each task_index from the episodes that list a single text and whose rows mostly have one task_index.
 
     Returns:
-        The texts by task_index, and a clause for each task_index for which episodes give different texts.
+        The texts by task_index, and a part of a message for each task_index to which episodes give different texts.
     """
     names: dict[int, dict[str, int]] = {}
     for episode in range(draft.row_count):

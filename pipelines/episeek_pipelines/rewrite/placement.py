@@ -159,7 +159,9 @@ class Placement:
         return found
 
     def _holder(self, declared: DeclaredPlaces, row: int, held: slice, planned: int) -> int:
-        """Return the number of the output to which an episode belongs, for an episode with rows in several outputs.
+        """Choose one output for an episode with rows in several outputs: the one with as many rows as the episode declares.
+
+        An output is a data file that the rewrite writes. If several outputs have that many rows, the planned one is chosen.
 
         Args:
             declared: The declared lengths and data files of some episodes.
@@ -168,7 +170,7 @@ class Placement:
             planned: The number of the output in which the plan places the episode; -1 for no output.
 
         Raises:
-            RowOrderError: The declared number of rows does not decide to which output the episode belongs.
+            RowOrderError: No output, or more than one that is not planned, has the declared number of rows.
         """
         outputs: list[int] = self._output[held].tolist()
         length = int(declared.length[row])

@@ -184,7 +184,10 @@ def _used_descriptions(samples: ClipSamples, track: TrackProperties) -> tuple[by
 
 
 def _start_bytes(samples: ClipSamples, track: TrackProperties) -> bytes:
-    """Return the bytes that the first sample's entry contains, to be put before that sample; nearly always empty."""
+    """Return the bytes to put before the first sample, such as parameter sets; nearly always empty.
+
+    The sample description that this sample uses contains them, in a box of its own.
+    """
     if samples.description_index is None:
         return b""
     return start_bytes_of(track.sample_description, int(samples.description_index[0]), where="stsd")

@@ -77,7 +77,10 @@ class TableLayout:
 
 
 def unmappable(where: str, name: str, group: int, problem: str) -> SidecarLayoutError:
-    """Return the error for a column chunk that cannot be mapped, although the first row group of the table can be mapped."""
+    """Return the error for a column chunk whose values cannot be used as an array directly from the bytes of the file.
+
+    It is an error only in later row groups: a column with such values in the first row group is read in another way.
+    """
     found = f"column {name!r}, which {problem} in row group {group}"
     return SidecarLayoutError(
         where, found, "plain values in one data page", "run `episeek index` to write the table again"

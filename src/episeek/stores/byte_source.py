@@ -74,7 +74,7 @@ class ByteSource(Protocol):
 
 
 class StoreSource(ByteSource, Protocol):
-    """A source that can also read the end of a file of unknown size, and says whether its answers carry identities."""
+    """A source that can also read the end of a file of unknown size, and says whether its answers name the version of a file."""
 
     @property
     def answers_have_identity(self) -> bool:

@@ -95,12 +95,12 @@ CASES: dict[str, tuple[Callable[[Path], object], dict[str, str], Level]] = {
     ),
     "null names": (
         lambda root: edit_info(root, lambda info: info["features"][TOP].update(names=None)),
-        {"INF001": f"meta/info.json, column features.{TOP}"},
+        {"INF001": f"meta/info.json, key features.{TOP}"},
         "layout",
     ),
     "no fps": (
         lambda root: edit_info(root, lambda info: info.pop("fps")),
-        {"INF001": "meta/info.json, column fps"},
+        {"INF001": "meta/info.json, key fps"},
         "rows",
     ),
     "no episodes_stats": (lambda root: (root / STATISTICS).unlink(), {"STA029": STATISTICS}, "layout"),
@@ -121,7 +121,7 @@ CASES: dict[str, tuple[Callable[[Path], object], dict[str, str], Level]] = {
     ),
     "totals": (
         lambda root: edit_info(root, lambda info: info.update(total_episodes=8)),
-        {"INF009": "meta/info.json, column total_episodes"},
+        {"INF009": "meta/info.json, key total_episodes"},
         "layout",
     ),
 }
@@ -177,4 +177,4 @@ def test_a_changed_value_of_an_upgrade_is_found(tmp_path):
     statistics["action"]["q50"][0] += 1e-6
     path.write_text(json.dumps(statistics))
     found = [each for each in verify(str(target), against=str(source)).findings if each.code == "INF021"]
-    assert [str(each.location) for each in found] == ["meta/stats.json, column action"]
+    assert [str(each.location) for each in found] == ["meta/stats.json, key action"]

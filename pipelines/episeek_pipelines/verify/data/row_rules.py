@@ -21,6 +21,7 @@ from episeek_pipelines.verify.rules import (
 from episeek_pipelines.verify.rules.rows import (
     NEIGHBOUR_TIMES_REMEDY,
     OTHER_FPS_REMEDY,
+    RUNS_REMEDY,
     TIMES_OF_OTHER_ROWS_REMEDY,
     TIMES_REMEDY,
 )
@@ -49,7 +50,7 @@ def check_episode_rows(context: VerificationContext, file: DataFile, scan: RowSc
             starts = ", ".join(str(scan.first_row[member]) for member in members[:4])
             found = f"{counted(rows[number], 'row')} in {runs[number]} separate runs, which start at rows {starts}"
             expected = f"{counted(length[number], 'row')} in one run" if length[number] >= 0 else "one run"
-            yield finding(EPISODE_ROWS, found, expected, where)
+            yield finding(EPISODE_ROWS, found, expected, where, remedy=RUNS_REMEDY)
         else:
             yield finding(EPISODE_ROWS, counted(rows[number], "row"), f"{length[number]}, the episode's length", where)
 
@@ -74,7 +75,10 @@ def check_timestamps(context: VerificationContext, file: DataFile, scan: RowScan
         digits = ".6f" if not np.isfinite(first.found) or abs(first.found - first.expected) > 2 * tolerance else ".9f"
         found = f"{first.found:{digits}} s" if np.isfinite(first.found) else "null or NaN"
         if meaning.follows_frame_index:
-            about, remedy = "the timestamp fits the frame_index, but not the row", TIMES_OF_OTHER_ROWS_REMEDY
+            about = (
+                "timestamp and frame_index agree with each other, but not with the position of the row in its episode"
+            )
+            remedy = TIMES_OF_OTHER_ROWS_REMEDY
         elif not np.isfinite(first.largest):
             about, remedy = "this episode has a null or NaN as timestamp", TIMES_REMEDY
         elif rate := other_rate(scan.times.get(run, np.zeros(0)), fps=context.info.fps):

@@ -30,6 +30,11 @@ Problem = tuple[str, bool]
 """The expected type, and whether LeRobot can read values of the type that was found."""
 
 
+TYPE_REMEDY: Final = (
+    "decide whether the type of the column or its declaration in meta/info.json is right, and correct the other one. If you change "
+    "the type of the column, convert its values"
+)
+"""Remedy for a column that does not have the declared type."""
 SCALAR_REMEDY: Final = (
     "run `episeek repair SRC DST`, or replace each list of one number by the number, in the rows and "
     "in the `huggingface` metadata, as LeRobot does for "
@@ -98,7 +103,7 @@ def check_feature_types(path: str, schema: pa.Schema, features: Mapping[str, Any
                 f"type {one_line(found)}",
                 f"{expected}, as declared in features ({declared})",
                 Location(file=path, column=key),
-                remedy=SCALAR_REMEDY if is_list_of_one else "",
+                remedy=SCALAR_REMEDY if is_list_of_one else "" if is_style else TYPE_REMEDY,
             )
     yield from _check_schema_metadata(path, schema)
 

@@ -14,6 +14,7 @@ from episeek_pipelines.verify.rules import RULES, Rule, Severity
 __all__ = ["Finding", "Location", "Severity", "finding", "finding_count"]
 
 _TEXTS = ".jsonl"
+_DOCUMENTS = (".json", ".md")
 """Suffix of JSON Lines files, whose rows are lines of text."""
 
 _SEVERITY_ORDER = {"error": 0, "warning": 1}
@@ -35,16 +36,20 @@ class Location:
     row: int | None = None
     """Number of a row of a table, or of a line of a text file, counted from 0 within `file`."""
     column: str | None = None
-    """Name of a column of a table, or a key of a JSON file."""
+    """Name of a column of a table, or a key of a JSON document or of the front matter of a card."""
 
     def __str__(self) -> str:
         parts = [self.file] if self.file else []
         is_text = (self.file or "").endswith(_TEXTS)
+        is_document = (self.file or "").endswith(_DOCUMENTS)
         for part in fields(self)[1:]:
             value = getattr(self, part.name)
             if value is not None:
                 # Editors count lines from 1.
-                parts.append(f"line {value + 1}" if is_text and part.name == "row" else f"{part.name} {value}")
+                if is_text and part.name == "row":
+                    parts.append(f"line {value + 1}")
+                else:
+                    parts.append(f"{'key' if is_document and part.name == 'column' else part.name} {value}")
         return ", ".join(parts) or "dataset"
 
     def as_dict(self) -> dict[str, str | int]:

@@ -127,7 +127,7 @@ class Survey:
 
     @property
     def source_episode_paths(self) -> tuple[str, ...]:
-        """Return the paths of the files of meta/episodes of the source, sorted."""
+        """Return the sorted paths of the meta/episodes files of the dataset with which this dataset is compared."""
         return _episode_paths(self.source_files)
 
     def require_info(self) -> DatasetInfo:

@@ -60,8 +60,8 @@ OTHER_FPS_REMEDY: Final = (
 )
 """Remedy for timestamps that are frame_index / r for another rate r than fps."""
 TIMES_OF_OTHER_ROWS_REMEDY: Final = (
-    "do not change timestamp, which is right for frame_index; restore the rows that are missing, or remove the rows that occur "
-    "twice, so that frame_index counts up by one"
+    "do not change timestamp, which agrees with frame_index: rows are missing or occur twice. Restore the missing rows, or remove "
+    "the copies, so that frame_index counts up by one"
 )
 """Remedy for timestamps that are frame_index / fps, in rows whose frame_index does not count up by one."""
 ROW_GROUPS: Final = rule(
@@ -142,9 +142,14 @@ LANGUAGE: Final = rule(
     problem="Language columns are inconsistent",
     invariant="Language columns are consistent",
     protects="policies that are conditioned on annotations",
-    remedy="decide what the annotations are to say, and write them again: persistent annotations alike in every row of an episode, "
-    "and each event in its own row",
+    remedy="decide what the annotations are to say, and write them again as LeRobot reads them: the same list of persistent "
+    "annotations in every row of an episode, each with the time at which it begins to apply; and each event in its own row",
 )  # fmt: skip
+RUNS_REMEDY: Final = (
+    "decide which rows belong to the episode: if rows occur twice, remove the copies; otherwise sort the rows of the file by "
+    "episode_index and frame_index. `episeek repair` does not join rows that lie apart"
+)
+"""Remedy for an episode whose rows are not consecutive."""
 IMAGES: Final = rule(
     "ROW041", "error", "layout",
     problem="A row of an image feature does not contain the bytes of a picture",

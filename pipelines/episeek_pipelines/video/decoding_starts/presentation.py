@@ -86,10 +86,11 @@ def require_groups_in_turn(table: SampleTable, *, where: str) -> None:
 
 
 def _may_contradict(codec: H264, *, rises: bool) -> bool:
-    """Return whether the parameter sets of the sample entry allow samples that contradict the header.
+    """Return whether the parameter sets of the sample entry allow samples that are not shown at the times in the header.
 
-    Such samples are single fields or, if the times rise from sample to sample (`rises`), pictures that are shown in another order.
-    The result is also True if no parameter set can be read.
+    Two kinds of samples are not: single fields, which are half a picture; and pictures that are shown in another order than they
+    are stored, although the times in the header rise from sample to sample (`rises`). The result is also True if no parameter set
+    can be read.
     """
     try:
         found = [read_sequence(unit.data) for unit in codec.entry_units() if unit.kind == "sps"]

@@ -78,5 +78,5 @@ def test_times_are_left_alone_where_a_row_is_missing(tmp_path: Path):
     drop_rows(root, data(0), 20)
     [found] = findings(root)
     assert found.more == 52 - 21 - 1
-    assert "the timestamp fits the frame_index" in found.expected
+    assert "timestamp and frame_index agree with each other" in found.expected
     assert found.advice.startswith("do not change timestamp")

@@ -118,12 +118,12 @@ def test_samples_have_no_findings(name):
         (
             {"total_tasks": 3},
             tasks(["a", "b"]),
-            ["meta/info.json, column total_tasks: total_tasks 3; expected 2, the rows of meta/tasks.parquet +0"],
+            ["meta/info.json, key total_tasks: total_tasks 3; expected 2, the rows of meta/tasks.parquet +0"],
         ),
         (
             {"total_tasks": True},
             tasks(["a"]),
-            ["meta/info.json, column total_tasks: total_tasks True; expected 1, the rows of meta/tasks.parquet +0"],
+            ["meta/info.json, key total_tasks: total_tasks True; expected 1, the rows of meta/tasks.parquet +0"],
         ),
         (
             {},
