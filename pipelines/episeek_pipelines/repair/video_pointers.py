@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
+import numpy as np
+
 from episeek.errors import MissingFileError, Mp4Error
 from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.repair import registry
@@ -23,6 +25,8 @@ def repair_video_pointers(draft: Draft) -> Iterator[Outcome]:
     """
     if not draft.has_all_episodes or draft.evidence.info.video_path is None:
         return
+    length = draft.values(lerobot.LENGTH)
+    is_countable = bool((length > 0).all())
     folder = draft.evidence.info.video_path.partition("/")[0]
     listed: list[str] | None = None
     for camera in draft.evidence.info.video_keys:
@@ -31,20 +35,25 @@ def repair_video_pointers(draft: Draft) -> Iterator[Outcome]:
             listed = sorted(draft.evidence.root.files("" if "{" in folder else folder))
         files = [path for path in listed if draft.evidence.info.video_camera(path) == camera]
         declared = _declared_files(draft, camera)
-        is_known = [path in files for path in declared]
+        existing = frozenset(files)
+        is_known = [path in existing for path in declared]
         if all(is_known) or not files:
             continue
         free = _free_frames(draft, files, declared)
         lost = [row for row, known in enumerate(is_known) if not known]
+        known = np.flatnonzero(is_known)
         candidates = {row: _candidates(draft, free, row) for row in lost}
+        rows_of: dict[str, list[int]] = {}
         for row in lost:
-            earlier = next((declared[place] for place in range(row, -1, -1) if is_known[place]), None)
-            later = next((declared[place] for place in range(row, len(declared)) if is_known[place]), None)
-            near = tuple(dict.fromkeys(path for path in (earlier, later) if path is not None))
+            if len(candidates[row]) == 1:
+                rows_of.setdefault(candidates[row][0], []).append(row)
+        for row in lost:
+            place = int(np.searchsorted(known, row))
+            near = tuple(dict.fromkeys(str(declared[each]) for each in known[max(place - 1, 0) : place + 1].tolist()))
             path = candidates[row][0] if len(candidates[row]) == 1 else ""
-            together = [other for other in lost if candidates[other] == [path]]
+            together = rows_of.get(path, [])
             numbers = draft.evidence.info.video_file_numbers(path)
-            is_filled = path in near and free[path] == int(draft.values(lerobot.LENGTH)[together].sum())
+            is_filled = path in near and is_countable and free[path] == int(length[together].sum())
             if not is_filled or numbers is None:
                 yield _refusal(draft, camera, row, near, {path: free[path] for path in candidates[row]}, declared[row])
                 continue
@@ -79,11 +88,13 @@ def _free_frames(draft: Draft, files: list[str], declared: list[str | None]) -> 
             return None
 
     counts = map_in_threads(frame_count, files, max_in_flight=draft.evidence.root.in_flight)
-    free = {}
-    for path, count in zip(files, counts, strict=True):
-        held = int(length[[path == each for each in declared]].sum())
-        free[path] = _UNKNOWN_FRAMES if count is None else max(count - held, 0)
-    return free
+    held: dict[str | None, int] = {}
+    for path, rows in zip(declared, length.tolist(), strict=True):
+        held[path] = held.get(path, 0) + rows
+    return {
+        path: _UNKNOWN_FRAMES if count is None else max(count - held.get(path, 0), 0)
+        for path, count in zip(files, counts, strict=True)
+    }
 
 
 def _candidates(draft: Draft, free: Mapping[str, int], row: int) -> list[str]:
