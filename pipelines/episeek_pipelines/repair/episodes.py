@@ -64,6 +64,7 @@ def repair_pointers(draft: Draft) -> Iterator[Outcome]:
         return
     code, info = registry.DATA_POINTERS.code, draft.evidence.info
     names = (lerobot.DATA_CHUNK_INDEX, lerobot.DATA_FILE_INDEX)
+    renamed = _renamed_files(draft)
     for episode in range(draft.row_count):
         runs = draft.runs_of.get(episode, ())
         paths = sorted({run.path for run in runs})
@@ -85,6 +86,16 @@ def repair_pointers(draft: Draft) -> Iterator[Outcome]:
             )
             yield Refusal(code, draft.place(episode, lerobot.DATA_FILE_INDEX), found, readings)
             continue
+        if paths[0] in renamed:
+            found = (
+                f"rows of the episode in {held}, which no episode of this file declares, and data files out of order"
+            )
+            readings = (
+                f"the file has the wrong name: {paths[0]}",
+                "the pointers are wrong, and the files are in another order than their rows, so that LeRobot cannot look up rows",
+            )
+            yield Refusal(code, draft.place(episode, lerobot.DATA_FILE_INDEX), found, readings)
+            continue
         for name, number, wanted in zip(names, numbers, right, strict=True):
             if number != wanted:
                 before = draft.raw(name, episode)
@@ -93,6 +104,28 @@ def repair_pointers(draft: Draft) -> Iterator[Outcome]:
                     f"only {paths[0]} contains rows of the episode ({counted(sum(run.count for run in runs), 'row')})"
                 )
                 yield Repair(code, draft.place(episode, name), before, wanted, proof)
+
+
+def _renamed_files(draft: Draft) -> set[str]:
+    """Return the files whose names may be wrong in place of the pointers of all their episodes; empty if the files are in order.
+
+    LeRobot reads data files sorted by path. If their episodes are not in this order, other pointers would not make LeRobot read the
+    dataset, but other names of the files might.
+    """
+    info = draft.evidence.info
+    held: dict[str, set[int]] = {}
+    for episode in range(draft.row_count):
+        for run in draft.runs_of.get(episode, ()):
+            held.setdefault(run.path, set()).add(episode)
+    firsts = [min(held[path]) for path in sorted(held, key=lambda path: path.split("/"))]
+    if firsts == sorted(firsts):
+        return set()
+    chunks, files = (draft.values(name) for name in (lerobot.DATA_CHUNK_INDEX, lerobot.DATA_FILE_INDEX))
+    return {
+        path
+        for path, episodes in held.items()
+        if not any(info.data_file_numbers(path) == (int(chunks[each]), int(files[each])) for each in episodes)
+    }
 
 
 def judge_lengths(draft: Draft) -> Iterator[Outcome]:

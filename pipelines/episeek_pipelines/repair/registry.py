@@ -70,7 +70,8 @@ ROW_EPISODES: Final = _repair(
 )  # fmt: skip
 DATA_POINTERS: Final = _repair(
     "REP007", "data/chunk_index and data/file_index of episodes",
-    "exactly one data file contains rows of the episode, and the path of this file fits the path template",
+    "exactly one data file contains rows of the episode, and the path of this file fits the path template; "
+    "and if files are not in the order of their rows, another episode of the file declares it",
     "EPI012", "EPI011", "INF004",
 )  # fmt: skip
 LENGTHS: Final = _repair(

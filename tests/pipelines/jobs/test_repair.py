@@ -33,6 +33,7 @@ from tests.support.broken_datasets import (
     EPISODES,
     TOP,
     copy_of,
+    data,
     data_files,
     edit_info,
     edit_parquet,
@@ -362,3 +363,15 @@ def test_codes_that_do_not_exist_are_refused(broken: Path, tmp_path: Path):
         main(["repair", str(broken), str(tmp_path / "out"), "--only", "REP999"])
     with pytest.raises(ValueError, match="REP999"):
         RepairChoice(only=("REP999",))
+
+
+@pytest.mark.parametrize("names", [((0, 8), (2, 0), (8, 2)), ((1, 7),)])
+def test_data_files_under_other_names_are_refused(tmp_path: Path, names: tuple[tuple[int, int], ...]):
+    """Other pointers would leave an order of files in which LeRobot finds no row; other names might not."""
+    root = copy_of("av1_multifile", tmp_path)
+    for old, new in names:
+        (root / data(old)).rename(root / data(new))
+    made = plan_repair(str(root), execution=SYNC)
+    assert {repair.code for repair in made.repairs} <= {"REP009"}
+    assert {refusal.code for refusal in made.refusals} == {"REP007"}
+    assert all(len(refusal.readings) == 2 for refusal in made.refusals)
