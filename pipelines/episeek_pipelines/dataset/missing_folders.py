@@ -39,7 +39,7 @@ class MissingFolder:
         """A noun phrase that says which folder was found instead."""
         if not self.meant:
             return "no such folder"
-        held = f"contains {self.held:,} of its {len(self.files):,} files" if self.held else "has a similar name"
+        held = f"contains {self.held:,} of the {len(self.files):,} files" if self.held else "has a similar name"
         return f"no such folder, but {self.meant}/ {held}"
 
 

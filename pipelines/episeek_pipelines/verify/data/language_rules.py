@@ -36,6 +36,14 @@ VQA: Final = "vqa"
 
 _SHOWN = 40
 
+STYLE_REMEDY: Final = (
+    "decide in which rows the annotation applies, and move it to these rows of the other language column, where LeRobot looks for "
+    "annotations of this style"
+)
+"""Remedy for an annotation in the wrong one of the two language columns."""
+
+_STYLE: Final = "style "
+
 
 class LanguageScan:
     """Scans the language columns of one data file, batch by batch.
@@ -103,11 +111,12 @@ class LanguageScan:
             elif dtype != "language":
                 found = "no dtype" if dtype is None else f"dtype {one_line(dtype, _SHOWN)}"
                 yield finding(LANGUAGE, found, "dtype language", where)
-        for (column, episode, _), (row, found, expected, row_count) in self._findings.items():
+        for (column, episode, kind), (row, found, expected, row_count) in self._findings.items():
             place = Location(
                 file=self._path, episode=None if episode == NULL_NUMBER else episode, row=row, column=column
             )
-            yield finding(LANGUAGE, found, expected, place, more=row_count - 1)
+            remedy = STYLE_REMEDY if kind.startswith(_STYLE) else ""
+            yield finding(LANGUAGE, found, expected, place, more=row_count - 1, remedy=remedy)
 
     def _add_persistent(self, values: pa.Array, episode: Int64Array, first_row: int) -> None:
         starts = np.concatenate([[0], np.flatnonzero(episode[1:] != episode[:-1]) + 1]).tolist()
@@ -193,7 +202,7 @@ class LanguageScan:
             f"such annotations in {other}, where LeRobot looks for them",
         )
         row_count = 1 if column == lerobot.LANGUAGE_EVENTS else 0
-        self._note(column, episode, f"style {style}", row, found, expected, row_count)
+        self._note(column, episode, f"{_STYLE}{style}", row, found, expected, row_count)
 
     def _note(self, column: str, episode: int, kind: str, row: int, found: str, expected: str, row_count: int) -> None:
         """Record rows with a defect; `row` is the first such row.

@@ -82,7 +82,7 @@ def check_timestamps(context: VerificationContext, file: DataFile, scan: RowScan
         elif not np.isfinite(first.largest):
             about, remedy = "this episode has a null or NaN as timestamp", TIMES_REMEDY
         elif rate := other_rate(scan.times.get(run, np.zeros(0)), fps=context.info.fps):
-            about = f"all timestamps of this episode are frame_index / {rate:g}, so that fps may be {rate:g}"
+            about = f"fps is {context.info.fps:g}, but all timestamps of this episode are frame_index / {rate:g}"
             remedy = OTHER_FPS_REMEDY
         elif has_videos and meaning.neighbour_count:
             wrong = f"{meaning.neighbour_count} of {counted(int(scan.row_count[run]), 'row')}"

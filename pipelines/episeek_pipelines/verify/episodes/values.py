@@ -12,8 +12,9 @@ from episeek_schemas.checks import check_table
 from episeek_schemas.lerobot import DatasetInfo
 
 RENAMED_REMEDY: Final = (
-    "decide whether the existing columns of a camera that `features` does not list (EPI013) belong to this camera under another "
-    "name. If so, rename these columns or the feature. Do not drop the existing columns: only they say where the frames are"
+    "EPI013 reports columns of a camera that `features` does not list. Decide whether it is the same camera under another "
+    "name: if so, rename these columns or the feature; if not, restore the missing columns from a copy. Do not drop the "
+    "columns that EPI013 reports: only they say where the frames are"
 )
 
 

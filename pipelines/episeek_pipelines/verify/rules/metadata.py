@@ -24,8 +24,8 @@ FPS: Final = rule(
     broke_in="lerobot#4025",
 )  # fmt: skip
 FRACTIONAL_FPS_REMEDY: Final = (
-    "do nothing if the cameras recorded at this rate, since readers find the frames. Decide on another rate before you edit the "
-    "videos with LeRobot: its delete and split operations round fps down to a whole number"
+    "nothing has to be done if the cameras recorded at this rate, since readers find the frames. Decide not to delete "
+    "episodes from this dataset or split it with LeRobot, which then rounds fps down to a whole number"
 )
 """Remedy for a rate that is not a whole number, such as 29.97."""
 COLUMNS: Final = rule(
@@ -190,9 +190,9 @@ TASKS: Final = rule(
     problem="Tasks and task_index do not agree",
     invariant="Tasks and task_index agree",
     protects="the instruction that a policy is trained with",
-    remedy="run `episeek repair SRC DST`, which writes the tasks that rows and episodes agree on. Otherwise restore "
-    "meta/tasks.parquet, or decide which task the rows and episodes have: each task_index needs one text, and rows refer to a "
-    "task by its task_index",
+    remedy="run `episeek repair SRC DST`, which corrects the tasks if the rows and meta/episodes agree on the number and the text "
+    "of each task. If it refuses, restore meta/tasks.parquet, or decide which text each task_index stands for, and correct "
+    "the other places",
 )  # fmt: skip
 TASK_TEXTS: Final = rule(
     "TSK047", "warning", "meta",

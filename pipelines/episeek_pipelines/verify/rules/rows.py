@@ -9,8 +9,9 @@ DATA_FOOTER: Final = rule(
     problem="A data file is not readable Parquet",
     invariant="Every data file is readable Parquet",
     protects="every row of the file",
-    remedy="if an interrupted recording left the file without a footer, run `episeek repair SRC DST`, which keeps its complete"
-    " episodes; restore any other file from its source, or leave its episodes out with --skip-lost-episodes",
+    remedy="if an interrupted recording left the file without a footer, but with complete episodes, run `episeek repair SRC DST`, "
+    "which keeps these. Restore any other file from its source, or leave its episodes out with `episeek repair "
+    "--skip-lost-episodes`",
     broke_in="lerobot#2529, lerobot#3522",
 )  # fmt: skip
 EPISODE_ROWS: Final = rule(
@@ -31,8 +32,8 @@ ROW_NUMBERS: Final = rule(
     problem="index or frame_index does not count up by one",
     invariant="index and frame_index count up by one from row to row",
     protects="windows over neighbouring frames, and look-ups by global row",
-    remedy="restore the missing rows; if none is missing, run `episeek repair SRC DST`, which numbers frame_index from 0 in each "
-    "episode and index from dataset_from_index",
+    remedy="if ROW015 reports missing rows, restore these first. Otherwise run `episeek repair SRC DST`, which numbers frame_index "
+    "from 0 in each episode and index from dataset_from_index",
 )  # fmt: skip
 TIMESTAMPS: Final = rule(
     "ROW017", "error", "rows",
@@ -44,8 +45,8 @@ TIMESTAMPS: Final = rule(
     broke_in="lerobot#933, lerobot#1875, lerobot#2814, lerobot#3513",
 )  # fmt: skip
 TIMES_REMEDY: Final = (
-    "if fps is right and no row is missing, rewrite timestamp as frame_index / fps: every time is nearest to its own frame, so "
-    "no picture changes"
+    "if fps is right and no row is missing, set timestamp to frame_index / fps: each row keeps its picture, since no valid time is "
+    "nearer to another frame"
 )
 """Remedy for timestamps that are off by up to half a frame, or are not numbers."""
 NEIGHBOUR_TIMES_REMEDY: Final = (
@@ -54,9 +55,9 @@ NEIGHBOUR_TIMES_REMEDY: Final = (
 )
 """Remedy for timestamps that are off by more than half a frame."""
 OTHER_FPS_REMEDY: Final = (
-    "decide whether fps or timestamp is right before you change either, by the frame rate of the videos (INF002 at level layout): "
-    "if it is the rate of the timestamps, or if there are no videos and the rows were recorded at this rate, set fps and video.fps "
-    "in meta/info.json to this rate and keep the timestamps; if it is fps, rewrite timestamp as frame_index / fps"
+    "decide whether fps or timestamp is right, by the frame rate of the videos (INF002 at level layout). If the videos have "
+    "the rate of the timestamps, correct fps and video.fps in meta/info.json, and keep the timestamps. If they have fps, "
+    "rewrite timestamp as frame_index / fps. Without videos, take the rate of the recording"
 )
 """Remedy for timestamps that are frame_index / r for another rate r than fps."""
 TIMES_OF_OTHER_ROWS_REMEDY: Final = (
