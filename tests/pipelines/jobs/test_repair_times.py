@@ -72,7 +72,7 @@ def test_fps_that_contradicts_timestamps_and_videos_is_refused_with_both_reading
     of_times = [each for each in found if each.code == "ROW017"]
     assert len(of_times) == 6
     for each in of_times:
-        assert "so that fps may be 30" in each.expected
+        assert "all timestamps of this episode are frame_index / 30" in each.expected
         assert "keep the timestamps" in each.remedy
     edit_info(root, fps=30)
     assert plan_repair(str(root)).refusals == ()
