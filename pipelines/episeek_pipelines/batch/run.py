@@ -27,10 +27,10 @@ from episeek_pipelines.jobs.nodes import Done, Failure
 from episeek_schemas.batch import PLAN_PATH
 
 LARGE_FILES: Final = 64
-"""A dataset with more data and video files than this is run with its own graph of tasks."""
+"""Greatest number of data and video files of a dataset that is prepared as a single task. A larger dataset gets its own graph."""
 
 LARGE_BYTES: Final = 256 * 2**20
-"""A dataset with more bytes to read than this is run with its own graph of tasks."""
+"""Greatest number of bytes to read for a dataset that is prepared as a single task. A larger dataset gets its own graph."""
 
 PREPARING: Final = "preparing"
 ONE_RANK: Final = Rank()

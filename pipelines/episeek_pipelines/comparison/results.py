@@ -96,8 +96,9 @@ class VideoChange:
     entry: tuple[str, str] | None = None
     """The sample entries of A and B as text if they differ."""
     seconds: tuple[str, str] | None = None
-    """What the declared seconds of A and B cover, as text, if LeRobot reads other frames with them, or if only one of them agrees
-    with the episode's frames."""
+    """The ranges that from_timestamp and to_timestamp select in A and in B, as text. None if LeRobot reads the same frames in both,
+    and both ranges, or neither of them, agree with the frames of the episode.
+    """
 
 
 @dataclass(frozen=True, slots=True)

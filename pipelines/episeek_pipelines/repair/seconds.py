@@ -147,7 +147,8 @@ def _filled_in(file: FileFrames, episodes: DeclaredEpisodes, begin: np.ndarray, 
     """Fill in missing seconds in `begin` and `end`, and return whether this was possible.
 
     The frames are counted off in the order of the episodes, by their lengths, and the missing seconds are taken from the times of
-    the frames. This is impossible if the lengths do not add up to the frames of the file, or if existing seconds contradict them.
+    the frames. Nothing is filled in if the lengths do not add up to the frames of the file, or if existing seconds contradict
+    them.
     """
     length = episodes.length
     if len(file) != length.sum():

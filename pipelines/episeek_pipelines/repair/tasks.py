@@ -64,7 +64,7 @@ def repair_task_table(draft: Draft) -> Iterator[Outcome]:
     if name is not None and pandas_index(table) != name:
         before = pandas_index(table) or "a row number"
         draft.tasks = with_index(table, name)
-        proof = "this is the only column of texts, and LeRobot expects the texts in the index"
+        proof = "no other column contains texts, and LeRobot expects the texts of tasks in the index"
         yield Repair(
             code,
             Place(layout.TASKS_PATH, column=name),

@@ -17,7 +17,7 @@ from episeek.stores.transports.local import LocalSource
 from episeek_schemas import layout, lerobot, lerobot_v2
 
 OnStale = Literal["auto", "warn", "raise", "ignore"]
-"""What to do if the dataset has other episodes than its sidecars. "auto" warns, and checks only local datasets."""
+"""The reaction to a dataset that has other episodes than its sidecars. "auto" warns, and checks only local datasets."""
 
 ON_STALE: Final[tuple[OnStale, ...]] = get_args(OnStale)
 

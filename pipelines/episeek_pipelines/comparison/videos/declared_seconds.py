@@ -22,7 +22,7 @@ _ROUNDING_SECONDS: Final = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class DeclaredSeconds:
-    """What the declared seconds of an episode cover, relative to its frames."""
+    """The range that from_timestamp and to_timestamp of an episode select, relative to the episode's frames."""
 
     begin_frames: float
     """Number of frames from the episode's first frame to from_timestamp."""

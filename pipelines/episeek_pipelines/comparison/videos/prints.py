@@ -47,7 +47,7 @@ class EpisodeSamples:
     """A digest of the times of the frames, counted from the first frame."""
     entry: EntryPrint
     seconds: DeclaredSeconds
-    """What the declared seconds of the episode cover."""
+    """The range of the file that from_timestamp and to_timestamp of the episode select."""
 
     @property
     def sample_count(self) -> int:

@@ -59,7 +59,7 @@ class RowScan:
     odd_index: dict[int, Oddity] = field(default_factory=dict)
     odd_timestamp: dict[int, Oddity] = field(default_factory=dict)
     odd_times: dict[int, OddTimes] = field(default_factory=dict)
-    """What LeRobot would do with the wrong timestamps, for each run in `odd_timestamp`."""
+    """The effect of the wrong timestamps in LeRobot, for each run in `odd_timestamp`."""
     times: dict[int, Float64Array] = field(default_factory=dict)
     """All timestamps of each run in `odd_timestamp`, unless the file has too many such runs to keep them."""
     timestamp_tolerance_seconds: float = 0.0

@@ -79,9 +79,9 @@ class Finding:
     code: str
     severity: Severity
     found: str
-    """What the dataset contains, as a noun phrase."""
+    """A noun phrase for the contents of the dataset that break the rule."""
     expected: str
-    """What the dataset should contain, as a noun phrase; empty if `found` needs no explanation."""
+    """A noun phrase for the contents that the rule expects; empty if `found` needs no explanation."""
     location: Location
     more: int = 0
     """Number of further violations of the same kind that this finding represents, such as other rows of the file."""
