@@ -88,13 +88,15 @@ def episode_statistics(
     """
     found: dict[str, FeatureStatistics] = {}
     # Features of one type are computed together, because a call of numpy costs more than the work on a short episode.
-    groups: dict[tuple[np.dtype[Any], int], list[str]] = {}
+    groups: dict[tuple[np.dtype[Any], int, bool], list[str]] = {}
     for name, numbers in values.items():
-        groups.setdefault((_computed_type(numbers), numbers.shape[1]), []).append(name)
+        dtype, inner = _computed_type(numbers), numbers.shape[1]
+        is_sorted = dtype.kind == "f" and _is_sorted(numbers.reshape(-1, numbers.shape[2]), row_counts * inner)
+        groups.setdefault((dtype, inner, is_sorted), []).append(name)
     counts = row_counts.reshape(-1, 1)
-    for (dtype, inner), names in groups.items():
+    for (dtype, inner, is_sorted), names in groups.items():
         columns = [values[name].reshape(-1, values[name].shape[2]) for name in names]
-        statistics = _statistics(columns, dtype, row_counts * inner)
+        statistics = _statistics(columns, dtype, row_counts * inner, is_sorted=is_sorted)
         first = 0
         for name, column in zip(names, columns, strict=True):
             last = first + column.shape[1]
@@ -132,8 +134,22 @@ def _recorded_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float64 if dtype.kind == "f" else np.int64)
 
 
+def _is_sorted(numbers: _Numbers, counts: npt.NDArray[np.int64]) -> bool:
+    """Return whether the numbers never decrease within an episode, as in LeRobot's own columns.
+
+    Args:
+        numbers: The numbers of a feature; shape [samples, dimensions].
+        counts: The number of samples of each episode; shape [episodes].
+    """
+    if not np.all(numbers[1 : counts[0]] >= numbers[: counts[0] - 1]):
+        return False
+    is_ordered = np.asarray(np.all(numbers[1:] >= numbers[:-1], axis=1))
+    is_ordered[np.cumsum(counts[:-1]) - 1] = True
+    return bool(is_ordered.all())
+
+
 def _statistics(
-    columns: Sequence[_Numbers], dtype: np.dtype[Any], counts: npt.NDArray[np.int64]
+    columns: Sequence[_Numbers], dtype: np.dtype[Any], counts: npt.NDArray[np.int64], *, is_sorted: bool
 ) -> dict[str, _Numbers]:
     """Return statistics by name, each of shape [dimensions, episodes].
 
@@ -141,39 +157,91 @@ def _statistics(
         columns: The numbers of each feature; shape [samples, dimensions of the feature].
         dtype: The type in which the numbers are sorted.
         counts: The number of samples of each episode; shape [episodes].
+        is_sorted: Whether the numbers are sorted within each episode, and `dtype` is a type of floats.
     """
     stops = np.cumsum(counts)
     starts = stops - counts
     # Rows whose size is a power of two would compete for the same lines of a processor's cache.
     numbers = np.zeros((sum(column.shape[1] for column in columns), int(stops[-1]) | 31), dtype)
-    sums, squares = (np.empty((len(numbers), len(counts))) for _ in range(2))
     with np.errstate(all="ignore"):
-        for episodes in _blocks(counts, max(1, _BLOCK_BYTES // (len(numbers) * dtype.itemsize))):
-            first, last = int(starts[episodes.start]), int(stops[episodes.stop - 1])
-            row = 0
-            for column in columns:
-                numbers[row : row + column.shape[1], first:last] = column[first:last].T
-                row += column.shape[1]
-            borders = [*starts[episodes].tolist(), last]
-            for episode, (start, stop) in enumerate(pairwise(borders), episodes.start):
-                own = numbers[:, start:stop]
-                own.sort(axis=1)
-                doubles = own.astype(np.float64, copy=False)
-                sums[:, episode] = doubles.sum(axis=1)
-                squares[:, episode] = np.einsum("ij,ij->i", doubles, doubles)
+        if is_sorted:
+            _transpose(columns, numbers, 0, int(stops[-1]))
+            mean, variance = _moments_of_sorted(numbers[:, : stops[-1]], starts, counts)
+        else:
+            mean, variance = _sort(columns, numbers, starts, counts)
         low, high = numbers[:, starts], numbers[:, stops - 1]
         # The mean of equal values is their value, which the rounded sum might not give exactly.
-        mean = np.where(low == high, low, sums / counts).astype(np.float64)
-        variance = np.where(low == high, 0.0, squares / counts - mean**2)
-        for dimension, episode in np.argwhere((variance < _CANCELLED * mean**2) & (low != high)).tolist():
-            own = numbers[dimension, starts[episode] : stops[episode]]
-            mean[dimension, episode], variance[dimension, episode] = _moments(own.astype(np.float64))
+        mean = np.where(low == high, low, mean).astype(np.float64)
+        variance = np.where(low == high, 0.0, variance)
         floats = numbers if dtype.kind == "f" else numbers.astype(np.float64)
         episodes_sorted = SortedEpisodes(floats, starts, counts)
         estimates, bounds = quantiles(episodes_sorted), quantile_bounds(episodes_sorted)
         std = np.sqrt(variance)
     estimates = {name: np.where(counts < 2, mean, estimate) for name, estimate in estimates.items()}
     return {"min": low, "max": high, "mean": mean, "std": std} | estimates | bounds
+
+
+def _sort(
+    columns: Sequence[_Numbers], numbers: _Numbers, starts: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Fill `numbers` with the columns, sorted within each episode, and return the means and variances.
+
+    Args:
+        columns: The numbers of each feature; shape [samples, dimensions of the feature].
+        numbers: The array to fill; shape [dimensions, samples or more].
+        starts: The position of the first sample of each episode; shape [episodes].
+        counts: The number of samples of each episode; shape [episodes].
+
+    Returns:
+        Two arrays of shape [dimensions, episodes].
+    """
+    sums, squares = (np.empty((len(numbers), len(counts))) for _ in range(2))
+    scratch = np.empty((len(numbers), int(counts.max())))
+    stops = starts + counts
+    for episodes in _blocks(counts, max(1, _BLOCK_BYTES // (len(numbers) * numbers.itemsize))):
+        first, last = int(starts[episodes.start]), int(stops[episodes.stop - 1])
+        _transpose(columns, numbers, first, last)
+        borders = [*starts[episodes].tolist(), last]
+        for episode, (start, stop) in enumerate(pairwise(borders), episodes.start):
+            own, doubles = numbers[:, start:stop], scratch[:, : stop - start]
+            own.sort(axis=1)
+            doubles[:] = own
+            doubles.sum(axis=1, out=sums[:, episode])
+            np.vecdot(doubles, doubles, out=squares[:, episode])
+    mean = sums / counts
+    variance = squares / counts - mean**2
+    is_equal = numbers[:, starts] == numbers[:, stops - 1]
+    for dimension, episode in np.argwhere((variance < _CANCELLED * mean**2) & ~is_equal).tolist():
+        own = numbers[dimension, starts[episode] : stops[episode]]
+        mean[dimension, episode], variance[dimension, episode] = _moments(own.astype(np.float64))
+    return mean, variance
+
+
+def _transpose(columns: Sequence[_Numbers], numbers: _Numbers, first: int, last: int) -> None:
+    """Copy the samples `[first, last)` of columns of shape [samples, dimensions] to `numbers` of shape [dimensions, samples]."""
+    row = 0
+    for column in columns:
+        numbers[row : row + column.shape[1], first:last] = column[first:last].T
+        row += column.shape[1]
+
+
+def _moments_of_sorted(
+    numbers: _Numbers, starts: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the means and variances of sorted numbers, each of shape [dimensions, episodes].
+
+    They are computed from the distances to the minimum, so that subtracting squares loses few digits.
+
+    Args:
+        numbers: The numbers; shape [dimensions, samples].
+        starts: The position of the first sample of each episode; shape [episodes].
+        counts: The number of samples of each episode; shape [episodes].
+    """
+    low = numbers[:, starts].astype(np.float64)
+    distances = numbers - np.repeat(low, counts, axis=1)
+    mean = np.add.reduceat(distances, starts, axis=1) / counts
+    variance = np.add.reduceat(distances**2, starts, axis=1) / counts - mean**2
+    return low + mean, variance
 
 
 def _moments(numbers: npt.NDArray[np.float64]) -> tuple[float, float]:

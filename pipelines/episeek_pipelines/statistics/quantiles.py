@@ -73,27 +73,36 @@ class SortedEpisodes:
             guess: The guessed results; shape [episodes, limits].
             neighbour: The position of the value to compare with the limit, counted from the guess: -1 or 0.
         """
-        dimensions, samples = self.values.shape
-        flat = self.values.ravel()
-        first = np.arange(dimensions).reshape(-1, 1, 1) * samples + self.starts.reshape(1, -1, 1)
-        counts = self.counts.reshape(1, -1, 1)
-        found = np.broadcast_to(guess, limits.shape).copy()
-        at = found + neighbour
+        counts = self.counts.reshape(-1, 1)
+        at = guess + neighbour
         is_inside = (at >= 0) & (at < counts)
-        is_below = flat[np.where(is_inside, first + at, 0)] < limits
-        open_places = np.flatnonzero(is_inside & (is_below != (neighbour < 0)))
-        if len(open_places):
-            first = np.broadcast_to(first, limits.shape).ravel()[open_places]
-            wanted = limits.ravel()[open_places]
-            high = np.broadcast_to(counts, limits.shape).ravel()[open_places]
-            low = np.zeros(len(open_places), np.int64)
-            # The search in the longest episode needs this many halvings. All other searches end earlier.
-            for _ in range(int(high.max()).bit_length()):
-                middle = (low + high) >> 1
-                is_low = (flat[np.minimum(first + middle, flat.size - 1)] < wanted) & (middle < high)
-                low, high = np.where(is_low, middle + 1, low), np.where(is_low, high, middle)
-            found.flat[open_places] = low
+        compared = self.values[:, self.starts.reshape(-1, 1) + np.where(is_inside, at, 0)]
+        found = np.broadcast_to(guess, limits.shape).copy()
+        wrong = np.flatnonzero(((compared < limits) != (neighbour < 0)) & is_inside)
+        if len(wrong):
+            found.flat[wrong] = self._search(
+                limits.ravel()[wrong], wrong // guess.size, wrong % guess.size // guess.shape[1]
+            )
         return found
+
+    def _search(
+        self, limits: _Numbers, dimensions: npt.NDArray[np.int64], episodes: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int64]:
+        """Return how many values are below each limit, found by binary search.
+
+        Args:
+            limits: The limits; shape [limits].
+            dimensions: The position of the dimension of each limit; shape [limits].
+            episodes: The position of the episode of each limit; shape [limits].
+        """
+        first, counts = self.starts[episodes], self.counts[episodes]
+        low = np.where(self.values[dimensions, first + counts - 1] < limits, counts, 0)
+        high = np.where(self.values[dimensions, first] < limits, counts, 0)
+        while bool((low < high).any()):
+            middle = (low + high) >> 1
+            is_low = (self.values[dimensions, first + np.minimum(middle, counts - 1)] < limits) & (middle < high)
+            low, high = np.where(is_low, middle + 1, low), np.where(is_low, high, middle)
+        return low
 
 
 def quantiles(episodes: SortedEpisodes) -> dict[str, npt.NDArray[np.float64]]:
@@ -181,7 +190,7 @@ class _Edges:
         is_wrong = ((bins > 0) & (lower > values)) | ((bins < BINS - 1) & (upper <= values))
         wrong = np.flatnonzero(is_wrong)
         if len(wrong):
-            found = self._search(values.ravel()[wrong], wrong)
+            found = self._search(values.ravel()[wrong], wrong, bins.ravel()[wrong])
             for each, right in (
                 (bins, found),
                 (lower, self.at(found, wrong)),
@@ -190,17 +199,23 @@ class _Edges:
                 each.flat[wrong] = right
         return bins, lower, upper
 
-    def _search(self, values: _Numbers, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def _search(
+        self, values: _Numbers, chosen: npt.NDArray[np.int64], guess: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int64]:
         """Return the number of the bin that contains each chosen value, found by binary search.
 
-        The search is needed if rounding has moved an edge, or if many edges are the same number.
+        The search is needed if rounding has moved an edge, so that the value is in a bin next to the guessed one, or if many edges
+        are the same number.
 
         Args:
             values: The chosen values; shape [chosen].
             chosen: The positions of these values in a flattened array of shape [dimensions, episodes, quantiles].
+            guess: Wrong numbers of these bins; shape [chosen].
         """
-        low, high = np.zeros(values.shape, np.int64), np.full(values.shape, BINS - 1)
-        for _ in range(BINS.bit_length()):
+        low, high = np.maximum(guess - 1, 0), np.minimum(guess + 1, BINS - 1)
+        low = np.where(self.at(low, chosen) <= values, low, 0)
+        high = np.where(self.at(high + 1, chosen) > values, high, BINS - 1)
+        while bool((low < high).any()):
             middle = (low + high + 1) >> 1
             is_reached = self.at(middle, chosen) <= values
             low, high = np.where(is_reached, middle, low), np.where(is_reached, high, np.maximum(middle - 1, low))
