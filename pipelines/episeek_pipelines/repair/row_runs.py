@@ -14,8 +14,8 @@ from episeek_pipelines.parquet.arrow_types import is_any_list, is_number, is_tex
 from episeek_pipelines.parquet.numpy_values import is_valid, numpy_values
 from episeek_schemas import lerobot
 
-NO_NUMBER: Final = -1
-"""Replaces a null and a value that is not a number. Numbers in LeRobot's columns are never negative."""
+NO_NUMBER: Final = -(1 << 62)
+"""Replaces a null and a value that is not a number. No tool writes it, and differences from row numbers fit 64 bits."""
 
 TIME_TOLERANCE_SECONDS: Final = 1e-4
 """LeRobot's tolerance for the timestamp of a row, in seconds."""

@@ -264,6 +264,16 @@ def test_a_dry_run_shows_the_diff_and_writes_nothing(broken: Path, tmp_path: Pat
     assert digests(tmp_path) == before
 
 
+@pytest.mark.parametrize(("number", "shown", "before"), [(-1, "-1", -1), (None, "null", "no number")])
+def test_a_negative_number_is_not_shown_as_a_null(number: int | None, shown: str, before: object, tmp_path: Path):
+    root = copy_of("av1_multifile", tmp_path, name="broken")
+    set_value(root, data_files(root)[0], "index", 0, number)
+    (made,) = plan_repair(str(root)).repairs
+    assert (made.code, made.before, made.after) == ("REP010", before, 0)
+    found = [each for each in verify(str(root), options=VerifyOptions(level="rows")).findings if each.code == "ROW016"]
+    assert [(each.found, each.expected) for each in found] == [(f"index {shown}", "0")]
+
+
 def test_the_command_says_what_is_left(broken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     set_value(broken, "data/chunk-000/file-000.parquet", "timestamp", 7, 0.3)
     arguments = ["repair", str(broken), str(tmp_path / "out"), "--skip", "REP011", "--scheduler", "sync", "--json"]

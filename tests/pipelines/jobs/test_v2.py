@@ -10,6 +10,7 @@ import pytest
 import episeek
 from episeek.errors import EpiseekError, MetadataError, MissingFileError, UnsupportedVersionError
 from episeek_pipelines.api import WorkFailedError, index, inspect, prepare, upgrade, verify
+from episeek_pipelines.dataset.metadata import open_dataset
 from episeek_pipelines.jobs.graph import Execution
 from tests.pipelines.conftest import DATA, digests
 from tests.support import bar_code
@@ -231,6 +232,35 @@ def test_an_episode_that_cannot_be_repaired_is_left_out(tmp_path):
     result = upgrade(str(root), str(tmp_path / "out"), skip_episodes=[1], execution=SERIAL)
     assert result.verification is not None
     assert (result.verification.error_count, result.verification.episode_count) == (0, 6)
+
+
+@pytest.mark.parametrize("length", [21, 400])
+def test_wrong_lengths_of_episodes_left_out_change_nothing_else(length, tmp_path):
+    root = copy_old(tmp_path / "old")
+    edit_lines(root, EPISODES, lambda lines: [lines[number].update(length=length) for number in (1, 4)])
+    result = upgrade(str(root), str(tmp_path / "out"), skip_episodes=[1, 4], execution=SERIAL)
+    assert result.verification is not None
+    assert {found.code for found in findings_of(result)} == {"VID022W"}
+    kept = [length for number, length in enumerate(LENGTHS) if number not in (1, 4)]
+    stops = np.cumsum(kept).tolist()
+    assert json.loads((tmp_path / "out/meta/info.json").read_text())["total_frames"] == stops[-1]
+    assert pq.read_table(tmp_path / "out/data")["index"].to_pylist() == list(range(stops[-1]))
+    recorded = pq.read_table(tmp_path / "out/meta/episodes")
+    assert recorded["stats/index/min"].to_pylist() == [[stop - size] for stop, size in zip(stops, kept, strict=True)]
+    assert recorded["stats/index/max"].to_pylist() == [[stop - 1] for stop in stops]
+
+
+def test_a_wrong_index_stays_the_only_wrong_one_if_episodes_are_left_out(tmp_path):
+    root = copy_old(tmp_path / "old")
+    path = "data/chunk-000/episode_000002.parquet"
+    table = pq.read_table(root / path)
+    numbers = table["index"].to_pylist()
+    numbers[0], numbers[3] = 900, None
+    pq.write_table(table.set_column(table.schema.get_field_index("index"), "index", [numbers]), root / path)
+    with open_dataset(str(root), skipped=(0,)).root.open_parquet(path) as file:
+        own = file.read()
+    assert own["index"].to_pylist() == [900 - 42, 21, 22, None, *range(24, 60)]
+    assert own["episode_index"].unique().to_pylist() == [1]
 
 
 def test_stray_files_are_named_and_stay(tmp_path):

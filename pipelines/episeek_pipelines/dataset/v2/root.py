@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -20,7 +21,8 @@ from episeek.errors import ChangedFileError, MetadataError, MissingFileError, Pa
 from episeek.stores.identity import FileIdentity
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.v2.documents import DocumentProblem, V2Documents, read_documents
-from episeek_pipelines.dataset.v2.tables import files_as_v3, kept_episodes
+from episeek_pipelines.dataset.v2.tables import files_as_v3, first_rows, kept_episodes
+from episeek_pipelines.parquet.numpy_values import is_valid, numpy_values
 from episeek_schemas import layout, lerobot, lerobot_v2
 
 _DOCUMENTS: Final = (layout.INFO_PATH, *lerobot_v2.DOCUMENTS)
@@ -37,7 +39,7 @@ class V2View:
     problems: tuple[DocumentProblem, ...]
     """All problems of the documents."""
     shifts: Mapping[str, tuple[int, int]]
-    """For each data file with renumbered rows, the numbers to subtract from `episode_index` and from `index`."""
+    """For each data file with renumbered rows, the number to subtract from `episode_index`, and the new `index` of row 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,37 +212,62 @@ def _view(url: str, skipped: tuple[int, ...], state: str) -> V2View:
 
 
 def _shifts(documents: V2Documents, skipped: tuple[int, ...]) -> dict[str, tuple[int, int]]:
-    """Return, for each data file with renumbered rows, the numbers to subtract from `episode_index` and from `index`."""
+    """Return the shifts of a `V2View`. They depend only on the lengths of the episodes that remain."""
     info = lerobot.parse_info(lerobot_v2.info_as_v3(documents.info))
-    kept = {episode.episode_index: number for number, episode in enumerate(kept_episodes(documents, skipped))}
-    shifts, fewer_rows = {}, 0
-    for episode in documents.episodes:
+    kept = kept_episodes(documents, skipped)
+    shifts = {}
+    for new, (episode, first_row) in enumerate(zip(kept, first_rows(kept), strict=True)):
         old = episode.episode_index
-        if old not in kept:
-            fewer_rows += episode.length
-        elif kept[old] != old:
-            shifts[info.data_file(old // info.chunks_size, old)] = (old - kept[old], fewer_rows)
+        if new != old:
+            shifts[info.data_file(old // info.chunks_size, old)] = (old - new, first_row)
     return shifts
 
 
-def _renumbered(root: Root, path: str, episode_shift: int, row_shift: int) -> bytes:
-    """Return the bytes of a data file with the shifts subtracted from `episode_index` and `index`, in one row group.
+def _renumbered(root: Root, path: str, episode_shift: int, first_index: int) -> bytes:
+    """Return the bytes of a data file with new numbers in `episode_index` and `index`, in one row group.
 
-    The schema does not change.
+    The schema does not change, and rows that did not count up by one still do not.
+
+    Args:
+        root: The dataset.
+        path: The data file.
+        episode_shift: The number to subtract from `episode_index`.
+        first_index: The new `index` of the first row. It does not depend on the old number, since this follows from the number of
+            rows of the episodes that are left out.
+
+    Raises:
+        ParquetError: The file cannot be read, or a new number does not fit the type of its column.
     """
     with root.open_parquet(path) as file:
         try:
             table = file.read(use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise ParquetError(root.join(path), first_line(error), "readable data pages") from None
-    for name, shift in ((lerobot.EPISODE_INDEX, episode_shift), (lerobot.INDEX, row_shift)):
+    for name in (lerobot.EPISODE_INDEX, lerobot.INDEX):
         position = table.schema.get_field_index(name)
         if position >= 0 and pa.types.is_integer(table.schema.field(position).type):
             field = table.schema.field(position)
-            lower = pc.subtract(table.column(position).cast(pa.int64()), pa.scalar(shift, pa.int64()))
-            table = table.set_column(position, field, lower.cast(field.type))
+            try:
+                numbers = table.column(position).cast(pa.int64())
+                shift = episode_shift if name == lerobot.EPISODE_INDEX else _usual_first_index(numbers) - first_index
+                lower = pc.subtract_checked(numbers, pa.scalar(shift, pa.int64())).cast(field.type)
+            except pa.ArrowInvalid as error:
+                where = f"{root.join(path)}, column {name}"
+                raise ParquetError(where, first_line(error), f"numbers of the type {field.type}") from None
+            table = table.set_column(position, field, lower)
     stream = io.BytesIO()
     pq.write_table(
         table, stream, compression="none", use_compliant_nested_type=False, row_group_size=max(1, len(table))
     )
     return stream.getvalue()
+
+
+def _usual_first_index(numbers: pa.ChunkedArray) -> int:
+    """Return the `index` of row 0 that most rows imply if `index` counts up by one; the lowest if several are as frequent.
+
+    A single wrong row, be it the first, therefore does not move the others. Rows with a null imply nothing.
+    """
+    is_known = is_valid(numbers)
+    implied = (numpy_values(numbers) - np.arange(len(numbers)))[is_known]
+    found, counts = np.unique(implied, return_counts=True)
+    return int(found[np.argmax(counts)]) if len(found) else 0

@@ -61,23 +61,38 @@ def stacked(
 
 
 def renumbered(
-    statistics: dict[str, FeatureStatistics], episode_shift: npt.NDArray[np.int64], row_shift: npt.NDArray[np.int64]
+    statistics: dict[str, FeatureStatistics], episode_shift: npt.NDArray[np.int64], first_row: npt.NDArray[np.int64]
 ) -> dict[str, FeatureStatistics]:
-    """Return the statistics of renumbered episodes: the values of `episode_index` and `index` become smaller by the shifts.
+    """Return the statistics of renumbered episodes, with new values for `episode_index` and `index`.
+
+    Episodes that keep their numbers keep their statistics.
 
     Args:
         statistics: The statistics of all features.
         episode_shift: By how much the number of each episode becomes smaller; shape [episodes].
-        row_shift: By how much the row numbers of each episode become smaller; shape [episodes].
+        first_row: The new `index` of the first row of each episode, and so the new minimum; shape [episodes].
     """
     changed = dict(statistics)
-    for feature, shift in zip(_BY_EPISODE, (episode_shift, row_shift), strict=True):
+    for feature in _BY_EPISODE:
         if feature in changed:
+            shift = (
+                episode_shift if feature == lerobot.EPISODE_INDEX else _row_shift(changed[feature]["min"], first_row)
+            )
+            shift = np.where(episode_shift == 0, np.zeros(1, shift.dtype), shift)
             changed[feature] = {
                 name: values if name in ("std", "count") else values - shift.reshape(-1, *[1] * (values.ndim - 1))
                 for name, values in changed[feature].items()
             }
     return changed
+
+
+def _row_shift(minimum: npt.NDArray[Any], first_row: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    """Return the difference between the recorded minimum of `index` and the new one, shape [episodes], as integers if possible."""
+    if not minimum.size:
+        return np.zeros(len(minimum), np.int64)
+    shift = minimum.reshape(len(minimum), -1)[:, 0] - first_row
+    is_whole = np.isfinite(shift).all() and (np.floor(shift) == shift).all() and (np.abs(shift) < 2.0**62).all()
+    return shift.astype(np.int64) if is_whole else shift
 
 
 def _array(value: object) -> npt.NDArray[Any] | None:

@@ -57,7 +57,7 @@ def files_as_v3(
         ),
     }
     if documents.total_statistics is not None:
-        files[layout.STATS_PATH] = _json(_counted_statistics(documents))
+        files[layout.STATS_PATH] = _json(_counted_statistics(documents.total_statistics, episodes))
     elif statistics:
         files[layout.STATS_PATH] = _json(stats_document(statistics, {}))
     return files, problems
@@ -66,9 +66,9 @@ def files_as_v3(
 def _info(documents: V2Documents, episodes: tuple[V2Episode, ...], skipped: tuple[int, ...]) -> dict[str, Any]:
     info = lerobot_v2.info_as_v3(documents.info)
     if skipped:
-        frames = sum(episode.length for episode in documents.episodes) - sum(episode.length for episode in episodes)
         info["total_episodes"] -= len(documents.episodes) - len(episodes)
-        info["total_frames"] -= frames
+        # the old total may count other rows of the episodes that are left out than their lengths say
+        info["total_frames"] = sum(episode.length for episode in episodes)
         if isinstance(info.get("splits"), dict):
             info["splits"] = {name: _split(text, sorted(skipped)) for name, text in info["splits"].items()}
     return info
@@ -93,8 +93,6 @@ def _statistics(
         return {}, ()
     found, faults = stacked(present, features)
     number = np.array([episode.episode_index for episode in episodes])
-    first_row = dict(zip((e.episode_index for e in documents.episodes), _first_rows(documents.episodes), strict=True))
-    row_shift = np.array([first_row[n] for n in number.tolist()]) - np.array(_first_rows(episodes))
     problems = (
         DocumentProblem(
             "statistics",
@@ -106,20 +104,20 @@ def _statistics(
         )
         for fault in faults
     )
-    return renumbered(found, number - np.arange(len(number)), row_shift), tuple(problems)
+    return renumbered(found, number - np.arange(len(number)), np.array(first_rows(episodes))), tuple(problems)
 
 
-def _counted_statistics(documents: V2Documents) -> dict[str, Any]:
+def _counted_statistics(entries: Mapping[str, Any], episodes: tuple[V2Episode, ...]) -> dict[str, Any]:
     """Return the statistics of version 2.0, with the number of all frames as the count of each feature.
 
     LeRobot 2.0 computes these statistics from every frame.
     """
-    frames = sum(episode.length for episode in documents.episodes)
-    entries = documents.total_statistics or {}
+    frames = sum(episode.length for episode in episodes)
     return {key: {**entry, "count": [frames]} if isinstance(entry, dict) else entry for key, entry in entries.items()}
 
 
-def _first_rows(episodes: tuple[V2Episode, ...]) -> list[int]:
+def first_rows(episodes: tuple[V2Episode, ...]) -> list[int]:
+    """Return the `index` of the first row of each episode, if these are all episodes of the dataset."""
     lengths = np.array([episode.length for episode in episodes], np.int64)
     rows: list[int] = (np.cumsum(lengths) - lengths).tolist()
     return rows

@@ -62,7 +62,7 @@ def check_numbers(context: VerificationContext, file: DataFile, scan: RowScan) -
     """
     for column, odd in ((lerobot.FRAME_INDEX, scan.odd_frame_index), (lerobot.INDEX, scan.odd_index)):
         for _, where, first in _of_whole_episodes(file, scan, odd, column):
-            found = "null" if first.found < 0 else f"{first.found:.0f}"
+            found = "null" if first.found == NULL_NUMBER else f"{first.found:.0f}"
             yield finding(ROW_NUMBERS, f"{column} {found}", f"{first.expected:.0f}", where, more=first.count - 1)
 
 
@@ -137,8 +137,9 @@ def check_row_groups(context: VerificationContext, file: DataFile, scan: RowScan
         return
     group = int(wrong[0])
     episodes = np.unique(scan.episode_index[first_run[group] : last_run[group] + 1])
-    held = f"episode {episodes[0]}" if len(episodes) == 1 else f"episodes {episodes[0]} to {episodes[-1]}"
-    in_order = np.unique(scan.episode_index)
+    numbers = ["null" if number == NULL_NUMBER else str(number) for number in episodes.tolist()]
+    held = f"episode {numbers[0]}" if len(numbers) == 1 else f"episodes {numbers[0]} to {numbers[-1]}"
+    in_order = np.setdiff1d(scan.episode_index, [NULL_NUMBER])
     expected = f"episode {in_order[group]} alone" if group < len(in_order) else "no further row group"
     where = Location(file=file.path, row=int(groups[group]))
     rule = ROW_GROUPS if context.has_promised_row_groups else ROW_GROUPS_OF_INDEXED

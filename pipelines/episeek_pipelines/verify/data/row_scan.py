@@ -20,8 +20,8 @@ HALF_FRAME = 0.5
 """A timestamp that is off by more than this many frames is nearer to the time of another frame."""
 _MOST_KEPT_ROWS = 1 << 21
 """After so many timestamps of a file are kept for the comparison with the times of frames, further runs are not compared."""
-NULL_NUMBER = -1
-"""The number that replaces a null in a column of row numbers."""
+NULL_NUMBER = -(1 << 62)
+"""The number that replaces a null in a column of row numbers. No tool writes it, and differences from row numbers fit 64 bits."""
 
 
 @dataclass(slots=True)
