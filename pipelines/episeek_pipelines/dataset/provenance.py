@@ -124,6 +124,17 @@ def read_record(root: Root) -> SourceRecord | None:
     return SourceRecord(commit, preparation, files, str(document.get("version", "")))
 
 
+def is_recorded_source(root: Root, source: Root) -> bool:
+    """Return whether a dataset was prepared from exactly the files that `source` has now, according to its record of the source.
+
+    Raises:
+        MetadataError: The record is damaged.
+        ReadError: A file of `source` cannot be read.
+    """
+    record = read_record(root)
+    return record is not None and record.files == _identities(source)
+
+
 def skipped_episodes(root: Root) -> tuple[int, ...]:
     """Return the episodes that were left out of a local prepared dataset, by the numbers that they have in the source.
 

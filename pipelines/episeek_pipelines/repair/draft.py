@@ -112,7 +112,9 @@ class Draft:
         self.hidden: list[str] = []
         """Files of the source that are not part of the repaired dataset."""
         self.has_all_episodes = not evidence.episodes.unreadable and bool(self.row_count)
-        """Whether all files of meta/episodes can be read and, once `judge_order` has run, row i is episode i."""
+        """Whether all files of meta/episodes can be read and, once `repair_order` has run, row i is episode i."""
+        self.keeps_episodes = False
+        """Whether meta/episodes stays as it is, because a repair is left out on which all changes of it build."""
 
     def values(self, name: str) -> npt.NDArray[Any]:
         """Return the values of a column of meta/episodes, as repaired so far."""

@@ -66,13 +66,6 @@ def repair_order(draft: Draft) -> Iterator[Outcome]:
     yield Repair(code, draft.place(first), before, after, proof, len(moved) - 1)
 
 
-def judge_order(draft: Draft) -> Iterator[Outcome]:
-    """Find out whether row i of meta/episodes is episode i, without which no other repair can be proved. Yield nothing."""
-    in_order = np.arange(draft.row_count)
-    draft.has_all_episodes &= np.array_equal(draft.values(lerobot.EPISODE_INDEX), in_order)
-    yield from ()
-
-
 def _is_row_of(draft: Draft, row: int, number: int) -> bool:
     """Return whether data rows prove that a row of meta/episodes without a usable number is the row of a given episode.
 

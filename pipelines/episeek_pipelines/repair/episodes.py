@@ -128,22 +128,15 @@ def _renamed_files(draft: Draft) -> set[str]:
     }
 
 
-def judge_lengths(draft: Draft) -> Iterator[Outcome]:
-    """Find the episodes whose length is proved to be the number of their rows. Yield nothing."""
-    if draft.has_all_episodes:
-        recorded = recorded_counts(draft)
-        for episode, run in draft.single_runs():
-            is_right = draft.values(lerobot.LENGTH)[episode] == run.count
-            draft.proved[episode] |= is_right and _judge(draft, episode, run, recorded).is_proved
-    yield from ()
-
-
 def repair_lengths(draft: Draft) -> Iterator[Outcome]:
     """Set the length of each episode to the number of its rows if other values prove that this number is right."""
-    if not draft.has_all_episodes or draft.proved.all():
+    if not draft.has_all_episodes:
         return
     code = registry.LENGTHS.code
     recorded = recorded_counts(draft)
+    for episode, run in draft.single_runs():
+        is_right = draft.values(lerobot.LENGTH)[episode] == run.count
+        draft.proved[episode] |= is_right and _judge(draft, episode, run, recorded).is_proved
     for episode in np.flatnonzero(~draft.proved).tolist():
         runs = draft.runs_of.get(episode, ())
         place = draft.place(episode, lerobot.LENGTH)

@@ -84,12 +84,11 @@ class Evidence:
         return open_stored(self.root, path, recovered)
 
 
-def gather_evidence(root: Root, *, recovers: bool = True) -> Evidence:
+def gather_evidence(root: Root) -> Evidence:
     """Read everything in a dataset that repairs depend on, except the headers of videos.
 
     Args:
         root: The dataset, at one commit.
-        recovers: Whether to read data files and files of meta/episodes that have no footer.
 
     Raises:
         NotADatasetError: There is no meta/info.json, or it cannot be used. Backslashes in its paths do not count as a defect here.
@@ -109,15 +108,14 @@ def gather_evidence(root: Root, *, recovers: bool = True) -> Evidence:
         if folder := _folder(template):
             require_fetched(root, folder)
     statistics = _read_statistics(root)
-    shards = read_shards(root, usable["features"], statistics, recovers=recovers)
+    shards = read_shards(root, usable["features"], statistics)
     listing = root.files(_folder(info.data_path))
     paths = [path for path in listing if path.endswith(".parquet")]
     read = map_in_threads(lambda path: _read_data_file(root, path, info.fps), paths, max_in_flight=root.in_flight)
     data = dict(zip(paths, read, strict=True))
-    if recovers:
-        others = [file.schema for file in read if file.schema is not None]
-        for path in [path for path, file in data.items() if file.schema is None]:
-            data[path] = _recovered(root, data[path], usable["features"], others, info.fps)
+    others = [file.schema for file in read if file.schema is not None]
+    for path in [path for path, file in data.items() if file.schema is None]:
+        data[path] = _recovered(root, data[path], usable["features"], others, info.fps)
     runs: dict[int, list[Run]] = defaultdict(list)
     for file in data.values():
         for run in file.runs:

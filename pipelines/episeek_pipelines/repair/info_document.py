@@ -38,7 +38,7 @@ def repair_templates(draft: Draft) -> Iterator[Outcome]:
 
 
 def repair_totals(draft: Draft) -> Iterator[Outcome]:
-    """Set total_episodes, total_frames and total_tasks to the numbers of existing episodes, rows and tasks."""
+    """Set total_episodes and total_frames to the numbers of existing episodes and rows."""
     code = registry.TOTALS.code
     if not draft.has_all_episodes:
         return
@@ -65,12 +65,14 @@ def repair_totals(draft: Draft) -> Iterator[Outcome]:
         yield Repair(
             code, place, found, count, f"{count} according to {what}, and no data file has rows of another episode"
         )
-    yield from _repair_total_tasks(draft)
 
 
-def _repair_total_tasks(draft: Draft) -> Iterator[Outcome]:
+def repair_total_tasks(draft: Draft) -> Iterator[Outcome]:
+    """Set total_tasks to the number of tasks in meta/tasks.parquet."""
     table, found = draft.tasks, draft.info.get(TOTAL_TASKS)
-    if table is None or TOTAL_TASKS not in draft.info or (type(found) is int and found == table.num_rows):
+    if not draft.has_all_episodes or table is None or TOTAL_TASKS not in draft.info:
+        return
+    if type(found) is int and found == table.num_rows:
         return
     place = Place(layout.INFO_PATH, column=TOTAL_TASKS)
     used = {number for runs in draft.runs_of.values() for run in runs for number, _, _ in run.tasks}

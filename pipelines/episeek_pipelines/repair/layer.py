@@ -61,7 +61,8 @@ def _write_statistics(draft: Draft, layer: Root) -> list[str]:
 
 
 def _write_episodes(draft: Draft, layer: Root) -> list[str]:
-    if not (draft.changed or draft.is_moved or draft.episode_statistics or draft.evidence.episodes.recovered):
+    is_changed = draft.changed or draft.is_moved or draft.episode_statistics or draft.evidence.episodes.recovered
+    if draft.keeps_episodes or not is_changed:
         return []
     shards = [path for path, _ in draft.evidence.shards]
     sizes = draft.shard_sizes()

@@ -43,34 +43,56 @@ def repair_types(draft: Draft) -> Iterator[Outcome]:
             yield Repair(code, place, str(found), str(target), proof)
 
 
+def repair_metadata_of_types(draft: Draft) -> Iterator[Outcome]:
+    """Write the new types of columns into the `huggingface` metadata of files. Yield nothing."""
+    for path, file in draft.evidence.data.items():
+        edit = draft.edits.get(path)
+        if edit is not None and edit.types and file.schema is not None and _describes_columns(file.schema):
+            _set_metadata(draft, file)
+    yield from ()
+
+
 def repair_metadata(draft: Draft) -> Iterator[Outcome]:
     """Write the `huggingface` metadata of data files in which it is missing or does not describe the columns."""
     code = registry.SCHEMA_METADATA.code
-    declared = {name for name, spec in draft.info["features"].items() if declared_dtype(spec) not in (None, "video")}
     for path, file in draft.evidence.data.items():
-        if file.schema is None:
+        if file.schema is None or _describes_columns(file.schema) or not _set_metadata(draft, file):
             continue
-        edit = draft.edits.get(path)
-        types = {} if edit is None else edit.types
         described = _described(file.schema)
-        fits = described is not None and {*described} == {*file.schema.names}
-        if (fits and not types) or not (declared <= {*file.schema.names} <= declared | {*lerobot.ROW_COLUMNS}):
-            continue
-        columns = {field.name: types.get(field.name, field.type) for field in file.schema}
-        made = {
-            name: (described or {}).get(name) if fits and name not in types else _feature(draft, file, name, kind)
-            for name, kind in columns.items()
-        }
-        if None in made.values() or len(columns) != len(file.schema):
-            continue
-        draft.edit(path).features = json.dumps({"info": {"features": made}}).encode()
-        if fits:
-            # The repair of the column types has already reported this change.
-            continue
         place = Place(path, column=lerobot.DATA_FEATURES_KEY)
         before = "no such key" if described is None else f"features of {len(described)} columns"
         proof = "the file has the columns of `features`, and their types determine the metadata"
-        yield Repair(code, place, before, f"the features of its {len(columns)} columns", proof)
+        yield Repair(code, place, before, f"the features of its {len(file.schema)} columns", proof)
+
+
+def _describes_columns(schema: pa.Schema) -> bool:
+    described = _described(schema)
+    return described is not None and {*described} == {*schema.names}
+
+
+def _set_metadata(draft: Draft, file: DataFileEvidence) -> bool:
+    """Write the `huggingface` metadata of a file into the draft, from the types of its columns as repaired so far.
+
+    Returns:
+        False if the file does not have the declared columns, or if their types do not determine the metadata.
+    """
+    assert file.schema is not None
+    names = {*file.schema.names}
+    declared = {name for name, spec in draft.info["features"].items() if declared_dtype(spec) not in (None, "video")}
+    if not declared <= names <= declared | {*lerobot.ROW_COLUMNS}:
+        return False
+    edit = draft.edits.get(file.path, DataEdit())
+    described = _described(file.schema) or {}
+    is_kept = _describes_columns(file.schema)
+    columns = {field.name: edit.types.get(field.name, field.type) for field in file.schema}
+    made = {
+        name: described.get(name) if is_kept and name not in edit.types else _feature(draft, file, name, kind)
+        for name, kind in columns.items()
+    }
+    if None in made.values() or len(columns) != len(file.schema):
+        return False
+    draft.edit(file.path).features = json.dumps({"info": {"features": made}}).encode()
+    return True
 
 
 def converted(column: pa.ChunkedArray, target: pa.DataType) -> pa.ChunkedArray | None:

@@ -54,16 +54,13 @@ def open_stored(root: Root, path: str, recovered: Recovered) -> pq.ParquetFile:
     return open_recovered(StoredBytes(root, path), recovered)
 
 
-def read_shards(
-    root: Root, features: Mapping[str, Any], statistics: Mapping[str, Any] | None, *, recovers: bool
-) -> Shards:
+def read_shards(root: Root, features: Mapping[str, Any], statistics: Mapping[str, Any] | None) -> Shards:
     """Read all files of meta/episodes.
 
     Args:
         root: The dataset.
         features: `features` of meta/info.json. Together with `statistics` it determines the columns of a file without a footer.
         statistics: The content of meta/stats.json; None if it cannot be used.
-        recovers: Whether to read files without a footer.
 
     Raises:
         ReadError: The store or the system failed. Damaged files do not raise.
@@ -77,7 +74,7 @@ def read_shards(
                 tables.append((path, _table(file)))
         except (EpiseekError, pa.ArrowException, OSError) as error:
             problem = contents_problem(error)
-            recovered = _recovered(root, path, features, statistics) if recovers else problem
+            recovered = _recovered(root, path, features, statistics)
             if isinstance(recovered, str):
                 unreadable[path] = recovered or problem
                 continue

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from episeek_pipelines.repair.registry import LOST_EPISODES, PICTURES, RECOVERED, REPAIRS, RepairRule
+from episeek_pipelines.repair.registry import LOST_EPISODES, PICTURES, REPAIRS, RepairRule
 
 _SKIP_LOST: Final = "skip_lost_episodes"
 _PICTURES: Final = "picture_statistics"
@@ -111,11 +111,11 @@ class RepairChoice:
             raise ValueError(f"found {', '.join(unknown)}; expected codes of repairs, REP001 to {max(REPAIRS)}")
         object.__setattr__(self, "only", tuple(sorted({*self.only})))
         object.__setattr__(self, "skip", tuple(sorted({*self.skip})))
-        if self.includes(LOST_EPISODES.code) and not self.includes(RECOVERED.code):
-            lost, recovered = LOST_EPISODES.code, RECOVERED.code
+        missing = [code for code in LOST_EPISODES.needs if not self.includes(code)]
+        if self.includes(LOST_EPISODES.code) and missing:
             raise ValueError(
-                f"found {lost} without {recovered}; expected both, since without {recovered} the rows of a file without a footer "
-                "count as lost, although its complete row groups can be recovered"
+                f"found {LOST_EPISODES.code} without {', '.join(missing)}; expected them together, since the numbers of the "
+                "remaining episodes build on these repairs"
             )
 
     def includes(self, code: str) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 import episeek
@@ -37,6 +38,7 @@ from tests.support.broken_datasets import (
     data_files,
     edit_info,
     edit_parquet,
+    edit_statistics,
     set_value,
     set_values,
 )
@@ -103,14 +105,23 @@ def test_a_comparison_refuses_a_record_that_the_source_does_not_prove(copied: Pa
     assert [each.location.file for each in compared.findings if each.code == "INF021"] == [RECORD]
 
 
+def test_a_source_that_already_has_the_right_values_is_no_difference(copied: Path):
+    compared = verify(str(copied / "out"), against=str(DATA / "h264_bframes"), execution=SYNC)
+    assert compared.error_count == 0
+    # The values are compared all the same.
+    set_value(copied / "out", EPISODES, "tasks", 0, ["open the drawer"])
+    compared = verify(str(copied / "out"), against=str(DATA / "h264_bframes"), execution=SYNC)
+    assert "EPI021" in {each.code for each in compared.findings}
+
+
 def test_a_comparison_sees_that_the_source_has_changed(copied: Path):
-    edit_info(copied / "broken", total_frames=234)
+    edit_info(copied / "broken", total_frames=200)
     compared = verify(str(copied / "out"), against=str(copied / "broken"), execution=SYNC)
     assert RECORD in {each.location.file for each in compared.findings if each.code == "INF021"}
 
 
 def test_only_and_skip_choose(broken: Path, tmp_path: Path):
-    assert [each.code for each in plan_repair(str(broken), choice=RepairChoice(only=("REP015",))).repairs] == []
+    assert [each.code for each in plan_repair(str(broken), choice=RepairChoice(only=("REP015",))).repairs] == ["REP015"]
     assert [each.code for each in plan_repair(str(broken), choice=RepairChoice(only=("REP008",))).repairs] == ["REP008"]
     result = repair(str(broken), str(tmp_path / "out"), choice=RepairChoice(skip=("REP015",)), execution=SYNC)
     assert [each.code for each in result.made.repairs] == ["REP008"]
@@ -142,15 +153,56 @@ def test_totals_that_are_refused_are_no_defect_of_the_sidecars(tmp_path: Path):
     assert {each.code for each in found.findings} == {"INF009"}
 
 
-def test_statistics_alone_are_refused_without_the_lengths(broken: Path):
-    made = plan_repair(str(broken), choice=RepairChoice(only=("REP020",)))
-    assert made.repairs == ()
-    assert [(each.code, each.place.episode) for each in made.refusals] == [("REP020", 1)]
+@pytest.mark.parametrize(
+    "choice", [{"only": ("REP015",)}, {"skip": ("REP008",)}, {"only": ("REP020",)}, {"only": ("REP009",)}], ids=str
+)
+def test_what_is_proved_does_not_depend_on_the_choice(choice: dict[str, tuple[str, ...]], broken: Path):
+    edit_statistics(broken, lambda statistics: statistics["action"].update(mean=[3.0] * 6))
+    set_value(broken, EPISODES, "dataset_to_index", 2, 7)
+    whole = plan_repair(str(broken))
+    assert {each.code for each in whole.repairs} == {"REP008", "REP009", "REP015", "REP020"}
+    some = RepairChoice(**choice)
+    made = plan_repair(str(broken), choice=some)
+    assert made.repairs == tuple(each for each in whole.repairs if some.includes(each.code))
+    assert made.refusals == ()
 
 
-def test_nothing_is_proved_while_episodes_are_out_of_order(broken: Path):
+def test_a_repair_that_is_left_out_writes_nothing(broken: Path, tmp_path: Path):
+    set_value(broken, EPISODES, "dataset_to_index", 2, 7)
+    repair(str(broken), str(tmp_path / "out"), choice=RepairChoice(only=("REP009",)), execution=SYNC)
+    names = ("length", "dataset_to_index", "dataset_from_index")
+    before, after, right = (
+        pq.read_table(root / EPISODES, columns=list(names)).to_pydict()
+        for root in (broken, tmp_path / "out", DATA / "h264_bframes")
+    )
+    assert after == {**right, "length": before["length"]}
+    assert json.loads((tmp_path / "out/meta/info.json").read_text())["total_frames"] == 233
+
+
+def test_nothing_is_proved_while_the_order_of_episodes_is_uncertain(broken: Path):
     set_values(broken, EPISODES, {("episode_index", 1): 2, ("episode_index", 2): 1})
-    assert plan_repair(str(broken), choice=RepairChoice(skip=("REP005", "REP017", "REP018"))).repairs == ()
+    assert {each.code for each in plan_repair(str(broken)).refusals} >= {"REP005"}
+    assert plan_repair(str(broken), choice=RepairChoice(skip=("REP005",))).repairs == ()
+
+
+@pytest.mark.parametrize(
+    ("first_defect", "left_out", "second_defect", "refused"),
+    first([("episodes swapped", "REP005", "length one more", "REP008"), ("null video file", "REP021", "seconds drift", "REP018"),
+           ("null episode_index of a row", "REP006", "total_frames one less", None),
+           ("task_index in half the bits", "REP003", "schema metadata lost", "REP004")], 2),
+)  # fmt: skip
+def test_a_repair_that_builds_on_one_that_is_left_out_is_refused_by_its_code(
+    first_defect: str, left_out: str, second_defect: str, refused: str | None, tmp_path: Path
+):
+    root = copy_of("h264_bframes", tmp_path, name="broken")
+    for defect in defects_of([first_defect, second_defect]):
+        defect.damage(root)
+    whole, made = plan_repair(str(root)), plan_repair(str(root), choice=RepairChoice(skip=(left_out,)))
+    assert {each.code for each in whole.repairs} >= {left_out, refused or left_out}
+    assert made.repairs == tuple(each for each in whole.repairs if each.code not in (left_out, refused))
+    assert [(each.code, f"needs {left_out}" in each.readings[0]) for each in made.refusals] == (
+        [(refused, True)] if refused else []
+    )
 
 
 def test_a_second_run_does_nothing_and_another_choice_is_refused(shared: tuple[Path, RepairResult]):

@@ -89,8 +89,8 @@ SPLITS: Final = rule(
 )  # fmt: skip
 INFO_CHANGED: Final = rule(
     "INF021", "error", "meta",
-    problem="Files of meta/ other than meta/episodes differ from the source dataset",
-    invariant="The files of meta/ other than meta/episodes are the same as in the source dataset",
+    problem="Files of meta/ other than meta/episodes, or the record of repairs, do not agree with the source dataset",
+    invariant="The files of meta/ other than meta/episodes, and the record of repairs, agree with the source dataset",
     protects="the tasks, statistics and features of the source dataset",
     remedy="run `episeek prepare` again into an empty directory",
 )  # fmt: skip
