@@ -35,7 +35,7 @@ from episeek_pipelines.repair.withheld import (
     keep_files_without_footer,
     need_refusal,
     needed_by,
-    pictures_refusal,
+    request_refusal,
     take_back,
 )
 from episeek_pipelines.statistics.names import FeatureStatistics
@@ -69,6 +69,9 @@ _STEPS: Final[tuple[_Step, ...]] = (
 )
 """The repairs before those of seconds and statistics, in their order. All of them are judged, whatever the selection."""
 
+
+_REQUESTS: Final = (find_lost_episodes, choose_features)
+"""The steps of repairs on request that build on other repairs."""
 
 _STATISTICS: Final[tuple[_Step, ...]] = (
     (registry.EPISODE_STATISTICS, repair_episode_statistics),
@@ -140,7 +143,7 @@ class _Work:
         """Run one step on the draft. If its repairs are not selected, or build on repairs that are left out, note that."""
         draft = self._draft
         if self._is_whole or rule in (registry.LOST_EPISODES, registry.PICTURES):
-            refusal = pictures_refusal(self._left_out) if rule is registry.PICTURES else None
+            refusal = request_refusal(rule, self._left_out) if step in _REQUESTS else None
             self.outcomes += step(draft) if refusal is None else (refusal,)
             return
         changed, draft.changed = draft.changed, set()

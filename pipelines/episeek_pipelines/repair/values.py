@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from episeek_pipelines.repair.registry import LOST_EPISODES, PICTURES, REPAIRS, RepairRule
+from episeek_pipelines.repair.registry import LOST_EPISODES, PICTURES, RECOVERED, REPAIRS, RepairRule
 
 _SKIP_LOST: Final = "skip_lost_episodes"
 _PICTURES: Final = "picture_statistics"
@@ -111,11 +111,11 @@ class RepairChoice:
             raise ValueError(f"found {', '.join(unknown)}; expected codes of repairs, REP001 to {max(REPAIRS)}")
         object.__setattr__(self, "only", tuple(sorted({*self.only})))
         object.__setattr__(self, "skip", tuple(sorted({*self.skip})))
-        missing = [code for code in LOST_EPISODES.needs if not self.includes(code)]
-        if self.includes(LOST_EPISODES.code) and missing:
+        if self.includes(LOST_EPISODES.code) and not self.includes(RECOVERED.code):
+            lost, recovered = LOST_EPISODES.code, RECOVERED.code
             raise ValueError(
-                f"found {LOST_EPISODES.code} without {', '.join(missing)}; expected them together, since the numbers of the "
-                "remaining episodes build on these repairs"
+                f"found {lost} without {recovered}; expected both, since episodes of a file without a footer would be left out or stay "
+                "unreadable, although its complete row groups can be recovered"
             )
 
     def includes(self, code: str) -> bool:

@@ -108,11 +108,11 @@ def need_refusal(repairs: Sequence[Repair], needs: Sequence[str]) -> Refusal:
     return _refusal(first.code, first.place, needs, more)
 
 
-def pictures_refusal(left_out: Sequence[Repair]) -> Refusal | None:
-    """Return the refusal to sample pictures if repairs are left out that decide which pictures an episode has."""
-    rule = registry.PICTURES
+def request_refusal(rule: registry.RepairRule, left_out: Sequence[Repair]) -> Refusal | None:
+    """Return the refusal of a repair on request (REP022, REP023) if repairs are left out that it builds on, and None otherwise."""
     needs = sorted({each.code for each in left_out} & {*rule.needs})
-    return _refusal(rule.code, Place(layout.STATS_PATH), needs, 0) if needs else None
+    place = Place(layout.STATS_PATH if rule is registry.PICTURES else layout.EPISODES_DIR)
+    return _refusal(rule.code, place, needs, 0) if needs else None
 
 
 def _refusal(code: str, place: Place, needs: Sequence[str], more: int) -> Refusal:

@@ -154,16 +154,21 @@ def test_totals_that_are_refused_are_no_defect_of_the_sidecars(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "choice", [{"only": ("REP015",)}, {"skip": ("REP008",)}, {"only": ("REP020",)}, {"only": ("REP009",)}], ids=str
+    "choice",
+    [
+        RepairChoice(only=("REP015",)),
+        RepairChoice(skip=("REP008",)),
+        RepairChoice(only=("REP020",)),
+        RepairChoice(only=("REP009",)),
+    ],
 )
-def test_what_is_proved_does_not_depend_on_the_choice(choice: dict[str, tuple[str, ...]], broken: Path):
+def test_what_is_proved_does_not_depend_on_the_choice(choice: RepairChoice, broken: Path):
     edit_statistics(broken, lambda statistics: statistics["action"].update(mean=[3.0] * 6))
     set_value(broken, EPISODES, "dataset_to_index", 2, 7)
     whole = plan_repair(str(broken))
     assert {each.code for each in whole.repairs} == {"REP008", "REP009", "REP015", "REP020"}
-    some = RepairChoice(**choice)
-    made = plan_repair(str(broken), choice=some)
-    assert made.repairs == tuple(each for each in whole.repairs if some.includes(each.code))
+    made = plan_repair(str(broken), choice=choice)
+    assert made.repairs == tuple(each for each in whole.repairs if choice.includes(each.code))
     assert made.refusals == ()
 
 
