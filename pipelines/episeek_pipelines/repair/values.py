@@ -114,8 +114,8 @@ class RepairChoice:
         if self.includes(LOST_EPISODES.code) and not self.includes(RECOVERED.code):
             lost, recovered = LOST_EPISODES.code, RECOVERED.code
             raise ValueError(
-                f"found {lost} without {recovered}; expected both, since episodes of a file without a footer would be left out or stay "
-                "unreadable, although its complete row groups can be recovered"
+                f"found {lost} without {recovered}; expected both, since without {recovered} the rows of a file without a footer "
+                "stay unreadable, although its complete row groups can be recovered"
             )
 
     def includes(self, code: str) -> bool:
