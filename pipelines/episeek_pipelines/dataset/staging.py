@@ -8,7 +8,6 @@ removed when the result is complete.
 
 import json
 import os
-from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +15,7 @@ from typing import Any, Final, Self
 
 from episeek.errors import DestinationError, WriteError, first_line
 from episeek_pipelines.dataset.locks import exclusive_lock
+from episeek_pipelines.dataset.recorded_options import differing_options
 from episeek_pipelines.dataset.replacement import replace_directory, settle_replacement
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.words import counted
@@ -28,19 +28,6 @@ _OPTIONS: Final = f"{WORK_DIR}/plan.json"
 _LOCK: Final = f"{WORK_DIR}/lock"
 _REPLACING: Final = f"{WORK_DIR}/replacing"
 """The file that records the inode of the staged directory, written just before that directory replaces another one."""
-
-_OPTION_NAMES: Final = {
-    "index_version": "index version",
-    "rewrite_version": "rewrite version",
-    "cap": "--max-episodes-per-file",
-    "videos": "--videos",
-    "keyframes": "--keyframes",
-    "video_file_size_mb": "--video-file-size",
-    "pack_version": "pack version",
-    "skip_episodes": "--skip-episodes",
-    "repair": "repairs",
-}
-"""Names of recorded options in messages, by key. An option that is missing here is named by its key."""
 
 
 class LockedStaging:
@@ -280,25 +267,14 @@ def _require_same_options(root: Root, options: dict[str, Any]) -> None:
     anew = f"remove {root} to start anew"
     try:
         recorded = json.loads(root.read_bytes(_OPTIONS))
-        names = sorted(key for key in recorded.keys() | options.keys() if recorded.get(key) != options.get(key))
+        differences = differing_options(recorded, options)
     except (ValueError, AttributeError):
         found = f"an unfinished run whose options in {_OPTIONS} cannot be read"
         raise DestinationError(str(root), found, "a run with the same options", anew) from None
-    if names:
-        found, expected = options_in_words(recorded, names), options_in_words(options, names)
+    if differences is not None:
+        found, expected = differences
         hint = f"run the command with the options of the unfinished run to continue it, or {anew}"
         raise DestinationError(str(root), f"an unfinished run with {found}", f"{expected}, as in this run", hint)
-
-
-def options_in_words(options: dict[str, Any], names: Iterable[str]) -> str:
-    """Return the names and values of recorded options as text for messages."""
-    return ", ".join(_option(name, options) for name in names)
-
-
-def _option(key: str, options: dict[str, Any]) -> str:
-    """Return the name and the value of a recorded option as text for messages."""
-    value, name = options.get(key), _OPTION_NAMES.get(key, key)
-    return f"no {name}" if value is None else f"{name} {value}"
 
 
 # --- the receipts during a commit -------------------------------------------------------------------------------------------------

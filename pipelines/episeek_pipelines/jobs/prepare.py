@@ -22,6 +22,7 @@ from episeek_pipelines.index.fragments import FragmentSummary
 from episeek_pipelines.index.units import IndexUnit, plan_index
 from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution, Graph
 from episeek_pipelines.jobs.node_functions import CopiedFile, RewriteReceipt, Sidecars
+from episeek_pipelines.jobs.overlay_sources import require_own_videos
 from episeek_pipelines.jobs.packing import Packing, pack_videos
 from episeek_pipelines.jobs.picture_statistics import sample_pictures
 from episeek_pipelines.jobs.preparation_plan import PreparationPlan, plan_of
@@ -51,6 +52,7 @@ from episeek_pipelines.pack.plan import size_limit
 from episeek_pipelines.repair.layer import write_layer
 from episeek_pipelines.repair.plan import RepairPlan, plan_repairs
 from episeek_pipelines.repair.record import read_repairs, write_repairs
+from episeek_pipelines.repair.registry import EPISODE_STATISTICS, PICTURES, STATISTICS
 from episeek_pipelines.repair.values import RepairChoice
 from episeek_pipelines.rewrite.plan import RewritePlan, plan_rewrite
 from episeek_pipelines.rewrite.rewrite import WrittenMetadata
@@ -64,6 +66,8 @@ PREPARED_OPTIONS: Final = VerifyOptions(level="rows", level_reason="as every row
 
 _LOCAL_FIRST: Final = "to a local DST first"
 """The words that follow "write" in the hint for a destination that is a repository."""
+_STATISTICS: Final = frozenset({EPISODE_STATISTICS.code, STATISTICS.code, PICTURES.code})
+"""The codes of repairs of statistics."""
 
 
 def prepare(
@@ -149,6 +153,7 @@ def _prepared(
     started = time.perf_counter()
     target = Root(destination)
     require_no_history(target, _LOCAL_FIRST)
+    require_own_videos(Root(source), repairs=REPAIR_KEY in options)
     choice = None if REPAIR_KEY not in options else RepairChoice.of_document(options[REPAIR_KEY])
     # a source that is repaired is opened with its repairs made, since it may not be usable without them
     opened = _usable_source(source, options) if choice is None else None
@@ -184,11 +189,16 @@ def _prepared(
 
 @contextmanager
 def _refusals_in_errors(repairing: RepairPlan | None) -> Iterator[None]:
-    """Add the refused repairs to the hint of an error in the `with` block, since an unrepaired defect probably caused the error."""
+    """Add the refused repairs to the hint of an error in the `with` block, since an unrepaired defect probably caused the error.
+
+    Refused repairs of statistics are left out, since no statistics prevent a preparation.
+    """
     try:
         yield
     except EpiseekError as error:
-        refusals = () if repairing is None else repairing.made.refusals
+        refusals = (
+            [] if repairing is None else [each for each in repairing.made.refusals if each.code not in _STATISTICS]
+        )
         if refusals:
             first = f"{refusals[0].place}: {refusals[0].found}"
             seen = f"run `episeek repair SRC DST --dry-run` to see {counted(len(refusals), 'refused repair')}, {first}"
@@ -294,6 +304,7 @@ def plan_preparation(
             or the free space of the destination, are not found here.
     """
     require_no_history(Root(destination), _LOCAL_FIRST)
+    require_own_videos(Root(source), repairs=False)
     options = preparation_options(
         source,
         max_episodes_per_file=max_episodes_per_file,

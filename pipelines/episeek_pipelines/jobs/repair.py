@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.jobs.graph import DEFAULT_EXECUTION, Execution
+from episeek_pipelines.jobs.overlay_sources import require_own_videos
 from episeek_pipelines.jobs.picture_statistics import plan_with_pictures
 from episeek_pipelines.jobs.prepare import prepare
 from episeek_pipelines.jobs.results import PrepareResult
@@ -66,9 +67,11 @@ def repair(
 
     Raises:
         UnsupportedVersionError: The source is of version 2.x, which `upgrade` has to convert first.
+        MissingFileError: The source is an overlay, whose videos are in another dataset; the hint is the command to run instead.
         EpiseekError, WorkFailedError: As for `prepare`, for example if a defect that cannot be repaired prevents the preparation.
     """
     chosen = RepairChoice() if choice is None else choice
+    require_own_videos(Root(source), repairs=True)
     options = VerifyOptions(level="rows", level_reason="the level at which the result is verified")
     before = verify(source, options=options, execution=execution)
     preparation = prepare(
@@ -101,5 +104,6 @@ def plan_repair(
         EpiseekError: `source` is not a dataset, or cannot be repaired.
         WorkFailedError: Pictures cannot be decoded.
     """
+    require_own_videos(Root(source), repairs=True)
     plan = plan_repairs(Root(source).pinned(), RepairChoice() if choice is None else choice)
     return plan_with_pictures(plan, execution).made

@@ -7,9 +7,10 @@ from episeek.errors import DestinationError, EpiseekError
 from episeek_pipelines.dataset.digests import LocalDigests
 from episeek_pipelines.dataset.folder_digests import source_digests, written_digests
 from episeek_pipelines.dataset.provenance import local_identity, read_record, source_commit
+from episeek_pipelines.dataset.recorded_options import differing_options
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.source_changes import changed_source_files
-from episeek_pipelines.dataset.staging import options_in_words, settle_destination
+from episeek_pipelines.dataset.staging import settle_destination
 from episeek_pipelines.index.staleness import check_index
 from episeek_pipelines.jobs.run_record import read_digests
 from episeek_pipelines.words import counted
@@ -39,7 +40,11 @@ class FinishedRun:
             found = f"a dataset prepared before, with {'; '.join(self.differences)}"
             expected = "a dataset prepared from the same source with the same options, or a new or empty directory"
             is_local = self.destination.is_local
-            hint = "add --force (force=True) to replace it" if is_local else "remove it, or choose another prefix"
+            hint = (
+                "run the command with --force (force=True) to replace it, or choose another DST"
+                if is_local
+                else "remove it, or choose another prefix"
+            )
             raise DestinationError(str(self.destination), found, expected, hint)
 
 
@@ -78,15 +83,12 @@ def finished_run(source: Root, destination: Root, options: dict[str, Any]) -> Fi
         return None
     if record is None:
         return None
-    recorded = record.preparation
-    names = sorted(key for key in recorded.keys() | options.keys() if recorded.get(key) != options.get(key))
-    if names:
-        return FinishedRun(
-            destination, (f"{options_in_words(recorded, names)} (now {options_in_words(options, names)})",)
-        )
+    if (differing := differing_options(record.preparation, options)) is not None:
+        before, now = differing
+        return FinishedRun(destination, (f"{before} (now {now})",))
     read_from, written = read_digests(destination)
-    now = written_digests(destination)
-    changed = [f"{folder}/" for folder in now if written.get(folder) != now[folder]]
+    written_now = written_digests(destination)
+    changed = [f"{folder}/" for folder in written_now if written.get(folder) != written_now[folder]]
     differences = [f"files below {', '.join(changed)} that differ from the record of the run"] if changed else []
     # a commit never changes
     is_same_commit = source.is_pinned and record.commit is not None and source_commit(source) == record.commit

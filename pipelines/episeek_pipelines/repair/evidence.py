@@ -33,7 +33,7 @@ from episeek_pipelines.repair.shards import Shards, StoredBytes, contents_proble
 from episeek_schemas import layout, lerobot
 from episeek_schemas.lerobot import DatasetInfo, InfoProblemsError
 
-_V2_HINT = "convert the dataset to version 3.0 with `episeek upgrade SRC DST`, and repair the result"
+_V2_HINT = "convert the dataset to version 3.0 with `episeek upgrade SRC NEW --videos link`, and repair the result"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

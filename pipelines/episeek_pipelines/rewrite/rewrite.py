@@ -46,7 +46,11 @@ __all__ = [
     "write_metadata",
 ]
 
-_LEAVE_OUT: Final = "repair the file, or leave the episode out with --skip-episodes"
+_LEAVE_OUT: Final = "correct or restore the file, or leave the episode out with --skip-episodes"
+_LENGTH_HINT: Final = (
+    "if no row is missing, set length in meta/episodes.jsonl to the number of rows; otherwise restore the file, or leave the "
+    "episode out with --skip-episodes"
+)
 
 REWRITE_VERSION: Final = 2
 """Version of the files that this step writes. Increase it when these files change. A run that continues does not reuse files of
@@ -157,7 +161,7 @@ def _merge_files(source: Root, destination: Root, unit: RewriteUnit) -> RewriteR
                         counted(file.metadata.num_rows, "row"),
                         f"{counted(length, 'row')}, the length of its episode",
                     )
-                    raise RowOrderError(where, found, expected, _LEAVE_OUT)
+                    raise RowOrderError(where, found, expected, _LENGTH_HINT)
                 row_bytes = measure_row_bytes(file, where)
                 if schema is None or writer is None:
                     schema = file.schema_arrow

@@ -95,7 +95,10 @@ def require_whole(table: SampleTable, episodes: DeclaredEpisodes, *, where: str)
     frame_count, length = len(table.presentation_order()), int(episodes.length.sum())
     if frame_count != length:
         place = f"{where}, episode {episodes.episode_index[0]}"
-        hint = "repair the episode, or leave it out with --skip-episodes"
+        hint = (
+            "if the episode has as many rows as the file has frames, set length in meta/episodes.jsonl to this number; otherwise "
+            "restore the file, or leave the episode out with --skip-episodes"
+        )
         raise EpisodeFramesError(place, counted(frame_count, "frame"), f"{length}, the episode's length", hint)
 
 

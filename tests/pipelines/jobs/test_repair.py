@@ -217,8 +217,36 @@ def test_a_second_run_does_nothing_and_another_choice_is_refused(shared: tuple[P
     assert second.preparation.is_current
     assert second.made == first.made
     assert digests(folder) == before
-    with pytest.raises(DestinationError, match="repairs"):
+    with pytest.raises(DestinationError, match=r"with repairs \(now no repairs\)"):
         prepare(str(folder / "broken"), str(folder / "out"), execution=SYNC)
+    choice = RepairChoice(only=("REP015", "REP002"), skip_lost_episodes=True)
+    with pytest.raises(DestinationError) as refusal:
+        prepare(str(folder / "broken"), str(folder / "out"), repair=choice, execution=SYNC)
+    said = str(refusal.value)
+    assert "no --only, no --skip-lost-episodes (now --only REP002,REP015, --skip-lost-episodes)" in said
+    assert "with --force" in said
+    assert "{" not in said
+
+
+@pytest.mark.parametrize("command", [["repair"], ["repair", "--dry-run"], ["prepare"], ["prepare", "--dry-run"]])
+def test_an_overlay_is_refused_with_the_command_that_works(
+    command: list[str], shared: tuple[Path, RepairResult], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    name, *options = command
+    assert main([name, str(shared[0] / "out"), str(tmp_path / "out"), *options]) == 2
+    said = capsys.readouterr().err
+    # the overlay was repaired, and `prepare` alone would give back the defects of its source
+    assert f"an overlay, without the videos, which are in {shared[0] / 'broken'}; expected" in said
+    assert f"hint: read its source instead: `episeek repair {shared[0] / 'broken'} DST`\n" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_overlay_whose_source_has_changed_is_repaired_again(tmp_path: Path):
+    root, out = damaged(tmp_path), tmp_path / "out"
+    prepare(str(root), str(out), repair=RepairChoice(skip=("REP003", "REP011")), execution=SYNC)
+    edit_info(root, robot_type="another")
+    (found,) = [each for each in verify(str(out)).findings if each.code == "IDX045"]
+    assert found.advice.endswith("into a new folder: `episeek repair SRC DST --skip REP003,REP011`")
 
 
 def test_the_reader_does_not_take_repairs_for_changes_of_the_source(shared: tuple[Path, RepairResult]):

@@ -141,8 +141,45 @@ def test_what_is_wrong_is_found_at_its_place(name, tmp_path):
         words = f"{each.message} {each.advice}"
         assert "parquet" not in words.replace("episode_000005.parquet", "")
         assert not {"from_timestamp", "LeRobot's delete"} & {*words.split()}
+        # `episeek repair` refuses datasets of version 2.x
+        assert "episeek repair SRC" not in words
         # LeRobot does not load a dataset without the statistics of its version
         assert each.severity == "error" or name != "no episodes_stats"
+
+
+def shift_clock(root):
+    table = pq.read_table(root / ROWS)
+    times = table["timestamp"].to_pylist()
+    times[7] = 0.3
+    position = table.schema.get_field_index("timestamp")
+    column = pa.array(times, table.schema.field(position).type)
+    pq.write_table(table.set_column(position, "timestamp", column), root / ROWS)
+
+
+def test_what_needs_a_repair_is_upgraded_and_repaired(tmp_path):
+    root = copy_old(tmp_path / "old")
+    number_rows_wrongly(root)
+    shift_clock(root)
+    edit_info(root, lambda info: info.update(total_frames=230, splits={"train": "0:9"}))
+    advice = {found.code: found.advice for found in verify(str(root)).findings}
+    for code in ("ROW016", "INF009", "INF009W"):
+        assert "`episeek upgrade SRC NEW --videos link` and then `episeek repair NEW DST`" in advice[code], code
+    assert main(["upgrade", str(root), str(tmp_path / "new"), "--videos", "link", "--scheduler", "sync"]) == 1
+    assert main(["repair", str(tmp_path / "new"), str(tmp_path / "out"), "--scheduler", "sync"]) == 0
+    assert verify(str(tmp_path / "out")).findings == ()
+
+
+@pytest.mark.parametrize("length", [43, 41])
+def test_a_wrong_length_has_an_advice_that_works(length, tmp_path, capsys):
+    root = copy_old(tmp_path / "old")
+    edit_lines(root, EPISODES, lambda found: found[0].update(length=length))
+    advice = {found.code: found.advice for found in verify(str(root)).findings}
+    assert "set length in meta/episodes.jsonl to the number of rows" in advice["ROW015"]
+    assert main(["upgrade", str(root), str(tmp_path / "new"), "--scheduler", "sync"]) == 2
+    assert "set length in meta/episodes.jsonl" in capsys.readouterr().err
+    rows = pq.read_metadata(root / "data/chunk-000/episode_000000.parquet").num_rows
+    edit_lines(root, EPISODES, lambda found: found[0].update(length=rows))
+    assert {found.code for found in verify(str(root)).findings} == ALWAYS
 
 
 def test_rules_that_do_not_apply_are_listed(tmp_path):

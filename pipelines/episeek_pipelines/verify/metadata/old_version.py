@@ -17,20 +17,24 @@ from episeek_pipelines.dataset.v2.tables import EPISODES_FILE
 from episeek_pipelines.verify.findings.coverage import Unchecked
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.rules import (
+    COLUMN_STYLE,
     DATA_FOOTER,
     DATA_POINTER,
     DRIFT,
     EPISODE_ORDER,
+    EPISODE_ROWS,
     EPISODE_VALUES,
     EPISODES_FOOTER,
     FRAME_GRID,
     INFO,
     LFS_POINTER,
     MISSING_FILE,
+    ROW_NUMBERS,
     RULES,
     STATISTICS,
     TASKS,
     TILING,
+    TOTALS,
     VIDEO_COLUMNS,
     VIDEO_SHORT,
     Rule,
@@ -53,23 +57,41 @@ _RULES: Final[Mapping[Kind, Rule]] = MappingProxyType(
 """The rule that each kind of problem in a document violates."""
 
 _LEAVE_OUT: Final = "or leave the episode out with `episeek upgrade --skip-episodes`"
+_LENGTH: Final = (
+    "if only the length is wrong, and no row is missing, set length in meta/episodes.jsonl to the number of rows"
+)
+_REPAIRED: Final = "run `episeek upgrade SRC NEW --videos link` and then `episeek repair NEW DST`"
 _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
     {
         EPISODES_FOOTER.code: "restore the line from a copy of the same revision: no other file lists the episodes",
         EPISODE_ORDER.code: "restore the lines from a copy of the dataset; do not renumber them, since the names of files contain "
         "the numbers of the episodes",
-        EPISODE_VALUES.code: f"restore the value from a copy of the dataset, {_LEAVE_OUT}",
+        EPISODE_VALUES.code: f"restore the value from a copy of the dataset; {_LENGTH}",
+        EPISODE_ROWS.code: f"{_LENGTH}. Otherwise restore the rows from the source of the file, {_LEAVE_OUT}",
+        ROW_NUMBERS.code: f"if ROW015 reports an episode, correct this first. If the numbers are still wrong, {_REPAIRED}, which "
+        "numbers the rows",
+        TOTALS.code: f"if ROW015 reports an episode, correct this first. If the totals are still wrong, {_REPAIRED}, which sets "
+        "them to the numbers of the data files, unless episodes may be lost",
+        COLUMN_STYLE.code: f"{_REPAIRED}, which writes the `huggingface` metadata, and converts columns to the declared types "
+        "where that changes no value. If only some files have another type, convert these first",
         TASKS.code: "restore meta/tasks.jsonl, or decide which task the rows and episodes have: each task_index needs one text",
-        STATISTICS.code: "recompute the statistics of the episodes from their rows and pictures, with LeRobot's compute_stats",
+        STATISTICS.code: "decide whether the rows are right. If they are, run `episeek upgrade SRC NEW --videos link` and then "
+        "`episeek repair NEW DST --only REP019,REP020`, which computes the statistics of numbers from the rows",
         MISSING_FILE.code: f"restore the file (it may have another name: see INF004W), {_LEAVE_OUT}",
         DATA_POINTER.code: f"restore the file of each episode, whose name contains the number of the episode, {_LEAVE_OUT}",
         DATA_FOOTER.code: f"restore the file from its source, {_LEAVE_OUT}",
-        VIDEO_SHORT.code: f"encode the missing frames again, {_LEAVE_OUT}",
-        FRAME_GRID.code: f"encode the frames of the episode again, one for each row at fps, {_LEAVE_OUT}",
+        VIDEO_SHORT.code: f"{_LENGTH} (ROW015). Otherwise encode the missing frames again, {_LEAVE_OUT}",
+        FRAME_GRID.code: f"{_LENGTH} (ROW015). Otherwise encode the frames of the episode again, one for each row at fps, "
+        f"{_LEAVE_OUT}",
         DRIFT.code: f"encode the frames of the episode again, the first one at time 0, {_LEAVE_OUT}",
     }
 )
 """Advice by the code of a rule. It replaces the rule's remedy, which is about files of version 3.0."""
+
+_SECONDS: Final = frozenset({VIDEO_SHORT.code, FRAME_GRID.code, DRIFT.code})
+"""Rules whose every remedy is about the seconds of episodes, which documents of version 2.x do not have."""
+_REPAIR: Final = "`episeek repair SRC DST`"
+"""The command of remedies that is not possible for version 2.x."""
 
 _NAMES: Final = (
     (re.compile(re.escape(layout.TASKS_PATH)), lerobot_v2.TASKS_PATH),
@@ -78,6 +100,11 @@ _NAMES: Final = (
     (
         re.compile(r"delete (the|its|the affected) (episodes?) with LeRobot"),
         r"leave \1 \2 out with `episeek upgrade --skip-episodes`",
+    ),
+    # `episeek repair` refuses datasets of version 2.x
+    (
+        re.compile(r"`episeek repair SRC DST( [^`]*)?`"),
+        r"`episeek upgrade SRC NEW --videos link` and then `episeek repair NEW DST\1`",
     ),
 )
 
@@ -120,7 +147,8 @@ def as_found(root: V2Root, findings: Iterable[Finding]) -> list[Finding]:
 
 def _remedy(found: Finding) -> str:
     """Return the advice for a finding in a dataset of version 2.x; empty if the remedy of its rule applies."""
-    if found.code in _REMEDIES and (not found.remedy or found.location.file == layout.STATS_PATH):
+    is_about_tables = not found.remedy or found.location.file == layout.STATS_PATH or _REPAIR in found.remedy
+    if found.code in _REMEDIES and (is_about_tables or found.code in _SECONDS):
         return _REMEDIES[found.code]
     advice = _renamed(found.advice)
     return "" if advice == RULES[found.code].remedy else advice

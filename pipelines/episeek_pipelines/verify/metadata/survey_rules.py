@@ -2,6 +2,9 @@
 
 from typing import Final
 
+from episeek_pipelines.dataset.provenance import read_record
+from episeek_pipelines.dataset.recorded_options import command_again
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.v2.root import V2Root
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded
@@ -71,7 +74,8 @@ def check_survey(surveyed: Survey, info: DatasetInfo, *, frame_count: int | None
         others = f" and {counted(count - 1, 'other file')}" if count > 1 else ""
         where = Location(file=layout.SOURCE_RECORD_PATH)
         found = f"changed contents of {first}{others} in {surveyed.data_root}"
-        findings.append(finding(SOURCE_CHANGED, found, "the files that the overlay was prepared from", where))
+        expected = "the files that the overlay was prepared from"
+        findings.append(finding(SOURCE_CHANGED, found, expected, where, remedy=_prepared_again(surveyed.root)))
     if surveyed.against is not None:
         with guarded(findings, "check_documents", Location(file=layout.META_DIR)):
             findings += check_documents(
@@ -83,3 +87,10 @@ def check_survey(surveyed: Survey, info: DatasetInfo, *, frame_count: int | None
         for path in sorted(set(surveyed.source_episode_paths) - set(surveyed.episode_paths)):
             findings.append(finding(EPISODES_CHANGED, "no such file", "the file of the source", Location(file=path)))
     return findings
+
+
+def _prepared_again(overlay: Root) -> str:
+    """Return the remedy for an overlay whose source has changed. Without the recorded options, repaired defects would come back."""
+    record = read_record(overlay)
+    command = command_again({} if record is None else record.preparation)
+    return f"prepare the source again, into a new folder: `{command}`"
