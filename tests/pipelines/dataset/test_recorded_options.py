@@ -2,7 +2,7 @@
 
 import pytest
 
-from episeek_pipelines.cli.main import make_parser
+from episeek_pipelines.cli.parser import make_parser
 from episeek_pipelines.dataset.recorded_options import command_again, differing_options
 from episeek_pipelines.jobs.run_options import preparation_options
 from episeek_pipelines.repair.values import RepairChoice
