@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from episeek_schemas.lerobot import video_column
 from tests.broken import encoded
 from tests.broken.case import AV1, H264, HEVC, Case
 from tests.broken.metadata import from_ts, to_ts
@@ -29,6 +30,8 @@ from tests.support.broken_datasets import (
     truncate,
     video,
 )
+
+FILE_INDEX: Final = video_column(TOP, "file_index")
 
 
 def shift_episode(root: Path, row: int, seconds: float) -> None:
@@ -119,6 +122,10 @@ FRAMES: Final = [
     Case("too long", AV1, "VID023W", lambda r: replace_file(r, video(TOP, 3), video(TOP, 4))),
     Case("too short", AV1, "VID024", lambda r: replace_file(r, video(TOP, 4), video(TOP, 3)),
          "lerobot/berkeley_rpt, lerobot/toto, soarm101"),
+    Case("an episode in another video", AV1, "VID023W VID024", lambda r: set_value(r, EPISODES, FILE_INDEX, 5, 3),
+         remedied=lambda r: set_value(r, EPISODES, FILE_INDEX, 5, 2)),
+    Case("the only episode of a video in another one", AV1, "INF004W VID024", lambda r: set_value(r, EPISODES, FILE_INDEX, 7, 3),
+         remedied=lambda r: set_value(r, EPISODES, FILE_INDEX, 7, 4)),
     Case("seconds for another length", H264, "VID024", lambda r: set_value(r, EPISODES, to_ts(TOP), 5, 7.9), "lerobot#2627",
          remedied=lambda r: set_value(r, EPISODES, to_ts(TOP), 5, 7.8)),
     Case("episodes overlap", H264, "VID024", lambda r: shift_episode(r, 2, -5 / 30), "lerobot#3177",

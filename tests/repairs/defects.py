@@ -45,6 +45,8 @@ class Defect:
     is_open: bool = False
     """Whether two readings of it remain, so that it is refused when it is alone."""
     needs_videos: bool = False
+    needs_files: bool = False
+    """Whether it needs a sample whose cameras have several files."""
     order: int = 0
     """Defects of a pair are made in this order: a file that was cut cannot be edited any more."""
 
@@ -193,15 +195,16 @@ def cut_last_episode(root: Path) -> None:
     path.write_bytes(path.read_bytes()[: start + 100])
 
 
-def remove_frames(root: Path, *frames: int, starts_again: bool = False) -> None:
+def remove_frames(root: Path, *frames: int, starts_again: bool = False, episode: int = EPISODE) -> None:
     """Remove rows of an episode as an editing tool does it: numbers, lengths, ranges, counts and total follow, and videos stay.
 
     Args:
         root: A sample.
         frames: The frame_index of each row.
         starts_again: Count the timestamps of the other rows from 0 as well.
+        episode: The episode.
     """
-    path, row = row_of(root, EPISODE, 0)
+    path, row = row_of(root, episode, 0)
     start = pq.read_table(root / path, columns=["index"])["index"][row].as_py()
     gone = [start + frame for frame in frames]
 
@@ -212,7 +215,7 @@ def remove_frames(root: Path, *frames: int, starts_again: bool = False) -> None:
             for each in rows:
                 before = sum(number < each["index"] for number in gone)
                 each["index"] -= before
-                if each["episode_index"] == EPISODE:
+                if each["episode_index"] == episode:
                     each["frame_index"] -= before
                     each["timestamp"] = each["frame_index"] / 30 if starts_again else each["timestamp"]
             kept.append(pa.Table.from_pylist(rows, group.schema))
@@ -222,12 +225,12 @@ def remove_frames(root: Path, *frames: int, starts_again: bool = False) -> None:
         table = pa.concat_tables(groups)
         rows = table.to_pylist()
         for each in rows:
-            if each["episode_index"] == EPISODE:
+            if each["episode_index"] == episode:
                 counts = [name for name in each if name.endswith("/count") and "images" not in name]
                 each["length"] -= len(gone)
                 each |= {name: [each[name][0] - len(gone)] for name in counts}
-            each["dataset_from_index"] -= len(gone) * (each["episode_index"] > EPISODE)
-            each["dataset_to_index"] -= len(gone) * (each["episode_index"] >= EPISODE)
+            each["dataset_from_index"] -= len(gone) * (each["episode_index"] > episode)
+            each["dataset_to_index"] -= len(gone) * (each["episode_index"] >= episode)
         return [pa.Table.from_pylist(rows, table.schema)]
 
     for file in data_files(root):
@@ -243,6 +246,24 @@ def exchange_seconds(root: Path) -> None:
     for name in (FROM, TO):
         found = values(root, name)
         set_values(root, EPISODES, {(name, one - 1): found[one], (name, one): found[one - 1]})
+
+
+def misfile(root: Path, place: str, camera: str = TOP) -> None:
+    """Declare an episode of a camera in another existing file.
+
+    Args:
+        root: A sample whose cameras have several files.
+        place: The episode: the `first` or the `last` of a file with two episodes, or the `only` one of its file.
+        camera: The camera.
+    """
+    name = lerobot.video_column(camera, "file_index")
+    files = values(root, name)
+    counts = {file: files.count(file) for file in files}
+    rows = [row for row, file in enumerate(files) if counts[file] == (1 if place == "only" else 2)]
+    row = rows[-2] if place == "first" else rows[1] if place == "last" else rows[-1]
+    others = sorted({file for file in files if file is not None} - {files[row]})
+    wrong = others[0] if place == "last" else others[-1]
+    set_value(root, EPISODES, name, row, wrong)
 
 
 FROM, TO = (lerobot.video_column(TOP, name) for name in ("from_timestamp", "to_timestamp"))
@@ -305,5 +326,8 @@ DEFECTS: Final = (
            needs_videos=True, order=-1),
     Defect("a frame near the end cut", lambda r: remove_frames(r, last_frame(r) - 2), is_open=True, order=-1),
     Defect("seconds of two episodes exchanged", exchange_seconds, is_open=True, needs_videos=True, order=-1),
+    Defect("the first of a file in another video", lambda r: misfile(r, "first"), needs_files=True),
+    Defect("the last of a file in another video", lambda r: misfile(r, "last"), needs_files=True),
+    Defect("the only one of a file in another video", lambda r: misfile(r, "only"), needs_files=True),
     Defect("no footer of meta/episodes", lambda r: cut(r, EPISODES, 40), order=2),
 )  # fmt: skip

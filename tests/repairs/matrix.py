@@ -46,7 +46,13 @@ class ThirdOutcomeError(AssertionError):
     """A dataset that is neither repaired exactly nor refused by name."""
 
 
+SEVERAL_FILES: Final = frozenset(("av1_multifile", "edited"))
+"""The samples whose cameras have several files."""
+
+
 def applies(sample: str, defects: Sequence[Defect]) -> bool:
+    if any(defect.needs_files for defect in defects) and sample not in SEVERAL_FILES:
+        return False
     return sample != "images" or not any(defect.needs_videos for defect in defects)
 
 

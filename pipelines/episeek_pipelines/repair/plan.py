@@ -16,6 +16,8 @@ from episeek_pipelines.repair.episodes import (
     repair_ranges,
 )
 from episeek_pipelines.repair.evidence import gather_evidence
+from episeek_pipelines.repair.examined_videos import examine_videos
+from episeek_pipelines.repair.free_frames import FreeFrames
 from episeek_pipelines.repair.info_document import repair_splits, repair_templates, repair_total_tasks, repair_totals
 from episeek_pipelines.repair.lost_episodes import find_lost_episodes, find_unlisted_episodes, leave_out_lost_episodes
 from episeek_pipelines.repair.lost_statistics import repair_statistics_of_kept
@@ -29,7 +31,7 @@ from episeek_pipelines.repair.statistics import measure, repair_episode_statisti
 from episeek_pipelines.repair.tasks import repair_episode_tasks, repair_row_tasks, repair_task_table
 from episeek_pipelines.repair.values import Outcome, Refusal, Repair, RepairChoice
 from episeek_pipelines.repair.video_pointers import repair_video_pointers
-from episeek_pipelines.repair.videos import examine_videos, repair_seconds, repair_video_info
+from episeek_pipelines.repair.videos import repair_seconds, repair_video_info
 from episeek_pipelines.repair.withheld import (
     DraftValues,
     keep_files_without_footer,
@@ -65,9 +67,8 @@ _STEPS: Final[tuple[_Step, ...]] = (
     (registry.TOTALS, repair_totals),
     (registry.TOTALS, repair_total_tasks),
     (registry.SPLITS, repair_splits),
-    (registry.VIDEO_POINTERS, repair_video_pointers),
 )
-"""The repairs before those of seconds and statistics, in their order. All of them are judged, whatever the selection."""
+"""The repairs before those of videos and statistics, in their order. All of them are judged, whatever the selection."""
 
 
 _REQUESTS: Final = (find_lost_episodes, choose_features)
@@ -106,10 +107,14 @@ def plan_repairs(root: Root, choice: RepairChoice) -> RepairPlan:
     for rule, step in _STEPS:
         if rule is not registry.LOST_EPISODES or choice.includes(rule.code):
             work.do(rule, step)
-    if any(choice.includes(rule.code) for rule in (registry.VIDEO_INFO, registry.SECONDS, registry.PICTURES)):
-        examined = examine_videos(draft)
+    of_videos = registry.VIDEO_POINTERS, registry.VIDEO_INFO, registry.SECONDS, registry.PICTURES
+    if any(choice.includes(rule.code) for rule in of_videos):
+        declared = examine_videos(draft)
+        free = FreeFrames(draft, declared)
+        work.do(registry.VIDEO_POINTERS, lambda draft: repair_video_pointers(draft, declared, free))
+        examined = examine_videos(draft, declared)
         work.do(registry.VIDEO_INFO, lambda draft: repair_video_info(draft, examined))
-        work.do(registry.SECONDS, lambda draft: repair_seconds(draft, examined))
+        work.do(registry.SECONDS, lambda draft: repair_seconds(draft, examined, free))
     if draft.lost or draft.unlisted:
         # The remaining episodes are renumbered as they will be written, and so their statistics are measured.
         work.take_back()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-REPAIR_VERSION: Final = 3
+REPAIR_VERSION: Final = 4
 """Version of the repairs. Increase it when a repair changes, so that datasets that an older version repaired are repaired again."""
 
 
@@ -138,14 +138,17 @@ VIDEO_INFO: Final = _repair(
 )  # fmt: skip
 VIDEO_POINTERS: Final = _repair(
     "REP021", "chunk_index and file_index of videos",
-    "the file of the episode before or after has exactly as many frames of no episode as this episode needs, and no other file of "
-    "the camera has enough of them",
-    "EPI011", "INF004", needs=("REP002", "REP005"),
+    "the episode declares no existing file, and the file of the episode before or after has exactly as many frames of no episode "
+    "as this episode needs; or other episodes have all frames of the declared file, and a file from that of the episode before to "
+    "that of the episode after has exactly these frames, at the episode's seconds; and no other file of the camera has enough of "
+    "them",
+    "EPI011", "INF004", "VID024", needs=("REP002", "REP005"),
 )  # fmt: skip
 SECONDS: Final = _repair(
     "REP018", "from_timestamp and to_timestamp of episodes",
     "only one range of frames agrees with the frames of the file, the lengths of its episodes, the encoded streams and the seconds "
-    "of the neighbouring episodes, and it is not next to frames of no episode",
+    "of the neighbouring episodes, it is not next to frames of no episode, and no other file of the camera has frames of no "
+    "episode at the declared seconds",
     "VID024", "VID024W", "EPI011", needs=("REP002", "REP005", "REP021"),
 )  # fmt: skip
 EPISODE_STATISTICS: Final = _repair(

@@ -1,12 +1,12 @@
 """Find the right from_timestamp and to_timestamp of the episodes of one video file from the times of its frames."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from episeek_pipelines.video.alignment.align import Float64Array, Int64Array
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes, EpisodeFrames, FileFrames, locate_frames
-from episeek_pipelines.video.frame_problems import FrameProblem, frame_duration, frame_problems
+from episeek_pipelines.video.frame_problems import FrameProblem, frame_duration, frame_problems, frame_range
 
 _TOLERANCE_SECONDS = 1e-4
 """LeRobot's tolerance for the time of a frame, in seconds."""
@@ -22,6 +22,20 @@ class SecondsOfFile:
     """The new from_timestamp, the new to_timestamp and the proof, for each corrected episode."""
     refused: dict[int, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     """The contradiction and its possible explanations, for each episode that cannot be corrected."""
+    moved: tuple[int, ...] = ()
+    """The episodes in `placed` whose declared seconds give other frames than their own."""
+    lacking: tuple[int, ...] = ()
+    """The episodes in `refused` whose frames may not be in the file: frames are missing, or their place is uncertain."""
+    absent: tuple[int, ...] = ()
+    """The episodes without a frame in the file, because other episodes have all of its frames. `refused` does not contain them."""
+    contested: tuple[int, ...] = ()
+    """The episodes with frames that another episode needs as well. `refused` does not contain them."""
+    is_exact: bool = False
+    """Whether the episodes have all frames of the file, in the order of their numbers, and no problem."""
+
+    def fits(self, place: int) -> bool:
+        """Return whether the seconds of an episode are the times of frames of the file that no other episode needs."""
+        return not any(place in each for each in (self.placed, self.refused, self.absent, self.contested))
 
 
 def seconds_of_file(file: FileFrames, episodes: DeclaredEpisodes, *, fps: float) -> SecondsOfFile:
@@ -47,17 +61,25 @@ def seconds_of_file(file: FileFrames, episodes: DeclaredEpisodes, *, fps: float)
                 found,
                 ("its frames follow the frames of the previous episode", "its frames are elsewhere in the file"),
             )
-        return result
+        return replace(result, lacking=tuple(unusable.tolist()) if len(file) < episodes.length.sum() else ())
     order = np.lexsort((episodes.episode_index, begin))
     sorted_episodes = DeclaredEpisodes(episodes.episode_index[order], episodes.length[order], begin[order], end[order])
     frames = locate_frames(file, sorted_episodes, fps=fps)
     new_begin, new_end = begin[order], end[order]
     problems = {problem.row: problem for problem in frame_problems(file, sorted_episodes, frames, fps=fps)}
+    result = replace(
+        result,
+        absent=tuple(order[frames.is_absent].tolist()),
+        contested=tuple(order[frames.is_contested].tolist()),
+        is_exact=frames.by_ordinals and not problems and bool((np.diff(sorted_episodes.episode_index) > 0).all()),
+    )
+    elsewhere = frames.is_absent | frames.is_contested
+    problems = {row: problem for row, problem in problems.items() if not elsewhere[row]}
     proofs: dict[int, str] = {row: _proof(frames, row, len(file)) for row in problems}
     is_comparable = not file.has_other_rate(fps=fps)
-    for row in range(len(order)):
+    for row in np.flatnonzero(~elsewhere).tolist():
         problem = problems.get(row)
-        refusal = None if problem is None else _refusal(frames, sorted_episodes, problem)
+        refusal = None if problem is None else _refusal(frames, sorted_episodes, problem, len(file))
         if refusal is not None:
             result.refused[int(order[row])] = refusal
             proofs.pop(row)
@@ -77,18 +99,25 @@ def seconds_of_file(file: FileFrames, episodes: DeclaredEpisodes, *, fps: float)
         if place not in result.refused:
             proofs.setdefault(row, _proof(frames, row, len(file)))
     _keep_confirmed(file, sorted_episodes, frames, (new_begin, new_end), fps, proofs, order, result)
-    return result
+    kinds = {int(order[row]): problem.kind for row, problem in problems.items()}
+    return replace(
+        result,
+        moved=tuple(place for place in result.placed if kinds.get(place) == "displaced"),
+        lacking=tuple(place for place in result.refused if kinds.get(place) in ("uncertain", "missing")),
+    )
 
 
 def _refusal(
-    frames: EpisodeFrames, episodes: DeclaredEpisodes, problem: FrameProblem
+    frames: EpisodeFrames, episodes: DeclaredEpisodes, problem: FrameProblem, frame_count: int
 ) -> tuple[str, tuple[str, ...]] | None:
     """Return the contradiction and its possible explanations if a problem has several of them, and None if it has only one."""
     row, found = problem.row, problem.found
     first, length = int(frames.first[row]), int(episodes.length[row])
     readings: tuple[str, ...] = ()
     if problem.kind == "uncertain":
-        readings = _readings(frames, episodes, row)
+        readings = _readings(frames, episodes, row, frame_count)
+        if len(readings) == 1:
+            readings = *readings, "its length is wrong"
     elif problem.kind == "missing":
         readings = "frames of the episode are lost", "its length is wrong"
     elif slack := _slack(frames, row):
@@ -138,7 +167,7 @@ def _keep_confirmed(
         place = int(order[row])
         if row in left or again.first[row] != frames.first[row]:
             found = f"seconds {episodes.from_timestamp[row]:.6f} to {episodes.to_timestamp[row]:.6f}"
-            result.refused[place] = found, _readings(frames, episodes, row)
+            result.refused[place] = found, _readings(frames, episodes, row, len(file))
         else:
             result.placed[place] = float(new[0][row]), float(new[1][row]), proof
 
@@ -187,11 +216,11 @@ def _proof(frames: EpisodeFrames, row: int, count: int) -> str:
     return f"{how}: frames {first} to {stop - 1} of the {count} frames"
 
 
-def _readings(frames: EpisodeFrames, episodes: DeclaredEpisodes, row: int) -> tuple[str, ...]:
+def _readings(frames: EpisodeFrames, episodes: DeclaredEpisodes, row: int, frame_count: int) -> tuple[str, ...]:
     length = int(episodes.length[row])
     firsts = [int(frames.first[row])]
     if frames.other_first[row] >= 0:
         firsts.append(int(frames.other_first[row]))
     else:
         firsts.append(max(0, round(float(frames.declared.begin[row]))))
-    return tuple(f"frames {first} to {first + length - 1}" for first in dict.fromkeys(firsts))
+    return tuple(dict.fromkeys(frame_range(first, length, frame_count) for first in firsts))

@@ -1,136 +1,236 @@
-"""Correct the video chunk_index and file_index of an episode if these numbers are missing or belong to no file."""
+"""Correct the video chunk_index and file_index of an episode if they are missing, or belong to no file or to a wrong file."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from episeek.errors import MissingFileError, Mp4Error
-from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.repair import registry
 from episeek_pipelines.repair.draft import Draft
+from episeek_pipelines.repair.examined_videos import ExaminedVideo, examine_video
+from episeek_pipelines.repair.free_frames import FreeFrames, readings_of, with_enough
 from episeek_pipelines.repair.values import Outcome, Refusal, Repair
-from episeek_pipelines.video.header import read_video_header
-from episeek_pipelines.words import counted
 from episeek_schemas import lerobot
 
-_UNKNOWN_FRAMES = -1
-_MOST_READINGS = 4
+_NUMBERS = ("chunk_index", "file_index")
 
 
-def repair_video_pointers(draft: Draft) -> Iterator[Outcome]:
-    """Set the video file of episodes that have none to the file of a neighbouring episode.
+def repair_video_pointers(draft: Draft, examined: Sequence[ExaminedVideo], free: FreeFrames) -> Iterator[Outcome]:
+    """Set the video file of episodes without a file, or in a file that has no frame for them, to the file that has their frames.
 
     The file has to have exactly as many frames as its episodes and these episodes together. Every other file of the camera has to
     have too few frames for them besides the frames of its own episodes.
+
+    - An episode that declares no existing file is in the file of a neighbouring episode.
+    - An episode that declares an existing file may be in any file from that of the episode before to that of the episode after. In
+      both files, the declared one without the episode and the other one with it, the order, the lengths and the seconds of all
+      episodes have to agree exactly with the frames.
+
+    Args:
+        draft: The dataset.
+        examined: The video files that episodes declare.
+        free: The frames of no episode.
     """
     if not draft.has_all_episodes or draft.evidence.info.video_path is None:
         return
-    length = draft.values(lerobot.LENGTH)
-    is_countable = bool((length > 0).all())
-    folder = draft.evidence.info.video_path.partition("/")[0]
-    listed: list[str] | None = None
     for camera in draft.evidence.info.video_keys:
-        names = tuple(lerobot.video_column(camera, name) for name in ("chunk_index", "file_index"))
-        if listed is None:
-            listed = sorted(draft.evidence.root.files("" if "{" in folder else folder))
-        files = [path for path in listed if draft.evidence.info.video_camera(path) == camera]
-        declared = _declared_files(draft, camera)
-        existing = frozenset(files)
-        is_known = [path in existing for path in declared]
-        if all(is_known) or not files:
-            continue
-        free = _free_frames(draft, files, declared)
-        lost = [row for row, known in enumerate(is_known) if not known]
-        known = np.flatnonzero(is_known)
-        candidates = {row: _candidates(draft, free, row) for row in lost}
-        rows_of: dict[str, list[int]] = {}
-        for row in lost:
-            if len(candidates[row]) == 1:
-                rows_of.setdefault(candidates[row][0], []).append(row)
-        for row in lost:
-            place = int(np.searchsorted(known, row))
-            near = tuple(dict.fromkeys(str(declared[each]) for each in known[max(place - 1, 0) : place + 1].tolist()))
-            path = candidates[row][0] if len(candidates[row]) == 1 else ""
-            together = rows_of.get(path, [])
-            numbers = draft.evidence.info.video_file_numbers(path)
-            is_filled = path in near and is_countable and free[path] == int(length[together].sum())
-            if not is_filled or numbers is None:
-                yield _refusal(draft, camera, row, near, {path: free[path] for path in candidates[row]}, declared[row])
-                continue
-            for name, number in zip(names, numbers, strict=True):
+        found = _Homeless.of(draft, camera, examined, free)
+        if found.rows and free.files(camera):
+            yield from _repair_camera(draft, camera, found, free)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Homeless:
+    """The episodes of one camera whose declared file is missing, or may not have their frames, as rows of meta/episodes."""
+
+    lost: frozenset[int]
+    """The episodes whose numbers belong to no file."""
+    absent: frozenset[int]
+    """The episodes whose declared file has exactly the frames of its other episodes."""
+    contested: frozenset[int]
+    """The episodes whose frames in the declared file are those of another episode as well."""
+    sources: frozenset[str]
+    """The declared files of the absent and the contested episodes. They have frames for no other episode."""
+
+    @property
+    def rows(self) -> frozenset[int]:
+        """All of these episodes."""
+        return self.lost | self.absent | self.contested
+
+    @classmethod
+    def of(cls, draft: Draft, camera: str, examined: Sequence[ExaminedVideo], free: FreeFrames) -> "_Homeless":
+        """Return these episodes of a camera."""
+        existing = frozenset(free.files(camera))
+        lost = [row for row, path in enumerate(free.declared(camera)) if path not in existing]
+        members = [each for each in examined if each.camera == camera]
+        absent = [each.rows[place] for each in members for place in each.seconds.absent]
+        contested = [each.rows[place] for each in members for place in each.seconds.contested]
+        sources = [each.path for each in members if each.seconds.absent or each.seconds.contested]
+        return cls(frozenset(lost), frozenset(absent), frozenset(contested), frozenset(sources))
+
+
+def _repair_camera(draft: Draft, camera: str, homeless: _Homeless, free: FreeFrames) -> Iterator[Outcome]:
+    """Set the files of these episodes as long as some are proved, since these leave fewer frames of no episode for the others."""
+    while True:
+        problem = _Problem(draft, camera, homeless, free)
+        proved = problem.proved()
+        for row, (path, proof) in proved.items():
+            for name, number in zip(_columns(camera), draft.evidence.info.video_file_numbers(path) or (), strict=True):
                 if draft.values(name)[row] != number:
-                    old = draft.raw(name, row)
+                    before = draft.raw(name, row)
                     draft.set(name, row, number)
-                    proof = (
-                        f"{path} contains a neighbouring episode, and is the only file of the camera with enough frames of no "
-                        f"episode: {free[path]}, exactly the frames of {_named(together)}"
+                    yield Repair(registry.VIDEO_POINTERS.code, draft.place(row, name, camera), before, number, proof)
+        if not proved:
+            break
+        homeless = problem.without(proved)
+    for row in sorted(homeless.rows):
+        yield problem.refusal(row)
+
+
+class _Problem:
+    """The files that may have the frames of the homeless episodes of one camera."""
+
+    def __init__(self, draft: Draft, camera: str, homeless: _Homeless, free: FreeFrames) -> None:
+        self._draft, self._camera, self._homeless = draft, camera, homeless
+        self._length = draft.values(lerobot.LENGTH)
+        self._declared = free.declared(camera)
+        self._places = _Places(draft, camera, self._declared, homeless)
+        counts = free.of(camera, without=homeless.rows)
+        self._counts = {path: 0 if path in homeless.sources else count for path, count in counts.items()}
+        self._candidates = {row: with_enough(self._counts, int(self._length[row])) for row in sorted(homeless.rows)}
+        self._home = {row: next(iter(found)) for row, found in self._candidates.items() if len(found) == 1}
+        for row in homeless.contested:
+            # Of several episodes with the same frames, only those may leave the file that have another place.
+            if row in self._home and not self._places.is_between(row, self._home[row]):
+                del self._home[row]
+        self._members: dict[str, list[int]] = {}
+        for row, path in self._home.items():
+            self._members.setdefault(path, []).append(row)
+
+    def proved(self) -> dict[int, tuple[str, str]]:
+        """Return the new file and the proof for each episode whose file is proved."""
+        homeless = self._homeless
+        is_countable = bool((self._length > 0).all())
+        full = {
+            path
+            for path, rows in self._members.items()
+            if is_countable and self._counts[path] == int(self._length[rows].sum())
+        }
+        moved = {row for row, path in self._home.items() if path in full}
+        kept: dict[str | None, list[int]] = {}
+        for row, path in enumerate(self._declared):
+            if row not in homeless.rows or (row in homeless.contested and row not in moved):
+                kept.setdefault(path, []).append(row)
+        wanted = {path for path in full if not homeless.lost.issuperset(self._members[path])}
+        exact = {path for path in wanted if self._is_exact(path, kept.get(path, []) + self._members[path])}
+        exact |= {path for path in homeless.sources if self._is_exact(path, kept.get(path, []))}
+        found: dict[int, tuple[str, str]] = {}
+        for row in sorted(moved):
+            path, old = self._home[row], self._declared[row]
+            count = f"{self._counts[path]}, exactly the frames of {_named(self._members[path])}"
+            if row in homeless.lost:
+                if path in self._places.near(row):
+                    found[row] = (
+                        path,
+                        (
+                            f"{path} contains a neighbouring episode, and is the only file of the camera with enough frames of no "
+                            f"episode: {count}"
+                        ),
                     )
-                    yield Repair(registry.VIDEO_POINTERS.code, draft.place(row, name, camera), old, number, proof)
+            elif path in exact and old in exact and self._places.is_between(row, path):
+                found[row] = (
+                    path,
+                    (
+                        f"other episodes have all frames of {old}; {path} is the only file of the camera with enough frames of no "
+                        f"episode: {count}, at their seconds and between their neighbours"
+                    ),
+                )
+        return found
+
+    def without(self, proved: Collection[int]) -> _Homeless:
+        """Return the homeless episodes that remain after the files of some were set.
+
+        The other episodes with the same frames as one of them keep their file.
+        """
+        left = {self._declared[row] for row in proved if row in self._homeless.contested}
+        settled = {row for row in self._homeless.contested if self._declared[row] in left}
+        lost, absent, contested = (
+            each - settled - frozenset(proved)
+            for each in (self._homeless.lost, self._homeless.absent, self._homeless.contested)
+        )
+        return _Homeless(lost, absent, contested, self._homeless.sources)
+
+    def refusal(self, row: int) -> Refusal:
+        """Return the refusal of an episode whose file is not proved."""
+        names = _columns(self._camera)
+        found = "chunk_index {} and file_index {}".format(*(self._draft.raw(name, row) for name in names))
+        readings = readings_of(self._candidates[row])
+        declared = self._declared[row]
+        near = self._places.near(row)
+        lost = "its frames are lost"
+        if row in self._homeless.lost:
+            found += ", which belong to no file"
+            lost = "its video is missing" if declared is None else f"its video {declared} is missing"
+        elif row in self._homeless.absent:
+            found += f", although other episodes have all frames of {declared}"
+            near = (*near, str(declared))
+        else:
+            found += f", and frames of {declared} that another episode needs as well"
+            readings = (f"its frames are in {declared}, and the other episode is in another file", *readings)
+        readings = readings or tuple(
+            f"its frames are in {path}, and lengths of the episodes there are wrong" for path in dict.fromkeys(near)
+        )
+        place = self._draft.place(row, names[1], self._camera)
+        return Refusal(registry.VIDEO_POINTERS.code, place, found, (*readings, lost))
+
+    def _is_exact(self, path: str, rows: list[int]) -> bool:
+        """Return whether the order, the lengths and the seconds of some episodes agree exactly with the frames of a file."""
+        video = examine_video(self._draft, self._camera, path, sorted(rows)) if rows else None
+        return video is not None and video.seconds.is_exact
 
 
-def _declared_files(draft: Draft, camera: str) -> list[str | None]:
-    """Return the path of the video file that each episode declares; None for an episode without usable numbers."""
-    chunk, file = (draft.values(lerobot.video_column(camera, name)).tolist() for name in ("chunk_index", "file_index"))
-    return [
-        draft.evidence.info.video_file(camera, *pair) if min(pair) >= 0 else None
-        for pair in zip(chunk, file, strict=True)
-    ]
+class _Places:
+    """The files in which an episode may be, by the order of the episodes whose files are certain."""
+
+    def __init__(self, draft: Draft, camera: str, declared: list[str | None], homeless: _Homeless) -> None:
+        self._info = draft.evidence.info
+        self._declared = declared
+        rows = homeless.rows
+        self._known = [row for row in range(len(declared)) if row not in rows]
+        self._contested = homeless.contested
+
+    def near(self, row: int) -> tuple[str, ...]:
+        """Return the files of the episodes before and after an episode: one or two, or none without other episodes."""
+        before, after = self._neighbours(row)
+        return tuple(dict.fromkeys(path for path in (before, after) if path is not None))
+
+    def is_between(self, row: int, path: str) -> bool:
+        """Return whether a file is that of the episode before or after, or its numbers are between those of the two files."""
+        before, after = (
+            None if each is None else self._info.video_file_numbers(each) for each in self._neighbours(row)
+        )
+        numbers = self._info.video_file_numbers(path)
+        if numbers is None or (before is None and after is None):
+            return False
+        is_ordered = (before is None or before < numbers) and (after is None or numbers < after)
+        return path in self.near(row) or is_ordered
+
+    def _neighbours(self, row: int) -> tuple[str | None, str | None]:
+        # A contested episode leaves its file only if the others stay.
+        known = self._known
+        if row in self._contested:
+            known = sorted({*known, *self._contested} - {row})
+        place = int(np.searchsorted(known, row))
+        before = self._declared[known[place - 1]] if place else None
+        after = self._declared[known[place]] if place < len(known) else None
+        return before, after
 
 
-def _free_frames(draft: Draft, files: list[str], declared: list[str | None]) -> dict[str, int]:
-    """Return, for each file, how many frames it has more than its episodes have rows; `_UNKNOWN_FRAMES` for a damaged file."""
-    source, length = draft.evidence.root.source(), draft.values(lerobot.LENGTH)
-
-    def frame_count(path: str) -> int | None:
-        try:
-            return len(read_video_header(source, path).table.presentation_order())
-        except (Mp4Error, MissingFileError):
-            return None
-
-    counts = map_in_threads(frame_count, files, max_in_flight=draft.evidence.root.in_flight)
-    held: dict[str | None, int] = {}
-    for path, rows in zip(declared, length.tolist(), strict=True):
-        held[path] = held.get(path, 0) + rows
-    return {
-        path: _UNKNOWN_FRAMES if count is None else max(count - held.get(path, 0), 0)
-        for path, count in zip(files, counts, strict=True)
-    }
-
-
-def _candidates(draft: Draft, free: Mapping[str, int], row: int) -> list[str]:
-    """Return the files that may contain the frames of an episode: those with enough free frames, and damaged ones."""
-    length = int(draft.values(lerobot.LENGTH)[row])
-    return [path for path, count in free.items() if count >= max(length, 1) or count == _UNKNOWN_FRAMES]
+def _columns(camera: str) -> tuple[str, ...]:
+    return tuple(lerobot.video_column(camera, name) for name in _NUMBERS)
 
 
 def _named(rows: list[int]) -> str:
     """Return the numbers of episodes as words, such as `episodes 3, 4`."""
     numbers = ", ".join(str(row) for row in rows)
     return f"episode {numbers}" if len(rows) == 1 else f"episodes {numbers}"
-
-
-def _refusal(
-    draft: Draft, camera: str, row: int, near: tuple[str, ...], free: Mapping[str, int], declared: str | None
-) -> Refusal:
-    """Return the refusal of an episode whose video file is not certain.
-
-    Args:
-        draft: The dataset.
-        camera: The camera of the file.
-        row: The row of the episode in meta/episodes.
-        near: The files of the episodes before and after.
-        free: The number of frames that belong to no episode, for each file that may contain the frames of the episode.
-        declared: The path that the numbers of the episode give, where no file exists; None for unusable numbers.
-    """
-    names = [lerobot.video_column(camera, name) for name in ("chunk_index", "file_index")]
-    found = "chunk_index {} and file_index {}, which belong to no file".format(
-        *(draft.raw(name, row) for name in names)
-    )
-    readings = [
-        f"its frames are in {path}, which "
-        + ("is damaged" if count == _UNKNOWN_FRAMES else f"has {counted(count, 'frame')} of no episode")
-        for path, count in free.items()
-    ][:_MOST_READINGS]
-    readings = readings or [f"its frames are in {path}, and lengths of the episodes there are wrong" for path in near]
-    lost = "its video is missing" if declared is None else f"its video {declared} is missing"
-    return Refusal(registry.VIDEO_POINTERS.code, draft.place(row, names[1], camera), found, (*readings, lost))

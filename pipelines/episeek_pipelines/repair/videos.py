@@ -1,23 +1,15 @@
 """Correct the seconds of episodes and the declared formats of cameras on the evidence of the video headers."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
-import numpy as np
-
-from episeek.errors import EpiseekError, MissingFileError, Mp4Error
-from episeek.mp4.moov.sample_description import VisualSampleEntry, read_entries
-from episeek.stores.processes.workers import map_in_threads
+from episeek.mp4.moov.sample_description import VisualSampleEntry
 from episeek_pipelines.repair import registry
 from episeek_pipelines.repair.draft import Draft
-from episeek_pipelines.repair.seconds import SecondsOfFile, seconds_of_file
+from episeek_pipelines.repair.examined_videos import ExaminedVideo, examine_video
+from episeek_pipelines.repair.free_frames import FreeFrames, readings_of, with_enough
 from episeek_pipelines.repair.values import Outcome, Place, Refusal, Repair
-from episeek_pipelines.video.alignment.encoder_starts import encoder_starts
-from episeek_pipelines.video.episode_frames import DeclaredEpisodes, FileFrames
 from episeek_pipelines.video.ffmpeg_names import codec_name, picture_format, pixel_format_name, sample_entries
-from episeek_pipelines.video.header import read_video_header
 from episeek_pipelines.words import counted
 from episeek_schemas import layout, lerobot
 
@@ -25,77 +17,27 @@ _INFO, _OLD_INFO = lerobot.VIDEO_INFO_KEYS
 _DEPTH_KEY: Final = "video.is_depth_map"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ExaminedVideo:
-    """A video file whose header was read: its format, and the corrected seconds of its episodes."""
+def repair_seconds(draft: Draft, examined: tuple[ExaminedVideo, ...], free: FreeFrames) -> Iterator[Outcome]:
+    """Set from_timestamp and to_timestamp of episodes to the times of their frames.
 
-    path: str
-    camera: str
-    entry: VisualSampleEntry
-    frame_count: int
-    frames_per_second: float
-    has_other_rate: bool
-    """Whether the frames come at a steady rate other than fps."""
-    seconds: SecondsOfFile
-    rows: tuple[int, ...]
-    """The rows of the file's episodes in meta/episodes. `seconds` refers to an episode by its position in this tuple."""
+    The episodes that a file has no frames for are left to `repair_video_pointers`.
 
-
-def examine_videos(draft: Draft) -> tuple[ExaminedVideo, ...]:
-    """Read the headers of all video files, and find the frames of the episodes that are declared in each file.
-
-    Missing and damaged files are left out: no repair can correct them, and `prepare` reports them. The result is empty if
-    meta/episodes is incomplete or an episode has no usable length.
-
-    Raises:
-        ReadError: The store fails.
+    Args:
+        draft: The dataset.
+        examined: The video files that episodes declare.
+        free: The frames of no episode.
     """
-    info = draft.evidence.info
-    if not draft.has_all_episodes or not (draft.values(lerobot.LENGTH) > 0).all():
-        return ()
-    wanted: list[tuple[str, str, list[int]]] = []
-    for camera in info.video_keys:
-        rows_of: dict[str, list[int]] = {}
-        chunk, file = (draft.values(lerobot.video_column(camera, name)) for name in ("chunk_index", "file_index"))
-        for row in range(draft.row_count):
-            if min(chunk[row], file[row]) >= 0:
-                rows_of.setdefault(info.video_file(camera, int(chunk[row]), int(file[row])), []).append(row)
-        wanted += [(camera, path, rows) for path, rows in rows_of.items()]
-    wanted.sort(key=lambda each: each[1])
-    root = draft.evidence.root
-    examined = map_in_threads(lambda each: _examined(draft, *each), wanted, max_in_flight=root.in_flight)
-    return tuple(each for each in examined if each is not None)
-
-
-def _examined(draft: Draft, camera: str, path: str, rows: list[int]) -> ExaminedVideo | None:
-    source, fps = draft.evidence.root.source(), draft.evidence.info.fps
-    try:
-        header = read_video_header(source, path)
-        entry = read_entries(header.table.sample_description, where=path)[0]
-    except (Mp4Error, MissingFileError):
-        return None
-    frames = FileFrames.of(header.table, partial(encoder_starts, source, path, header.table))
-    begin, end = (draft.values(lerobot.video_column(camera, name))[rows] for name in ("from_timestamp", "to_timestamp"))
-    declared = DeclaredEpisodes(np.array(rows), draft.values(lerobot.LENGTH)[rows], begin, end)
-    try:
-        seconds = seconds_of_file(frames, declared, fps=fps)
-    except EpiseekError:
-        return None
-    rate, is_other = frames.frames_per_second, frames.has_other_rate(fps=fps)
-    return ExaminedVideo(path, camera, entry, len(frames), rate, is_other, seconds, tuple(rows))
-
-
-def repair_seconds(draft: Draft, examined: tuple[ExaminedVideo, ...]) -> Iterator[Outcome]:
-    """Set from_timestamp and to_timestamp of episodes to the times of their frames."""
     code = registry.SECONDS.code
     length = draft.values(lerobot.LENGTH)
     missing = {video.path: int(length[list(video.rows)].sum()) - video.frame_count for video in examined}
+    missing |= {video.path: 0 for video in examined if video.seconds.absent or video.seconds.contested}
+    elsewhere = _Elsewhere(draft, examined, free)
     for video in examined:
         others = [each.path for each in examined if each.camera == video.camera and missing[each.path] > 0]
         may_be_exchanged = missing[video.path] < 0 and bool(others)
         names = [lerobot.video_column(video.camera, name) for name in ("from_timestamp", "to_timestamp")]
         for place, row in enumerate(video.rows):
-            refused = video.seconds.refused.get(place)
+            refused = _refused(video, place, elsewhere)
             if refused is None and place in video.seconds.placed and may_be_exchanged:
                 surplus = counted(-missing[video.path], "frame")
                 found = f"{surplus} too many, and seconds that are not the times of the episode's frames,"
@@ -113,6 +55,59 @@ def repair_seconds(draft: Draft, examined: tuple[ExaminedVideo, ...]) -> Iterato
                         yield Repair(
                             code, draft.place(row, name, video.camera), before, value, f"{proof} of {video.path}"
                         )
+
+
+def _refused(video: ExaminedVideo, place: int, elsewhere: "_Elsewhere") -> tuple[str, tuple[str, ...]] | None:
+    """Return the contradiction and its possible explanations for an episode with several of them, and None for other episodes.
+
+    One explanation is that the episode is in another file of the camera.
+    """
+    refused = video.seconds.refused.get(place)
+    if place in video.seconds.lacking and refused is not None:
+        found, readings = refused
+        return found, (*readings, *readings_of(elsewhere.files(video, place)))
+    if place in video.seconds.moved:
+        others = elsewhere.exact_files(video, place)
+        if others:
+            readings = f"its frames are in {video.path}, and its seconds are wrong", *readings_of(others)
+            return "seconds that are not the times of the episode's frames", readings
+    return refused
+
+
+class _Elsewhere:
+    """The other files of a camera that may have the frames of an episode."""
+
+    def __init__(self, draft: Draft, examined: tuple[ExaminedVideo, ...], free: FreeFrames) -> None:
+        self._draft, self._free = draft, free
+        # Episodes that are not in their files, and the files that have no frames for them
+        self._homeless = {
+            video.rows[place] for video in examined for place in (*video.seconds.absent, *video.seconds.contested)
+        }
+        self._sources = {video.path for video in examined if video.seconds.absent or video.seconds.contested}
+
+    def files(self, video: ExaminedVideo, place: int) -> dict[str, int]:
+        """Return the number of frames of no episode for each other file that has enough of them for an episode."""
+        length = int(self._draft.values(lerobot.LENGTH)[video.rows[place]])
+        found = self._free.of(video.camera, without=self._homeless)
+        return {
+            path: count
+            for path, count in with_enough(found, length).items()
+            if path != video.path and path not in self._sources
+        }
+
+    def exact_files(self, video: ExaminedVideo, place: int) -> dict[str, int]:
+        """Return those of the files in which the seconds of an episode are the times of frames of no episode."""
+        row = video.rows[place]
+        found: dict[str, int] = {}
+        for path, count in self.files(video, place).items():
+            declared = [
+                other for other, known in enumerate(self._free.declared(video.camera)) if known == path and other != row
+            ]
+            rows = sorted({*declared, row} - (self._homeless - {row}))
+            other = examine_video(self._draft, video.camera, path, rows)
+            if other is not None and other.seconds.fits(rows.index(row)):
+                found[path] = count
+        return found
 
 
 def repair_video_info(draft: Draft, examined: tuple[ExaminedVideo, ...]) -> Iterator[Outcome]:

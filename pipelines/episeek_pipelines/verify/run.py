@@ -58,6 +58,8 @@ from episeek_pipelines.verify.sidecars.rules import check_sidecar
 from episeek_pipelines.verify.strips.pictures import with_pictures
 from episeek_pipelines.verify.videos.declared_format import check_formats
 from episeek_pipelines.verify.videos.frame_times import compare_times
+from episeek_pipelines.verify.videos.lengths_first import with_lengths_first
+from episeek_pipelines.verify.videos.other_files import with_other_files
 from episeek_pipelines.verify.videos.rules import check_video_file
 from episeek_pipelines.words import counted
 from episeek_schemas import layout, lerobot
@@ -106,6 +108,9 @@ def conclude(plan: VerificationPlan, results: Iterable[CheckResult]) -> Verifica
             findings = list(compare_times(context, observations, findings))
         with guarded(findings, "rules that compare several files", Location()):
             findings += _misplaced_rows(plan, context, observations, findings)
+        with guarded(findings, "rules that compare videos with rows and other videos", Location()):
+            findings = with_other_files(context, observations, findings)
+            findings = with_lengths_first(plan.checks, findings)
         with guarded(findings, "check_formats", Location()):
             findings += check_formats(observations.video_formats, context.features)
         with guarded(findings, "check_duplicates", Location()):

@@ -10,6 +10,10 @@ which are right to a fraction of a frame.
 2. Otherwise all episodes are aligned with the frames at once (`alignment.align`), and the encoder's marks are read as well: frames
    may be missing from an episode or belong to none, and the seconds may be wrong.
 
+If the episodes need more frames than the file has, an episode may be declared in a file that is not its own. Then step 2
+is preceded by a search for episodes whose seconds and lengths cover the file exactly (`alignment.tiling`). If there are some, they
+have all frames of the file, and the file has no frame of the other episodes.
+
 An episode whose first frame is uncertain is refused with a message that names the episode. An episode whose frames differ from the
 frames that its seconds give, or that has more or fewer frames than its length, is reported (`frame_problems`).
 """
@@ -36,6 +40,7 @@ from episeek_pipelines.video.alignment.boundaries import (
     walk,
 )
 from episeek_pipelines.video.alignment.encoder_starts import STARTS, UNKNOWN, Int8Array
+from episeek_pipelines.video.alignment.tiling import find_tilings
 from episeek_schemas import sidecars
 
 ReadMarks = Callable[[Int64Array], Int8Array]
@@ -160,6 +165,11 @@ class EpisodeFrames:
     """True for an episode whose seconds give other frames, by more than drift explains, or whose first frame is uncertain."""
     by_ordinals: bool
     """True if the lengths add up to the file's number of frames and the episodes follow one another."""
+    is_absent: BoolArray
+    """True for an episode of which the file has no frame, because its other episodes have all frames of the file."""
+    is_contested: BoolArray
+    """True for an episode whose seconds and length give frames that another episode needs as well, and whose `first` is the first
+    of these frames. `is_placed` is False for it, as for an absent episode."""
 
 
 def locate_frames(file: FileFrames, episodes: DeclaredEpisodes, *, fps: float) -> EpisodeFrames:
@@ -176,19 +186,58 @@ def locate_frames(file: FileFrames, episodes: DeclaredEpisodes, *, fps: float) -
     by_file = by_file_times(file.seconds, file.stop, episodes.from_timestamp, episodes.to_timestamp, fps=fps)
     if not len(file) or not len(episodes) or not episodes.is_finite.all():
         nothing, nowhere = np.zeros(len(episodes), np.int64), np.zeros(len(episodes), np.bool_)
-        return EpisodeFrames(
-            nothing, nothing, nothing - 1, nothing, nothing, 0, by_file, nowhere, ~nowhere, by_ordinals=False
-        )
+        return _without_surplus(nothing, nothing, by_file, nowhere, nowhere, nowhere, by_ordinals=False)
     by_clock = by_rate(float(file.seconds[0]), episodes.from_timestamp, episodes.to_timestamp, fps=fps)
     length = episodes.length
     counted = np.cumsum(length) - length
     adds_up = len(file) == length.sum() and length.min() >= 0
     if adds_up and (drifts(by_file, length, DRIFT_STEP_FRAMES) or drifts(by_clock, length, ROUNDING_FRAMES)):
-        none, all_of_them = np.zeros(len(length), np.int64), np.ones(len(length), np.bool_)
-        return EpisodeFrames(
-            counted, length, none - 1, none, none, 0, by_file, all_of_them, ~all_of_them, by_ordinals=True
-        )
+        none = np.zeros(len(length), np.bool_)
+        return _without_surplus(counted, length, by_file, ~none, none, none, by_ordinals=True)
+    if len(file) < length.sum() and length.min() > 0:
+        for clock, step_frames in ((by_file, DRIFT_STEP_FRAMES), (by_clock, ROUNDING_FRAMES)):
+            found = find_tilings(clock, length, len(file), delay=_delay(file), step_frames=step_frames)
+            if found is not None:
+                first, count = np.maximum(found.first, 0), np.where(found.is_certain, length, 0)
+                is_absent, is_contested = found.is_absent, found.is_contested
+                return _without_surplus(
+                    first, count, by_file, found.is_certain, is_absent, is_contested, by_ordinals=False
+                )
     return _aligned(file, length, (by_file, by_clock))
+
+
+def _without_surplus(
+    first: Int64Array,
+    count: Int64Array,
+    declared: Boundaries,
+    is_placed: BoolArray,
+    is_absent: BoolArray,
+    is_contested: BoolArray,
+    *,
+    by_ordinals: bool,
+) -> EpisodeFrames:
+    """Return the frames of episodes that have one possible first frame or none, in a file without frames of no episode."""
+    none = np.zeros(len(first), np.int64)
+    return EpisodeFrames(
+        first=first,
+        count=count,
+        other_first=none - 1,
+        surplus=none,
+        tail=none,
+        head=0,
+        declared=declared,
+        is_placed=is_placed,
+        is_doubtful=~is_placed,
+        by_ordinals=by_ordinals,
+        is_absent=is_absent,
+        is_contested=is_contested,
+    )
+
+
+def _delay(file: FileFrames) -> float:
+    """Return the number of frames from time 0 to the file's first frame, at the file's mean rate."""
+    span = float(file.seconds[-1] - file.seconds[0])
+    return float(file.seconds[0]) * (len(file) - 1) / span if span > 0 else 0.0
 
 
 def is_counted_alone(episodes: DeclaredEpisodes, frame_count: int, *, fps: float) -> bool:
@@ -210,8 +259,7 @@ def _aligned(file: FileFrames, length: Int64Array, clocks: tuple[Boundaries, ...
     wanted = np.unique(np.concatenate([counted, counted + rest, *walks]))
     wanted = wanted[(wanted >= 0) & (wanted < len(file))]
     marks = np.full(len(file), UNKNOWN, np.int8) if file.read_marks is None else file.read_marks(wanted)
-    span = float(file.seconds[-1] - file.seconds[0])
-    delay = float(file.seconds[0]) * (len(file) - 1) / span if span > 0 else 0.0
+    delay = _delay(file)
     best: Alignment | None = None
     best_clock = clocks[0]
     for clock, walked in zip(clocks, walks, strict=True):
@@ -238,6 +286,8 @@ def _aligned(file: FileFrames, length: Int64Array, clocks: tuple[Boundaries, ...
         is_placed=is_placed,
         is_doubtful=is_doubtful,
         by_ordinals=not rest and bool((first == counted).all()),
+        is_absent=np.zeros(len(length), np.bool_),
+        is_contested=np.zeros(len(length), np.bool_),
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
@@ -17,15 +17,20 @@ from episeek_pipelines.video.episode_frames import (
 )
 from episeek_pipelines.words import counted
 
-FrameProblemKind = Literal["uncertain", "missing", "surplus", "displaced", "duration"]
+FrameProblemKind = Literal["absent", "contested", "uncertain", "missing", "surplus", "displaced", "duration"]
 """The kind of a contradiction.
 
+- `absent`: the file has no frame of the episode, because its other episodes have all frames of the file.
+- `contested`: the episode's seconds and length give frames that another episode of the file needs as well.
 - `uncertain`: the evidence allows two first frames for the episode, or its seconds are empty, invalid or far from its frames.
 - `missing`: the file has fewer frames of the episode than the episode's length.
 - `surplus`: the episode's seconds also cover frames after its last frame, which belong to no episode.
 - `displaced`: the episode's seconds cover other frames than its own.
 - `duration`: the episode's frames are complete, but its seconds cover another number of frames.
 """
+
+NOT_PLACED: Final[frozenset[FrameProblemKind]] = frozenset(("absent", "contested", "uncertain"))
+"""The kinds of the problems with which it is not known where the frames of the episode are."""
 
 _HALF_FRAME = 0.5
 
@@ -54,11 +59,22 @@ def frame_problems(
     for row in range(len(episodes)):
         length, first = int(episodes.length[row]), int(frames.first[row])
         seconds = f"seconds {episodes.from_timestamp[row]:.6f} to {episodes.to_timestamp[row]:.6f}"
-        if not frames.is_placed[row]:
+        if frames.is_absent[row]:
+            found = f"no frame of the episode: other episodes have all {counted(len(file), 'frame')} of the file"
+            yield FrameProblem(row, "absent", found, f"{length}, the episode's length")
+        elif frames.is_contested[row]:
+            same = np.flatnonzero(frames.is_contested & (frames.first < first + length))
+            same = same[(same != row) & (frames.first[same] + episodes.length[same] > first)]
+            numbers = ", ".join(str(number) for number in episodes.episode_index[same].tolist())
+            found = f"frames {first} to {first + length - 1} of {len(file)}, which episode {numbers} needs as well"
+            yield FrameProblem(row, "contested", found, "frames of the episode alone")
+        elif not frames.is_placed[row]:
             yield FrameProblem(row, "uncertain", *_readings(frames, episodes, row, len(file)))
         elif frames.count[row] < length:
-            held_text = f"{counted(int(frames.count[row]), 'frame')} of the episode in the file"
-            found = f"{held_text}, frames {first} to {first + frames.count[row] - 1} of {len(file)}"
+            found = f"no frame of the episode in the file, which has {counted(len(file), 'frame')}"
+            if frames.count[row]:
+                held_text = f"{counted(int(frames.count[row]), 'frame')} of the episode in the file"
+                found = f"{held_text}, {frame_range(first, int(frames.count[row]), len(file))} of {len(file)}"
             yield FrameProblem(row, "missing", found, f"{length}, the episode's length")
         elif frames.is_doubtful[row]:
             late = frames.declared.begin[row] - first
@@ -141,7 +157,7 @@ def assign_frames(
     warnings = []
     for problem in frame_problems(file, episodes, frames, fps=fps):
         place = f"{where}, episode {episodes.episode_index[problem.row]}"
-        if problem.kind == "uncertain":
+        if problem.kind in NOT_PLACED:
             raise EpisodeFramesError(place, problem.found, problem.expected)
         warnings.append(f"{place}: found {problem.found}; expected {problem.expected}")
     return frames, warnings
@@ -152,9 +168,18 @@ def _readings(frames: EpisodeFrames, episodes: DeclaredEpisodes, row: int, frame
     length, first, other = int(episodes.length[row]), int(frames.first[row]), int(frames.other_first[row])
     begin, end = frames.declared.begin[row], frames.declared.end[row]
     found = f"seconds that cover frames {begin:.2f} to {end:.2f} of {frame_count}"
-    one = f"frames {first} to {first + length - 1}"
-    two = f" or {other} to {other + length - 1}" if other >= 0 else ""
-    return found, f"{one}{two}, which fit the episode's length and its neighbours"
+    places = [first] if other < 0 else [first, other]
+    ranges = " or ".join(frame_range(place, length, frame_count) for place in places).replace(" or frames ", " or ")
+    return found, f"{ranges}, which fit the episode's length and its neighbours"
+
+
+def frame_range(first: int, length: int, frame_count: int) -> str:
+    """Return the range of the frames `[first, first + length)` as text. It says how many of them lie after the end of the file."""
+    held = min(first + length, frame_count) - first
+    if held <= 0:
+        return "no frame of the file"
+    beyond = f" (and {length - held} after the end of the file)" if held < length else ""
+    return f"frames {first} to {first + held - 1}{beyond}"
 
 
 def frame_duration(file: FileFrames, first: int, length: int) -> float:

@@ -1,4 +1,4 @@
-"""Video files of episodes: an episode without one gets the only file that has its frames, and is refused otherwise."""
+"""Video files of episodes: an episode without one, or with a wrong one, gets the only file with its frames, or is refused."""
 
 from pathlib import Path
 
@@ -6,9 +6,11 @@ import pytest
 
 from episeek_pipelines.api import Refusal, plan_repair
 from episeek_schemas import lerobot
-from tests.support.broken_datasets import EPISODES, TOP, copy_of, episode_values, set_value, set_values, video
+from tests.repairs.defects import remove_frames
+from tests.support.broken_datasets import EPISODES, TOP, WRIST, copy_of, episode_values, set_value, set_values, video
 
 FILE = lerobot.video_column(TOP, "file_index")
+WRIST_FILE = lerobot.video_column(WRIST, "file_index")
 
 
 def pointers(root: Path) -> tuple[dict[int | None, int], list[Refusal]]:
@@ -58,3 +60,66 @@ def test_another_file_that_may_have_the_frames_is_a_reading(damaged: bool, tmp_p
     repaired, (refused,) = pointers(root)
     assert (repaired, len(refused.readings)) == ({}, 3)
     assert video(TOP, 9) in refused.readings[1]
+
+
+@pytest.mark.parametrize(
+    ("column", "episode", "wrong"),
+    [(FILE, 5, 3), (FILE, 2, 5), (FILE, 7, 5), (FILE, 6, 2), (FILE, 9, 4), (WRIST_FILE, 7, 5), (WRIST_FILE, 0, 3)],
+)
+def test_an_episode_in_a_wrong_file_gets_its_own(column: str, episode: int, wrong: int, tmp_path: Path):
+    """The first and the last episode of a file, and the only one of a file to which then no episode refers."""
+    root = copy_of("av1_multifile", tmp_path, name="broken")
+    right = episode_values(root, column)[episode]
+    set_value(root, EPISODES, column, episode, wrong)
+    assert pointers(root) == ({episode: right}, [])
+
+
+def test_two_episodes_in_wrong_files_get_their_own(tmp_path: Path):
+    root = copy_of("av1_multifile", tmp_path, name="broken")
+    set_values(root, EPISODES, {(FILE, 5): 3, (FILE, 7): 3})
+    assert pointers(root) == ({5: 2, 7: 4}, [])
+
+
+def test_of_two_episodes_with_the_same_frames_the_order_of_the_files_decides(tmp_path: Path):
+    """Episode 7 has the length and the seconds of episode 6, so that either could leave file 3."""
+    root = copy_of("av1_multifile", tmp_path, name="broken")
+    remove_frames(root, *range(35, 49), episode=7)
+    (root / video(TOP, 4)).write_bytes((root / video(TOP, 3)).read_bytes())
+    set_values(root, EPISODES, {(lerobot.video_column(TOP, "to_timestamp"), 7): 35 / 30, (FILE, 7): 3})
+    assert pointers(root) == ({7: 4}, [])
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_two_files_that_may_have_the_frames_are_both_readings(damaged: bool, tmp_path: Path):
+    root = copy_of("av1_multifile", tmp_path, name="broken")
+    contents = (root / video(TOP, 5)).read_bytes()
+    (root / video(TOP, 9)).write_bytes(contents[:100] if damaged else contents)
+    set_value(root, EPISODES, FILE, 5, 3)
+    repaired, (refused,) = pointers(root)
+    assert (repaired, refused.place.episode) == ({}, 5)
+    assert refused.readings == (
+        f"its frames are in {video(TOP, 2)}, which has 29 frames of no episode",
+        f"its frames are in {video(TOP, 9)}, which {'is damaged' if damaged else 'has 70 frames of no episode'}",
+        "its frames are lost",
+    )
+
+
+def test_seconds_that_do_not_fit_the_other_file_are_refused(tmp_path: Path):
+    root = copy_of("av1_multifile", tmp_path, name="broken")
+    seconds = [lerobot.video_column(TOP, name) for name in ("from_timestamp", "to_timestamp")]
+    old = [episode_values(root, name)[5] for name in seconds]
+    set_values(root, EPISODES, {(FILE, 5): 3} | {(name, 5): at - 0.3 for name, at in zip(seconds, old, strict=True)})
+    repaired, (refused,) = pointers(root)
+    assert (repaired, refused.place.episode, len(refused.readings)) == ({}, 5, 2)
+
+
+def test_seconds_are_kept_if_another_file_has_frames_at_them(tmp_path: Path):
+    """File 3 has 35 frames too many, which episode 5 could take if its seconds were changed; but file 2 has them at its seconds."""
+    root = copy_of("av1_multifile", tmp_path, name="broken")
+    (root / video(TOP, 3)).write_bytes((root / video(TOP, 5)).read_bytes())
+    set_value(root, EPISODES, FILE, 5, 3)
+    made = plan_repair(str(root))
+    assert not made.repairs
+    of_episode = [each for each in made.refusals if each.place.episode == 5]
+    assert of_episode
+    assert all(any(video(TOP, 2) in reading for reading in each.readings) for each in of_episode)

@@ -24,7 +24,7 @@ from episeek_pipelines.comparison.videos.sample_entries import EntryPrint, print
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.video.alignment.encoder_starts import encoder_starts
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes, EpisodeFrames, FileFrames, locate_frames
-from episeek_pipelines.video.frame_problems import frame_problems
+from episeek_pipelines.video.frame_problems import NOT_PLACED, frame_problems
 from episeek_pipelines.video.header import read_video_header
 
 
@@ -103,7 +103,7 @@ def print_video(
     for row, number in enumerate(declared.episode_index.tolist()):
         try:
             problem = problems.get(row)
-            if problem is not None and problem.kind == "uncertain":
+            if problem is not None and problem.kind in NOT_PLACED:
                 unplaced[number] = f"found {problem.found}; expected {problem.expected}"
             elif not frames.is_placed[row] or frames.count[row] < 1:
                 unplaced[number] = "found no frame of the file at the declared seconds"

@@ -50,6 +50,27 @@ class FrameTimes:
     """Time of each frame after the first frame of the episode, in seconds; shape [frames]."""
 
 
+@dataclass(frozen=True, slots=True)
+class FreeFrames:
+    """The frames of one MP4 file that belong to no episode."""
+
+    camera_key: str
+    path: str
+    count: int
+    """Number of these frames, at least 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class LackingFrames:
+    """An episode of which an MP4 file may lack frames, as VID024 reports."""
+
+    camera_key: str
+    path: str
+    episode_index: int
+    length: int
+    """Number of frames of the episode."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RowTimes:
     """The timestamps of the rows of one episode, for an episode in which some timestamps are not frame_index / fps."""
@@ -115,6 +136,8 @@ class Observations:
     row_prints: tuple[RowPrints, ...] = ()
     frame_prints: tuple[FramePrints, ...] = ()
     lags: tuple[Lags, ...] = ()
+    free_frames: tuple[FreeFrames, ...] = ()
+    lacking_frames: tuple[LackingFrames, ...] = ()
 
     @classmethod
     def merged(cls, observations: Sequence["Observations"]) -> "Observations":
@@ -138,4 +161,6 @@ class Observations:
             row_prints=tuple(prints for observed in observations for prints in observed.row_prints),
             frame_prints=tuple(prints for observed in observations for prints in observed.frame_prints),
             lags=tuple(lags for observed in observations for lags in observed.lags),
+            free_frames=tuple(each for observed in observations for each in observed.free_frames),
+            lacking_frames=tuple(each for observed in observations for each in observed.lacking_frames),
         )

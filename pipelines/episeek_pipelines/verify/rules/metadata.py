@@ -50,8 +50,9 @@ MISSING_FILE: Final = rule(
     problem="A file that the metadata refers to is missing or empty",
     invariant="Every file that the metadata refers to exists and is not empty",
     protects="training jobs, which otherwise fail when they reach the episode",
-    remedy="restore the file (perhaps it was never uploaded, or has another name: see INF004W), or delete its "
-    "episodes with LeRobot",
+    remedy="if only a few episodes of a camera refer to missing videos, run `episeek repair SRC DST`, which sets chunk_index and "
+    "file_index if a neighbouring file has exactly their frames. Otherwise restore the file (perhaps it was never uploaded, or has "
+    "another name: see INF004W), or delete its episodes with LeRobot",
     broke_in="lerobot#2861",
 )  # fmt: skip
 ORPHAN_FILE: Final = rule(
@@ -60,7 +61,7 @@ ORPHAN_FILE: Final = rule(
     invariant="Every data and video file belongs to an episode",
     protects="downloads and the dataset viewer, which include every file",
     remedy="decide what the file is before you move it out of the dataset: it may be the only copy of episodes that are "
-    "missing from meta/episodes",
+    "missing from meta/episodes, or of an episode that refers to another file (VID024, EPI012)",
     broke_in="droid_1.0.1: 44 % of its rows are in no episode",
 )  # fmt: skip
 FOLDER_LIMITS: Final = rule(
@@ -145,8 +146,8 @@ TILING: Final = rule(
     problem="dataset_from_index and dataset_to_index leave gaps or overlap",
     invariant="dataset_from_index and dataset_to_index divide the rows among the episodes without gap or overlap",
     protects="samplers that map a global row to its episode",
-    remedy="run `episeek repair SRC DST`, which recomputes length and both columns from the rows if no row is missing; if "
-    "ROW015 reports another number of rows, restore the missing rows first",
+    remedy="run `episeek repair SRC DST`, which recomputes length and both columns from the rows if no row is missing; if it "
+    "refuses because rows are missing, restore them first",
     broke_in="lerobot#1919",
 )  # fmt: skip
 EPISODE_VALUES: Final = rule(

@@ -19,8 +19,8 @@ EPISODE_ROWS: Final = rule(
     problem="The rows of an episode do not match its length, or are not contiguous in one file",
     invariant="An episode has as many rows as its length, and they are contiguous and in one file",
     protects="reading an episode as one range of rows",
-    remedy="restore the rows from the source of the file; if no row is missing, run `episeek repair SRC DST`, which corrects "
-    "`length` and reports what it could not repair; with --skip-lost-episodes it leaves out episodes whose rows are lost",
+    remedy="run `episeek repair SRC DST`, which corrects `length` if the other evidence shows that no row is missing. If it "
+    "refuses, restore the rows from the source of the file; with --skip-lost-episodes it leaves out episodes whose rows are lost",
 )  # fmt: skip
 UNLISTED_REMEDY: Final = (
     "decide whether the episode belongs to the dataset: if so, restore its row of meta/episodes and the totals in meta/info.json; "
@@ -32,8 +32,8 @@ ROW_NUMBERS: Final = rule(
     problem="index or frame_index does not count up by one",
     invariant="index and frame_index count up by one from row to row",
     protects="windows over neighbouring frames, and look-ups by global row",
-    remedy="if ROW015 reports missing rows, restore these first. Otherwise run `episeek repair SRC DST`, which numbers frame_index "
-    "from 0 in each episode and index from dataset_from_index",
+    remedy="run `episeek repair SRC DST`, which numbers frame_index from 0 in each episode and index from dataset_from_index. If "
+    "it refuses because rows are missing, restore these first",
 )  # fmt: skip
 TIMESTAMPS: Final = rule(
     "ROW017", "error", "rows",

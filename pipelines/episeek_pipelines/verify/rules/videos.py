@@ -26,7 +26,9 @@ VIDEO_SHORT: Final = rule(
     problem="An MP4 file has fewer frames than its episodes",
     invariant="Every MP4 file has all frames of its episodes",
     protects="the last episodes of the file",
-    remedy="encode the missing frames again, or delete the affected episodes with LeRobot",
+    remedy="first correct what ROW015 and VID024 report about episodes of this file: a wrong length, or an episode whose frames "
+    "are in another file. Frames that are then still missing are lost: encode them again, or delete the affected episodes with "
+    "LeRobot",
     broke_in="berkeley_rpt, toto, soarm101",
 )  # fmt: skip
 VIDEO_LONG: Final = rule(
@@ -34,8 +36,9 @@ VIDEO_LONG: Final = rule(
     problem="An MP4 file has frames that belong to no episode",
     invariant="Every frame of an MP4 file belongs to an episode",
     protects="the size of downloads; frames of no episode may also mean that episodes refer to the wrong file",
-    remedy="check that the file belongs to these episodes and to this camera; do nothing if takes were discarded or frames "
-    "were cut on purpose",
+    remedy="if VID024 reports an episode without frames in another file of the camera, they may be here: run `episeek repair SRC "
+    "DST`. Otherwise check that the file belongs to these episodes and to this camera; do nothing if takes were discarded or "
+    "frames were cut on purpose",
 )  # fmt: skip
 FRAME_GRID: Final = rule(
     "VID024", "error", "layout",
@@ -47,11 +50,20 @@ FRAME_GRID: Final = rule(
     broke_in="lerobot#2627, lerobot#3177, lerobot#2550, lerobot#4109",
 )  # fmt: skip
 FRAME_REMEDIES: Final[Mapping[str, str]] = {
-    "uncertain": "look at the pictures of the file at both possible starts, and set from_timestamp and to_timestamp to the times "
-    "of the episode's frames; do not compute them from lengths, which would hide the error",
+    "absent": "run `episeek repair SRC DST`, which sets chunk_index and file_index of the episode if another file of the camera "
+    "has exactly its frames. If it refuses, look at the pictures of the files that have frames of no episode (VID023W, INF004W). "
+    "If none shows this episode, its frames are lost: restore them, or delete the episode with LeRobot. Do not change its "
+    "timestamps, which would give it the pictures of another episode",
+    "contested": "run `episeek repair SRC DST`, which sets chunk_index and file_index of the episode that belongs to another "
+    "file, if the order of the files shows which one it is. If it refuses, look at the pictures to see which episode they show: "
+    "the other one is in a file that has frames of no episode (VID023W, INF004W), or lost. Do not change timestamps",
+    "uncertain": "look at the pictures of the file at the possible starts. If those at one start show this episode, set "
+    "from_timestamp and to_timestamp to the times of its frames; do not compute them from lengths, which would hide the error. If "
+    "none does, do not change timestamps: the frames are in a file that has frames of no episode (VID023W, INF004W), or lost",
     "missing": "if the seconds of another episode cover too many frames, look at the pictures of both: their seconds may be "
-    "exchanged. Otherwise encode the missing frames again, restore the file, or delete the episode with LeRobot, and do not change "
-    "the timestamps of the other episodes",
+    "exchanged. If another file of the camera has frames of no episode (VID023W, INF004W), look there: an episode may refer to "
+    "the wrong file. Otherwise encode the missing frames again, restore the file, or delete the episode with LeRobot. Do not "
+    "change the timestamps of the other episodes",
     "surplus": "look at the episode's first picture. If the surplus frames are at the start (idle frames whose rows were cut), "
     "raise from_timestamp to the first frame that has a row; otherwise lower to_timestamp to the value given. Do not change the "
     "timestamps of other episodes: their pictures come after the surplus frames",
@@ -61,6 +73,12 @@ FRAME_REMEDIES: Final[Mapping[str, str]] = {
     "timestamps; if the repair is refused, look at the pictures first",
 }
 """The remedy for each kind of problem that `episeek_pipelines.video.frame_problems` finds."""
+LENGTHS_FIRST_REMEDY: Final = (
+    "correct the lengths first, since frames are assigned by them: ROW015 reports that an episode of this file does not have as "
+    "many rows as its length. Run `episeek repair SRC DST`; if it refuses to change the length, restore the missing rows. Then "
+    "verify again"
+)
+"""Remedy for findings about the frames of a file while the length of one of its episodes is in doubt."""
 IRREGULAR_REMEDY: Final = (
     "decide which times are right: if row k belongs to frame k, either write the video again with frame k at k/fps seconds, or "
     "copy the times of the frames to the rows"
@@ -90,7 +108,8 @@ SYNC_START: Final = rule(
     problem="An episode does not start at a sync sample",
     invariant="Every episode starts at a sync sample",
     protects="decoding an episode without the episode before it",
-    remedy="check that the file belongs to these episodes; if so, encode it with a keyframe at the start of each episode",
+    remedy="if VID024 is reported for the same file, correct that first. Otherwise check that the file belongs to these episodes; "
+    "if so, encode it with a keyframe at the start of each episode",
 )  # fmt: skip
 WITHIN_GROUP_REMEDY: Final = (
     "nothing has to be done: a clip starts at the sync sample before the episode, and shows only the episode's own frames. Decide "

@@ -5,14 +5,14 @@ import numpy as np
 from episeek_pipelines.verify.findings.strips import Strip, StripRange
 from episeek_pipelines.verify.videos.choice import owners
 from episeek_pipelines.verify.videos.frames import FrameView
-from episeek_pipelines.video.frame_problems import FrameProblem
+from episeek_pipelines.video.frame_problems import NOT_PLACED, FrameProblem
 
 
 def strip_of_problem(view: FrameView, problem: FrameProblem) -> Strip | None:
     """Return a strip that shows the frames at which a problem of an episode occurs; None if no such frame can be determined.
 
     The kind of the problem decides which frames are marked. `surplus`: the frames that belong to no episode. `missing`: the last
-    frame of the episode. `displaced` and `uncertain`: the frame at which the episode's declared seconds begin.
+    frame of the episode. All other kinds: the frame at which the episode's declared seconds begin.
     """
     if not view.frame_count:
         return None
@@ -20,11 +20,11 @@ def strip_of_problem(view: FrameView, problem: FrameProblem) -> Strip | None:
     file = StripRange(0, view.frame_count)
     first, stop = int(view.first[row]), int(view.stop[row])
     begin = frames.declared.begin[row]
-    if problem.kind in ("uncertain", "displaced"):
+    if problem.kind in NOT_PLACED or problem.kind == "displaced":
         if not np.isfinite(begin):
             return None
         declared = int(np.clip(np.rint(begin), 0, view.frame_count - 1))
-        return file.around(declared) if problem.kind == "uncertain" else file.places(declared, first)
+        return file.places(declared, first) if problem.kind == "displaced" else file.around(declared)
     if problem.kind == "missing":
         # An episode without any frame ends where the previous episode ends.
         return file.around(min(max(stop - 1, 0), view.frame_count - 1))

@@ -39,6 +39,7 @@ from episeek_pipelines.verify.videos.frames import (
     has_other_rate,
 )
 from episeek_pipelines.verify.videos.lerobot_reading import check_lerobot_reading
+from episeek_pipelines.verify.videos.other_files import free_frames, lacking_frames
 from episeek_pipelines.verify.videos.parse import parse_video
 from episeek_pipelines.verify.videos.reference import (
     LONG_LEAD,
@@ -87,6 +88,8 @@ def check_video_file(context: VerificationContext, source: ByteSource, file: Vid
                     figures=(camera_figures(file, video),),
                     frame_times=irregular_times(context, file, video),
                     frame_prints=frame_prints(context, file, video),
+                    free_frames=free_frames(file, video),
+                    lacking_frames=lacking_frames(context, file, video),
                 )
     return CheckResult(tuple(findings), counting.byte_count, 1, observations)
 
@@ -192,7 +195,7 @@ def check_frame_count(context: VerificationContext, file: VideoFile, video: Pars
         return
     frames = video.view.frames
     lacking = np.where(frames.is_placed, np.maximum(file.length - frames.count, 0), 0)
-    if lacking.sum() == expected - found:
+    if lacking.sum() == expected - found or frames.is_absent.any() or frames.is_contested.any():
         return
     where = Location(file=file.path, camera=file.camera_key)
     places = "" if found < expected else _unclaimed(file, video.view)
