@@ -33,7 +33,7 @@ from episeek_schemas.lerobot import DatasetInfo, DocumentError, InfoProblemsErro
 Int64Array = npt.NDArray[np.int64]
 Float64Array = npt.NDArray[np.float64]
 
-_EXPECTED = "the root of a LeRobot v3.0 dataset"
+_EXPECTED = "the root of a LeRobot dataset"
 _OLD_HINT = "convert the dataset to version 3.0 with `episeek upgrade SRC DST`"
 
 
@@ -242,13 +242,22 @@ def read_info_document(root: Root) -> dict[str, Any]:
     Raises:
         NotADatasetError: The file does not exist, or is not a JSON object.
     """
-    if root.is_local and not root.is_dir():
-        found = "a file" if root.local.exists() else "no such directory"
-        raise NotADatasetError(str(root), found, _EXPECTED, _hint_for(root))
+    require_directory(root)
     try:
         return lerobot.parse_document(read_info_bytes(root))
     except DocumentError as error:
         raise NotADatasetError(root.join(layout.INFO_PATH), error.found, error.expected) from None
+
+
+def require_directory(root: Root) -> None:
+    """Raise an error if a local root is not a directory.
+
+    Raises:
+        NotADatasetError: Nothing exists at the path, or only a file.
+    """
+    if root.is_local and not root.is_dir():
+        found = "a file" if root.local.exists() else "no such directory"
+        raise NotADatasetError(str(root), found, _EXPECTED, _hint_for(root))
 
 
 def read_info_bytes(root: Root, *, file_size: int | None = None) -> bytes:

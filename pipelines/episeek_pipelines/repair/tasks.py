@@ -1,6 +1,6 @@
 """Correct tasks: meta/tasks.parquet, the task_index of single rows, and the tasks of episodes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -133,6 +133,12 @@ def repair_episode_tasks(draft: Draft) -> Iterator[Outcome]:
         if not is_confirmed or (low[episode], high[episode]) != (min(numbers), max(numbers)):
             found = f"tasks {named} in meta/episodes, but rows with the task_index of {wanted}"
             readings = (f"the tasks of the episode are {named}", f"the tasks of the episode are {wanted}")
+            if named is not None and _is_same_but_for_space([*named, *wanted]):
+                found += ", which differ only in white space"
+                readings = (
+                    f"{readings[0]}: write them to {layout.TASKS_PATH}",
+                    f"{readings[1]}: write them to the column `tasks` of meta/episodes",
+                )
             yield Refusal(code, place, found, readings)
             continue
         before = draft.raw(lerobot.TASKS, episode)
@@ -163,6 +169,11 @@ def _kept(listed: list[tuple[int, str | None]]) -> Mapping[int, str | None]:
     """
     numbers = [number for number, _ in listed]
     return {number: text for number, text in listed if numbers.count(number) == 1 and number >= 0}
+
+
+def _is_same_but_for_space(texts: Iterable[str]) -> bool:
+    """Return whether texts are equal if every run of white space counts as one space, and none at the ends."""
+    return len({" ".join(text.split()) for text in texts}) == 1
 
 
 def _texts(draft: Draft) -> list[str]:
@@ -216,6 +227,11 @@ def _named_by_episodes(draft: Draft) -> tuple[dict[int, str], list[str]]:
             names.setdefault(numbers.pop(), {}).setdefault(texts[0], episode)
     conflicts = [
         f"task_index {number} for {' and '.join(f'{text!r} (episode {episode})' for text, episode in sorted(found.items()))}"
+        + (
+            ", which differ only in white space: write the same text to all these episodes"
+            if _is_same_but_for_space(found)
+            else ""
+        )
         for number, found in sorted(names.items())
         if len(found) > 1
     ]

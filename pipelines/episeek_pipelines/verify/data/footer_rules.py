@@ -18,6 +18,7 @@ from episeek_pipelines.verify.rules import (
     ROW_GROUPS,
     ROW_GROUPS_OF_INDEXED,
 )
+from episeek_pipelines.verify.rules.rows import LOST_ROWS_REMEDY
 from episeek_pipelines.words import counted
 from episeek_schemas import lerobot
 
@@ -92,6 +93,7 @@ def check_row_count(context: VerificationContext, file: DataFile, footer: Footer
             counted(footer.row_count, "row"),
             f"{expected}, the sum of its episodes' lengths",
             Location(file=file.path),
+            remedy=LOST_ROWS_REMEDY,
         )
 
 

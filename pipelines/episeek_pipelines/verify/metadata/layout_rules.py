@@ -66,7 +66,7 @@ def check_splits(document: Mapping[str, object], total_episodes: int) -> Iterato
             yield finding(
                 SPLITS,
                 f"split {str(name)[:60]!r} of episodes {start}:{stop}",
-                f"a range within 0:{total_episodes}",
+                f"a range within 0:{total_episodes}, the total_episodes of the file",
                 Location(file=layout.INFO_PATH, column="splits"),
             )
 

@@ -47,6 +47,12 @@ PICTURES_REMEDY: Final = (
     "run `episeek repair SRC DST --picture-statistics`, which recomputes these statistics from sampled pictures"
 )
 
+_AGGREGATION_REMEDY: Final = (
+    "run `episeek repair SRC DST`, which aggregates these statistics from those of the episodes, if meta/episodes has them; if it "
+    "refuses, "
+)
+"""Start of the remedy for missing statistics of pictures. `repair` keeps all others, except with --picture-statistics."""
+
 _DEPTHS_REMEDY: Final = (
     "compute these statistics from the depth maps with the LeRobot that recorded them; `episeek repair` keeps them"
 )
@@ -93,9 +99,9 @@ def check_statistics(
             yield from _check_feature(key, spec, entries[key], required, count, at)
         elif key in document:
             found = type(document[key]).__name__
-            yield finding(STATISTICS, found, "an object with the statistics", at, remedy=_remedy(spec))
+            yield finding(STATISTICS, found, "an object with the statistics", at, remedy=_remedy(spec, is_missing=True))
         elif key in needed:
-            yield finding(STATISTICS, "no entry", ", ".join(STATISTIC_NAMES), at, remedy=_remedy(spec))
+            yield finding(STATISTICS, "no entry", ", ".join(STATISTIC_NAMES), at, remedy=_remedy(spec, is_missing=True))
 
 
 def _check_feature(
@@ -106,10 +112,10 @@ def _check_feature(
     total_frames: int | None,
     where: Location,
 ) -> Iterator[Finding]:
-    remedy = _remedy(spec)
+    remedy, without = _remedy(spec), _remedy(spec, is_missing=True)
     missing = [name for name in required if name not in entry]
     if missing:
-        yield finding(STATISTICS, f"no {', '.join(missing)}", ", ".join(required), where, remedy=remedy)
+        yield finding(STATISTICS, f"no {', '.join(missing)}", ", ".join(required), where, remedy=without)
     is_visual = spec.get("dtype") in _VISUAL
     arrays: dict[str, Float64Array] = {}
     misshapen: list[tuple[str, str]] = []
@@ -127,7 +133,7 @@ def _check_feature(
             arrays[name] = array
     yield from _first(misshapen, where, remedy=remedy)
     infinite = (problem for name in arrays for problem in _not_finite(name, arrays[name]))
-    yield from _first(infinite, where, remedy=remedy)
+    yield from _first(infinite, where, remedy=without)
     if "count" in entry:
         yield from _check_count(entry["count"], None if is_visual else total_frames, where, remedy)
     yield from _check_values(arrays, where, remedy)
@@ -211,11 +217,17 @@ def _dimension(array: Float64Array, position: int) -> str:
     return f" in dimension {long[0] if len(long) == 1 else long}"
 
 
-def _remedy(spec: Mapping[str, Any]) -> str:
-    """Return the remedy for the statistics of a feature; empty if the remedy of the rule applies."""
-    if lerobot.is_depth(spec):
-        return _DEPTHS_REMEDY
-    return PICTURES_REMEDY if spec.get("dtype") in _VISUAL else ""
+def _remedy(spec: Mapping[str, Any], *, is_missing: bool = False) -> str:
+    """Return the remedy for the statistics of a feature; empty if the remedy of the rule applies.
+
+    Args:
+        spec: The declaration of the feature.
+        is_missing: Whether statistics are missing or not finite, and not only wrong.
+    """
+    if spec.get("dtype") not in _VISUAL:
+        return ""
+    remedy = _DEPTHS_REMEDY if lerobot.is_depth(spec) else PICTURES_REMEDY
+    return f"{_AGGREGATION_REMEDY}{remedy}" if is_missing else remedy
 
 
 def _has_statistics(spec: Mapping[str, Any]) -> bool:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from episeek.errors import MissingFileError, NotADatasetError, ReadError, first_line
 from episeek.stores.identity import FileIdentity
-from episeek_pipelines.dataset.metadata import read_info_bytes
+from episeek_pipelines.dataset.metadata import read_info_bytes, require_directory
 from episeek_pipelines.dataset.provenance import skipped_episodes
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.source_changes import changed_source_files
@@ -32,7 +32,10 @@ from episeek_schemas.lerobot import DatasetInfo, DocumentError
 Files = Mapping[str, FileIdentity | None]
 """A listing: the identity of each file, by path. It includes the size, and is None if the store does not give the size."""
 
-_EXPECTED = "the root of a LeRobot v3.0 dataset"
+_UNREADABLE = (
+    "restore meta/info.json from a copy, or correct its text, which has to be one JSON object: the finding names the first place "
+    "where it is none"
+)
 
 _SLASHES = (
     "run `episeek repair SRC DST`, or replace each backslash in data_path and video_path of meta/info.json by /; do not move "
@@ -176,7 +179,7 @@ def survey(root: Root, *, data_root: Root | None = None, against: Root | None = 
     """
     videos_root = data_root if data_root is not None else root
     reader = _Reader()
-    _require_directory(root)
+    require_directory(root)
     metadata = root.files(layout.META_DIR)
     info_bytes = _require_info_file(reader, root, metadata)
     if not isinstance(root, V2Root) and (seen := _as_old_version(root, info_bytes)) is not None:
@@ -202,7 +205,7 @@ def survey(root: Root, *, data_root: Root | None = None, against: Root | None = 
     source_files: Files = {}
     wanted: list[str] = [path for path in (layout.TASKS_PATH, layout.SUBTASKS_PATH, layout.STATS_PATH) if path in files]
     if against is not None:
-        _require_directory(against)
+        require_directory(against)
         source_files = against.files(layout.META_DIR)
         source_documents[layout.INFO_PATH] = _require_info_file(reader, against, source_files)
         compared = [path for path in source_files if path != layout.INFO_PATH and not path.startswith(_OWN_CHECKS)]
@@ -311,11 +314,6 @@ def _episode_paths(files: Files) -> tuple[str, ...]:
     return tuple(path for path in files if path.startswith(f"{layout.EPISODES_DIR}/") and path.endswith(".parquet"))
 
 
-def _require_directory(root: Root) -> None:
-    if root.is_local and not root.is_dir():
-        raise NotADatasetError(str(root), "no such directory", _EXPECTED)
-
-
 def _require_info_file(reader: _Reader, root: Root, listed: Files) -> bytes:
     data = read_info_bytes(root, file_size=listed_size(listed, layout.INFO_PATH))
     reader.bytes_read += len(data)
@@ -332,7 +330,7 @@ def _parse_info(reader: _Reader, data: bytes) -> tuple[dict[str, Any], DatasetIn
     try:
         document = lerobot.parse_document(data)
     except DocumentError as error:
-        reader.findings.append(finding(INFO, error.found, error.expected, where))
+        reader.findings.append(finding(INFO, error.found, error.expected, where, remedy=_UNREADABLE))
         return {}, None
     document, with_backslashes = lerobot.with_slashes(document)
     if with_backslashes:

@@ -147,9 +147,11 @@ def check_episode_tasks(
     unlisted = np.flatnonzero(~numpy_values(is_listed))
     if listed and len(unlisted):
         where = Location(file=path, row=first_row + int(rows[unlisted[0]]), column=lerobot.TASKS)
+        text = values[unlisted[0]].as_py()
+        is_spaced = text is not None and text.split() in [each.split() for each in listed]
         yield finding(
             TASKS,
-            f"task {quoted(values[unlisted[0]].as_py())}",
+            f"task {quoted(text)}{', which differs from a listed task only in white space' if is_spaced else ''}",
             f"a task of {layout.TASKS_PATH}",
             where,
             more=len(np.unique(rows[unlisted])) - 1,

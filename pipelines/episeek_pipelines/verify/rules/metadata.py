@@ -11,7 +11,8 @@ INFO: Final = rule(
     problem="meta/info.json does not describe a LeRobot dataset",
     invariant="meta/info.json describes a LeRobot dataset, of version 3.0, 2.1 or 2.0",
     protects="every reader, since the file describes the dataset and gives the paths of its files",
-    remedy="restore the value of the key in meta/info.json from a copy, or decide from the dataset's files which value is right",
+    remedy="restore meta/info.json, or the value of the key that is reported, from a copy, or decide from the dataset's files "
+    "which value is right",
     broke_in="most public datasets are still v2.x",
 )  # fmt: skip
 FPS: Final = rule(
@@ -52,7 +53,8 @@ MISSING_FILE: Final = rule(
     protects="training jobs, which otherwise fail when they reach the episode",
     remedy="if only a few episodes of a camera refer to missing videos, run `episeek repair SRC DST`, which sets chunk_index and "
     "file_index if a neighbouring file has exactly their frames. Otherwise restore the file (perhaps it was never uploaded, or has "
-    "another name: see INF004W), or delete its episodes with LeRobot",
+    "another name: see INF004W). Without a copy of a data file, run `episeek repair SRC DST --skip-lost-episodes`, which leaves its "
+    "episodes out; without a copy of a video, delete its episodes with LeRobot",
     broke_in="lerobot#2861",
 )  # fmt: skip
 ORPHAN_FILE: Final = rule(
@@ -85,8 +87,9 @@ SPLITS: Final = rule(
     problem="A split of meta/info.json reaches beyond the episodes",
     invariant="The splits of meta/info.json are ranges of existing episodes",
     protects="tools that train and evaluate on splits",
-    remedy='decide which episodes belong to the split, and set splits in meta/info.json to ranges of them, such as "0:10"; '
-    "`episeek repair SRC DST` shortens a split to end with the last episode",
+    remedy="if INF009 reports total_episodes, correct it first: the split may be right. Otherwise decide which episodes belong to "
+    'the split, and set splits in meta/info.json to "START:STOP", where STOP is at most the number of episodes; '
+    "`episeek repair SRC DST` corrects both, and shortens a split to end with the last episode",
 )  # fmt: skip
 INFO_CHANGED: Final = rule(
     "INF021", "error", "meta",

@@ -20,8 +20,13 @@ EPISODE_ROWS: Final = rule(
     invariant="An episode has as many rows as its length, and they are contiguous and in one file",
     protects="reading an episode as one range of rows",
     remedy="run `episeek repair SRC DST`, which corrects `length` if the other evidence shows that no row is missing. If it "
-    "refuses, restore the rows from the source of the file; with --skip-lost-episodes it leaves out episodes whose rows are lost",
+    "refuses, restore the rows from the source of the file",
 )  # fmt: skip
+LOST_ROWS_REMEDY: Final = (
+    "run `episeek repair SRC DST`, which corrects `length` if the other evidence shows that no row is missing. If it refuses, "
+    "restore the rows from the source of the file, or run it with --skip-lost-episodes, which leaves out episodes without any row"
+)
+"""Remedy for a file with another number of rows than its episodes, if it is unknown which episodes have lost rows."""
 UNLISTED_REMEDY: Final = (
     "decide whether the episode belongs to the dataset: if so, restore its row of meta/episodes and the totals in meta/info.json; "
     "if it does not, since an edit or a recording was stopped, delete these rows from the data file"
