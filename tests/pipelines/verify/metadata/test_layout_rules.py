@@ -94,7 +94,8 @@ def test_splits_that_pass(splits):
 @pytest.mark.parametrize("spelled", ["0:11", "11:12", "5:4"])
 def test_splits_outside_the_episodes(spelled):
     assert texts(check_splits({"splits": {"train": spelled, "val": "8:10"}}, 10)) == [
-        f"INF009W meta/info.json, key splits: split 'train' of episodes {spelled}; expected a range within 0:10, the total_episodes of the file"
+        f"INF009W meta/info.json, key splits: split 'train' of episodes {spelled}; "
+        "expected a range within 0:10, the total_episodes of the file"
     ]
 
 
