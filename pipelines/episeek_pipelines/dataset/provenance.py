@@ -19,6 +19,7 @@ from episeek.stores.kinds import is_hub
 from episeek.stores.transports.hub.location import parse_hub_url
 from episeek_pipelines.dataset.digests import Digests, LocalDigests
 from episeek_pipelines.dataset.metadata import read_info
+from episeek_pipelines.dataset.recorded_options import command_again
 from episeek_pipelines.dataset.root import Root
 from episeek_schemas import layout
 
@@ -133,6 +134,17 @@ def is_recorded_source(root: Root, source: Root) -> bool:
     """
     record = read_record(root)
     return record is not None and record.files == _identities(source)
+
+
+def preparation_command(root: Root) -> str:
+    """Return the command line that prepares the recorded source of a dataset again with the recorded options.
+
+    The source and the destination are called SRC and DST. Without a usable record, the command has no options.
+    """
+    record = None
+    with suppress(DatasetError):
+        record = read_record(root)
+    return command_again({} if record is None else record.preparation)
 
 
 def skipped_episodes(root: Root) -> tuple[int, ...]:

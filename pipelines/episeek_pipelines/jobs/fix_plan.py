@@ -12,8 +12,7 @@ import numpy as np
 
 from episeek.errors import DatasetError, DestinationError, EpiseekError, ParquetError, RowOrderError
 from episeek_pipelines.dataset.metadata import Dataset, open_dataset, read_info
-from episeek_pipelines.dataset.provenance import read_record
-from episeek_pipelines.dataset.recorded_options import command_again
+from episeek_pipelines.dataset.provenance import preparation_command
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.index.staleness import check_index
 from episeek_pipelines.index.units import plan_index
@@ -238,9 +237,7 @@ def require_local_with_videos(root: Root) -> None:
         hint = f"run `episeek prepare {root} DST` to write a fixed copy"
         raise DestinationError(str(root), "a dataset in a store", "a local dataset to fix in place", hint)
     if read_info(root).video_keys and not root.list(layout.VIDEOS_DIR):
-        record = read_record(root)
-        command = command_again({} if record is None else record.preparation)
-        hint = f"run `{command}` on the source to write a new overlay"
+        hint = f"run `{preparation_command(root)}` on the source to write a new overlay"
         raise DestinationError(
             str(root), "an overlay without videos/", "a dataset with its videos to fix in place", hint
         )

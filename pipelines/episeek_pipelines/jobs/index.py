@@ -3,7 +3,7 @@
 import time
 
 from episeek_pipelines.dataset.metadata import open_dataset
-from episeek_pipelines.dataset.provenance import recorded_videos
+from episeek_pipelines.dataset.provenance import preparation_command, recorded_videos
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.sidecar_staging import SidecarStaging
 from episeek_pipelines.dataset.source_changes import changed_source_files
@@ -74,5 +74,6 @@ def index(
         is_resumed,
         index=summary,
         source_changes=changes,
+        source_command=preparation_command(files) if changes else "",
         lacks_pin=lacks_pin,
     )

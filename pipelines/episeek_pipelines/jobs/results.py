@@ -176,6 +176,8 @@ class PrepareResult:
     packing: PackSummary | None = None
     source_changes: tuple[str, ...] = ()
     """Files of the source of an indexed overlay that have changed since the overlay was prepared."""
+    source_command: str = ""
+    """The command line that prepares this source again as before, as the overlay records it; empty if no file has changed."""
     source_version: str = ""
     """The `codebase_version` of a source of version 2.x, which was converted to version 3.0; empty for other sources."""
     strays: tuple[str, ...] = ()

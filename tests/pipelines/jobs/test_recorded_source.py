@@ -136,7 +136,9 @@ def test_an_overlay_says_that_its_source_has_changed(overlay: Path, source: Path
         "meta/episodes/chunk-000/file-001.parquet",
         "meta/info.json",
     )
-    assert "prepare the source again" in "\n".join(prepare_lines(result))
+    assert "prepare the source again, into a new folder:\n         episeek prepare SRC DST\n" in "\n".join(
+        [*prepare_lines(result), ""]
+    )
 
 
 def test_changes_of_a_source(overlay: Path, source: Path, tmp_path: Path):

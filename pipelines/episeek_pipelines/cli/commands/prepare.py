@@ -133,7 +133,7 @@ def _require_repairable(options: argparse.Namespace) -> None:
         (
             "--skip-episodes",
             options.skip_episodes,
-            "it needs a v2.x dataset, and --repair a v3.0 dataset: run `episeek upgrade --skip-episodes` first",
+            "it needs a v2.x dataset, and --repair a v3.0 dataset: run `episeek upgrade --videos link --skip-episodes` first",
         ),
         ("--dry-run", options.dry_run, "use `episeek repair SRC DST --dry-run`"),
     ):

@@ -33,7 +33,8 @@ def prepare_lines(result: "PrepareResult") -> Iterator[str]:
     if result.source_changes:
         changed = counted(len(result.source_changes), "file")
         yield f"source   {changed} of the source changed after this overlay was prepared; the first is {result.source_changes[0]}"
-        yield "         The overlay contains the old episodes: prepare the source again to get the new episodes."
+        yield "         The overlay contains the old episodes. To get the new ones, prepare the source again, into a new folder:"
+        yield f"         {result.source_command}"
     if result.lacks_pin:
         yield "card     README.md lets readers load the sidecars as data: run `episeek rules HUB035` for the remedy"
     if result.verification is not None:

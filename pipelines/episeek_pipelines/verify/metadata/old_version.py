@@ -147,8 +147,10 @@ def as_found(root: V2Root, findings: Iterable[Finding]) -> list[Finding]:
 
 def _remedy(found: Finding) -> str:
     """Return the advice for a finding in a dataset of version 2.x; empty if the remedy of its rule applies."""
-    is_about_tables = not found.remedy or found.location.file == layout.STATS_PATH or _REPAIR in found.remedy
-    if found.code in _REMEDIES and (is_about_tables or found.code in _SECONDS):
+    is_of_rule = not found.remedy or found.location.file == layout.STATS_PATH or found.code in _SECONDS
+    # a repair of the statistics that `upgrade` converts needs `--only`, since meta/stats.json follows from those of the episodes
+    is_of_rule |= found.code == STATISTICS.code and _REPAIR in found.remedy
+    if found.code in _REMEDIES and is_of_rule:
         return _REMEDIES[found.code]
     advice = _renamed(found.advice)
     return "" if advice == RULES[found.code].remedy else advice

@@ -2,9 +2,7 @@
 
 from typing import Final
 
-from episeek_pipelines.dataset.provenance import read_record
-from episeek_pipelines.dataset.recorded_options import command_again
-from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.dataset.provenance import preparation_command
 from episeek_pipelines.dataset.v2.root import V2Root
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded
@@ -75,7 +73,9 @@ def check_survey(surveyed: Survey, info: DatasetInfo, *, frame_count: int | None
         where = Location(file=layout.SOURCE_RECORD_PATH)
         found = f"changed contents of {first}{others} in {surveyed.data_root}"
         expected = "the files that the overlay was prepared from"
-        findings.append(finding(SOURCE_CHANGED, found, expected, where, remedy=_prepared_again(surveyed.root)))
+        # without the recorded options, repaired defects would come back
+        remedy = f"prepare the source again, into a new folder: `{preparation_command(surveyed.root)}`"
+        findings.append(finding(SOURCE_CHANGED, found, expected, where, remedy=remedy))
     if surveyed.against is not None:
         with guarded(findings, "check_documents", Location(file=layout.META_DIR)):
             findings += check_documents(
@@ -87,10 +87,3 @@ def check_survey(surveyed: Survey, info: DatasetInfo, *, frame_count: int | None
         for path in sorted(set(surveyed.source_episode_paths) - set(surveyed.episode_paths)):
             findings.append(finding(EPISODES_CHANGED, "no such file", "the file of the source", Location(file=path)))
     return findings
-
-
-def _prepared_again(overlay: Root) -> str:
-    """Return the remedy for an overlay whose source has changed. Without the recorded options, repaired defects would come back."""
-    record = read_record(overlay)
-    command = command_again({} if record is None else record.preparation)
-    return f"prepare the source again, into a new folder: `{command}`"
