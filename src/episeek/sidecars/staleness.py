@@ -22,8 +22,8 @@ OnStale = Literal["auto", "warn", "raise", "ignore"]
 ON_STALE: Final[tuple[OnStale, ...]] = get_args(OnStale)
 
 _HINT: Final = (
-    "if episodes were recorded or removed, run `episeek index` again, or `episeek prepare` for a new overlay (`episeek repair` if it "
-    "was repaired): until then, only indexed episodes can be read; otherwise `episeek verify` says which entry of meta/info.json "
+    "if episodes were recorded or removed, run `episeek index` again, or `episeek prepare` for a new overlay (`episeek repair` if "
+    "it was repaired): until then, only indexed episodes can be read; otherwise `episeek verify` says which entry of meta/info.json "
     "is wrong"
 )
 
