@@ -23,8 +23,8 @@ ON_STALE: Final[tuple[OnStale, ...]] = get_args(OnStale)
 
 _HINT: Final = (
     "if episodes were recorded or removed, run `episeek index` again, or `episeek prepare` for a new overlay (`episeek repair` if "
-    "it was repaired): until then, only indexed episodes can be read; otherwise `episeek verify` says which entry of meta/info.json "
-    "is wrong"
+    "it was repaired): until then, only indexed episodes can be read; otherwise `episeek verify` says which entry of "
+    "meta/info.json is wrong"
 )
 
 
