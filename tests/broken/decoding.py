@@ -38,7 +38,7 @@ ALL: Final = {"decoded_episodes": None}
 NUMBERED: Final = {"decoded_episodes": None, "burned_in_bits": 8}
 
 CASES: Final = [
-    Case("media bytes overwritten", AV1, "VID027", lambda r: overwrite_sample(r, 4), level="decode", options=ALL),
+    Case("media bytes overwritten", AV1, "VID027 VID046", lambda r: overwrite_sample(r, 4), level="decode", options=ALL),
     Case("each picture one frame early", AV1, "VID027", lambda r: encoded.encode(
         r / SINGLE, encoded.moving(SINGLE_FRAMES, first_number=1)), level="decode", options=NUMBERED),
     Case("pictures as they should be", AV1, "", lambda r: encoded.encode(

@@ -20,6 +20,7 @@ from tests.support.broken_datasets import (
     edit_features,
     edit_parquet,
     episode_values,
+    hide_sync_samples,
     patch,
     restore,
     second_video_track,
@@ -142,7 +143,7 @@ FRAMES: Final = [
          remedied=recompute_seconds),
     Case("a recording cut within the picture after its last frame", AV1, "VID040", lambda r: encoded.cut_short(
         r / SINGLE, encoded.moving(SINGLE_FRAMES + 1))),
-    Case("not on a keyframe", H264, "VID025", lambda r: patch(r, video(TOP, 0), lambda c: set_sync_sample(c, 2, 49)),
+    Case("not on a keyframe", H264, "VID025 VID046", lambda r: patch(r, video(TOP, 0), lambda c: set_sync_sample(c, 2, 49)),
          milder="VID025"),
 ]  # fmt: skip
 
@@ -170,6 +171,8 @@ FORMATS: Final = [
          milder="VID026"),
     Case("reordered frames", HEVC, "VID026W VID046", lambda r: None, "LeRobot 0.4.4 cannot read the hevc that it records"),
     Case("one keyframe", H264, "VID025 VID039", one_keyframe, milder="VID025"),
+    Case("every sample flagged", H264, "VID046", lambda r: patch(r, video(TOP, 0), hide_sync_samples),
+         "MP4 without stss: LeRobot gets other pictures"),
 ]  # fmt: skip
 
 CASES: Final = [*CONTAINERS, *FRAMES, *FORMATS]

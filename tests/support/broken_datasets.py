@@ -272,6 +272,12 @@ def set_sync_sample(contents: bytearray, entry: int, number: int) -> None:
     struct.pack_into(">I", contents, box(contents, b"stss") + 8 + 4 * entry, number)
 
 
+def hide_sync_samples(contents: bytearray) -> None:
+    """Make the stss box a free box, so that every sample counts as a sync sample."""
+    at = contents.index(b"stss")
+    contents[at : at + 4] = b"free"
+
+
 def set_modification_time(contents: bytearray) -> None:
     struct.pack_into(">I", contents, box(contents, b"mvhd") + 8, 12345)
 

@@ -137,6 +137,7 @@ def _video_change(
         first_sample=counted_samples.first if different and counted_samples is not None else None,
         is_least=bool(different) and not reads(level, "videos"),
         is_order_changed=a.sample_count == b.sample_count and a.order != b.order,
+        are_flags_changed=a.sample_count == b.sample_count and a.flags != b.flags,
         is_time_changed=a.times != b.times and a.frame_count == b.frame_count,
         # other times of the frames are a difference of their own
         seconds=(a.seconds.words(), b.seconds.words()) if a.times == b.times and a.seconds.differs(b.seconds) else None,

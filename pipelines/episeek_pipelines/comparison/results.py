@@ -91,6 +91,8 @@ class VideoChange:
     """Whether `different_samples` is a lower bound, because samples of equal size were not read."""
     is_order_changed: bool = False
     """Whether the frames are decoded in a different order, or different samples are frames of the episode."""
+    are_flags_changed: bool = False
+    """Whether the files flag different samples of the episode as sync samples, so that a reader starts decoding elsewhere."""
     is_time_changed: bool = False
     """Whether the times of frames relative to the first frame differ."""
     entry: tuple[str, str] | None = None

@@ -9,6 +9,7 @@ import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from episeek.errors import ContainerError
 from episeek.mp4.container_signature import EBML
@@ -41,14 +42,22 @@ class VideoHeader:
     mdat_offset: int
     """Offset of the first mdat box, in bytes; the file's size if the file has no mdat box, and 0 for a Matroska file."""
     table: SampleTable
-    sync_sample_count: int
-    """Number of sync samples that the file's header flags."""
+    is_flagged: npt.NDArray[np.bool_]
+    """Whether the file's header flags each sample as a sync sample; shape [samples].
+
+    `table.is_sync` shows at which of them decoding can start.
+    """
     sync_samples_inspected: int
     """Number of flagged samples whose bytes were read."""
     missing: str = ""
     """A noun phrase for what is missing from a recording that was cut short; empty for a complete file."""
     units: StreamUnits | None = None
     """The parameter sets, headers and tables in the file's samples, as in `Correction.units`; None for a Matroska file, too."""
+
+    @property
+    def sync_sample_count(self) -> int:
+        """Number of sync samples that the file's header flags."""
+        return int(np.count_nonzero(self.is_flagged))
 
     @property
     def is_faststart(self) -> bool:
@@ -82,8 +91,8 @@ def read_video_header(
             raise
         demuxed = demux_matroska(source, path, file_size=size)
         found = _corrected(source, path, demuxed, keyframes)
-        counts = (found.flagged_count, found.inspected_count)
-        return VideoHeader(path, size, "matroska", _digest(demuxed), b"", 0, 0, found.table, *counts)
+        flags = (found.is_flagged, found.inspected_count)
+        return VideoHeader(path, size, "matroska", _digest(demuxed), b"", 0, 0, found.table, *flags)
     table = parse_sample_table(
         header.moov,
         fragments=header.fragments,
@@ -104,7 +113,7 @@ def read_video_header(
         header.moov_offset,
         header.mdat_offset,
         found.table,
-        found.flagged_count,
+        found.is_flagged,
         found.inspected_count,
         missing,
         found.units,

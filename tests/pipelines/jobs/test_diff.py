@@ -16,6 +16,7 @@ from episeek_pipelines.comparison.results import ColumnChange, EpisodeChange, Vi
 from tests.pipelines.conftest import DATA, DATASETS, change_episodes, change_info, copy_dataset
 from tests.repairs.defects import DEFECTS, shift_seconds
 from tests.support.amount import amount, every, first
+from tests.support.broken_datasets import TOP, hide_sync_samples, patch
 from tests.support.edited_datasets import (
     change_cell,
     change_video,
@@ -482,3 +483,11 @@ def _threads():
     from episeek_pipelines.api import Execution
 
     return Execution("threads", workers=2)
+
+
+def test_other_flags_of_sync_samples_are_a_difference(tmp_path):
+    root = copy_dataset("h264_bframes", tmp_path / "flags")
+    patch(root, f"videos/{TOP}/chunk-000/file-000.mp4", hide_sync_samples)
+    found = diff(str(DATA / "h264_bframes"), str(root))
+    assert found.is_different
+    assert {video for change in found.changed for video in change.videos} == {VideoChange(TOP, are_flags_changed=True)}

@@ -16,7 +16,6 @@ import numpy as np
 from episeek.errors import EpisodeFramesError
 from episeek.mp4.moov.sample_boxes import Int64Array
 from episeek.mp4.moov.video_track import video_tracks
-from episeek.mp4.sample_table import SampleTable
 from episeek.mp4.window import needed_samples
 from episeek.stores.byte_source import CountingSource
 from episeek_pipelines.comparison.videos.declared_seconds import DeclaredSeconds, declared_seconds
@@ -25,7 +24,7 @@ from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.video.alignment.encoder_starts import encoder_starts
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes, EpisodeFrames, FileFrames, locate_frames
 from episeek_pipelines.video.frame_problems import NOT_PLACED, frame_problems
-from episeek_pipelines.video.header import read_video_header
+from episeek_pipelines.video.header import VideoHeader, read_video_header
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +42,8 @@ class EpisodeSamples:
     """A digest of the sizes of the samples `[start, stop)`."""
     order: bytes
     """A digest of the frame number of each sample, which is -1 for samples that are decoded but not shown."""
+    flags: bytes
+    """A digest of the positions of those samples that the file flags as sync samples."""
     times: bytes
     """A digest of the times of the frames, counted from the first frame."""
     entry: EntryPrint
@@ -117,14 +118,14 @@ def print_video(
                     tick_seconds=1 / table.timescale,
                     problem=None if problem is None else problem.kind,
                 )
-                found[number] = _print_episode(table, frames, row, path, rates, seconds, track_count)
+                found[number] = _print_episode(header, frames, row, path, rates, seconds, track_count)
         except EpisodeFramesError as error:
             unplaced[number] = f"found {error.found}; expected {error.expected}"
     return VideoFilePrint(path, source.byte_count, found, unplaced)
 
 
 def _print_episode(
-    table: SampleTable,
+    header: VideoHeader,
     frames: EpisodeFrames,
     row: int,
     path: str,
@@ -132,6 +133,7 @@ def _print_episode(
     seconds: DeclaredSeconds,
     track_count: int,
 ) -> EpisodeSamples:
+    table = header.table
     order = table.presentation_order()
     first = int(frames.first[row])
     shown = order[first : first + int(frames.count[row])]
@@ -145,6 +147,7 @@ def _print_episode(
         len(shown),
         _digest(table.size[window.start : window.stop]),
         _digest(rank),
+        _digest(np.flatnonzero(header.is_flagged[window.start : window.stop])),
         _times(table.pts[shown], table.timescale, rates),
         print_entries(table, window.start, window.stop, where=path, track_count=track_count),
         seconds,

@@ -162,6 +162,8 @@ def _video_words(video: VideoChange) -> str:
         parts.append(f"{words}, the first is sample {video.first_sample}")
     if video.is_order_changed:
         parts.append("frames in a different order")
+    if video.are_flags_changed:
+        parts.append("different flags of sync samples")
     if video.is_time_changed:
         parts.append("different presentation times")
     if video.seconds is not None:

@@ -133,7 +133,7 @@ REORDERED: Final = rule(
 )  # fmt: skip
 LEROBOT_READING: Final = rule(
     "VID046", "error", "layout",
-    problem="LeRobot cannot read some frames of a video: it raises FrameTimestampError",
+    problem="LeRobot cannot read some frames of a video: it raises FrameTimestampError, or gets other pictures",
     invariant="LeRobot can read every frame of a video, in any order",
     protects="training with LeRobot's own reader, TorchCodec or PyAV",
     remedy="read the dataset with episeek (`episeek index`), or encode the recording in a way that LeRobot reads",

@@ -6,9 +6,11 @@ returned frame is off by 1e-4 seconds or more. LeRobot 0.4.4 with TorchCodec 0.1
 - leading pictures of a keyframe in H.264 and HEVC (open groups of pictures, the default of libx265). They are stored after the
   keyframe and shown before it. FFmpeg seeks to that keyframe, and a decoder that starts there drops them. LeRobot does read frames
   that are merely reordered within closed groups of pictures.
+- samples that are flagged as sync samples although decoding cannot start there: recovery points of periodic intra refresh (x264's
+  `intra-refresh`), or all samples if the file has no stss box. A decoder that starts there returns other pictures or errors.
 - episodes whose `from_timestamp` is not the time of their first frame, for example because rounded durations were added up.
 
-Only episodes whose frames are at k/fps are checked for the second cause. LeRobot reads other episodes correctly if the timestamps
+Only episodes whose frames are at k/fps are checked for the last cause. LeRobot reads other episodes correctly if the timestamps
 of the rows are the times of the frames, which `frame_times` checks.
 """
 
@@ -30,6 +32,10 @@ OPEN_GROUPS_REMEDY: Final = (
     "read the dataset with episeek (`episeek index`), or encode the recording with closed groups of pictures "
     "(libx265: x265-params open-gop=0), which LeRobot reads"
 )
+FLAGS_REMEDY: Final = (
+    "restore the file from its source if it is damaged, which VID027 reports at level decode; otherwise read the dataset with "
+    "episeek (`episeek index`), which starts decoding only where the samples show that it can, or encode the recording again"
+)
 SECONDS_REMEDY: Final = (
     "set from_timestamp to the time of the episode's first frame in the file, and to_timestamp to that time plus length / "
     "fps"
@@ -39,7 +45,7 @@ _WITH_LEADING_PICTURES: Final = frozenset({"avc1", "avc3", "hvc1", "hev1"})
 
 
 def check_lerobot_reading(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> Iterator[Finding]:
-    """Yield one VID046 for each cause, with the number of frames of the file that LeRobot cannot read."""
+    """Yield one VID046 for each cause, with the number of frames that LeRobot cannot read, or of sync samples that are none."""
     where = Location(file=file.path, camera=file.camera_key)
     spec = context.features.get(file.camera_key)
     # LeRobot reads depth maps with PyAV, and seeks one tick before the requested time.
@@ -52,6 +58,16 @@ def check_lerobot_reading(context: VerificationContext, file: VideoFile, video: 
             "no frame that is lost if decoding starts at a keyframe",
             where,
             remedy=OPEN_GROUPS_REMEDY,
+        )
+    is_flagged = video.header.is_flagged
+    wrong_flags = int(np.count_nonzero(is_flagged & ~video.table.is_sync))
+    if wrong_flags:
+        yield finding(
+            LEROBOT_READING,
+            f"{wrong_flags} of {counted(int(is_flagged.sum()), 'sync sample')} at which decoding cannot start",
+            "sync samples only where decoding can start",
+            where,
+            remedy=FLAGS_REMEDY,
         )
     tolerance = max(context.options.tolerance_seconds, 1 / video.table.timescale)
     off = _seconds_off(file, video.view, fps=context.info.fps, tolerance_seconds=tolerance)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from episeek.errors import SampleDescriptionError, SampleTableError
 from episeek.mp4.moov.sample_boxes import Int64Array
@@ -47,12 +48,17 @@ class Correction:
     """A corrected sample table, and how many samples were read to correct it."""
 
     table: SampleTable
-    flagged_count: int
-    """Number of sync samples that the header flags."""
+    is_flagged: npt.NDArray[np.bool_]
+    """Whether the header flags each sample as a sync sample; shape [samples]."""
     inspected_count: int
     """Number of flagged samples whose bytes were read."""
     units: StreamUnits | None = None
     """The parameter sets, headers and tables in the file's samples; None if the header was trusted and no sample was read."""
+
+    @property
+    def flagged_count(self) -> int:
+        """Number of sync samples that the header flags."""
+        return int(np.count_nonzero(self.is_flagged))
 
 
 def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: KeyframeChoice = "auto") -> Correction:
@@ -76,14 +82,15 @@ def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: K
     if table.codec == _GIF and len(table) > 1:
         # FFmpeg's GIF decoder also shows frames that the edit list hides, so a clip could not hide the frames before its start
         raise SampleDescriptionError(path, "GIF pictures", "a codec whose decoders obey edit lists", REENCODE)
-    flagged = np.flatnonzero(table.is_sync)
+    is_flagged = table.is_sync
+    flagged = np.flatnonzero(is_flagged)
     codecs = _codecs(table, path)
     if codecs is None:
-        return Correction(_without_empty_flags(table, path), len(flagged), 0, StreamUnits())
+        return Correction(_without_empty_flags(table, path), is_flagged, 0, StreamUnits())
     look = _Looks(source, path, codecs, table)
     every = keyframes == "all" or look.reader.is_local or look.reader.is_kept
     if not every and len(flagged) < len(table) and all(codec.is_header_trusted for codec in codecs.values()):
-        return Correction(table, len(flagged), 0)
+        return Correction(table, is_flagged, 0)
     require_order(look.reader, codecs[look.entry_of[0]], table, where=path)
     # the scan comes first, since it also keeps the first bytes of sync samples of a file in a store
     others = look.carriers(path) if every and look.has_parameter_sets else None
@@ -111,7 +118,7 @@ def corrected(source: ByteSource, path: str, table: SampleTable, *, keyframes: K
     if len(leading):
         contents = look.at([0, *leading.tolist()], known=contents)
         table = without_skipped_pictures(table, first, leading, contents, where=path)
-    return Correction(table, len(flagged), inspected_count, stream_units(contents, starts, codecs))
+    return Correction(table, is_flagged, inspected_count, stream_units(contents, starts, codecs))
 
 
 class _Looks:

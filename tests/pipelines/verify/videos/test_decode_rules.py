@@ -249,7 +249,7 @@ def test_a_false_sync_sample(tmp_path, monkeypatch):
     assert count == 3  # frames 0, 16, 32
     _patch(path, b"stss", 4 + 4 * 2, 21)  # the second of them said to be where the second episode starts
     believed = "episeek_pipelines.video.header.corrected"  # as where a file in a store is not looked into
-    monkeypatch.setattr(believed, lambda source, path, table, keyframes: Correction(table, 3, 0))
+    monkeypatch.setattr(believed, lambda source, path, table, keyframes: Correction(table, table.is_sync, 0))
     assert ("VID027", 1) in _codes(_check(path, [20, 20]))
 
 

@@ -1,5 +1,6 @@
 """VID046: the frames that a seek loses are those that PyAV does not get when it seeks, in the same file."""
 
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify import verify
 from episeek_pipelines.verify.videos.lerobot_reading import lost_frames
 from episeek_pipelines.video.header import read_video_header
-from tests.support.broken_datasets import TOP, copy_of, video
+from tests.support.broken_datasets import TOP, copy_of, hide_sync_samples, patch, video
 from tests.support.build_index import DATA
 
 FILES = {
@@ -59,3 +60,26 @@ def test_the_finding_says_how_many_frames_and_why(tmp_path: Path):
     assert top.found == f"{count} of 132 frames stored after a keyframe and shown before it"
     assert "open-gop=0" in top.advice
     shutil.rmtree(tmp_path / "hevc")
+
+
+def test_flags_of_samples_at_which_decoding_cannot_start_are_found(tmp_path: Path):
+    root = copy_of("h264_bframes", tmp_path)
+    whole = read_by_seeking(root / video(TOP, 0))
+    patch(root, video(TOP, 0), hide_sync_samples)
+    other = sum(a != b for a, b in zip(whole, read_by_seeking(root / video(TOP, 0)), strict=True))
+    [top] = [found for found in verify(Root(str(root))).findings if found.code == "VID046"]
+    assert other > 200
+    assert top.found == "223 of 234 sync samples at which decoding cannot start"
+
+
+def read_by_seeking(path: Path) -> list[str]:
+    """The picture that PyAV gets first at or after the time of each frame, if it seeks to this time."""
+    with av.open(path.as_posix()) as container:
+        stream = container.streams.video[0]
+        read = []
+        for pts in sorted(packet.pts for packet in container.demux(stream) if packet.pts is not None):
+            container.seek(pts, backward=True, any_frame=False, stream=stream)
+            frames = container.decode(stream)
+            frame = next((frame for frame in frames if frame.pts is not None and frame.pts >= pts), None)
+            read.append("" if frame is None else hashlib.md5(frame.to_ndarray().tobytes()).hexdigest())
+        return read
