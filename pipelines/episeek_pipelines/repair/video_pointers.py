@@ -13,6 +13,8 @@ from episeek_pipelines.repair.values import Outcome, Refusal, Repair
 from episeek_schemas import lerobot
 
 _NUMBERS = ("chunk_index", "file_index")
+_MOST_TROUBLED = 4
+"""Greatest number of files with wrong episodes that a refusal lists."""
 
 
 def repair_video_pointers(draft: Draft, examined: Sequence[ExaminedVideo], free: FreeFrames) -> Iterator[Outcome]:
@@ -51,6 +53,8 @@ class _Homeless:
     """The episodes whose frames in the declared file are those of another episode as well."""
     sources: frozenset[str]
     """The declared files of the absent and the contested episodes. They have frames for no other episode."""
+    exact: frozenset[str]
+    """The files that have exactly the frames of their episodes."""
 
     @property
     def rows(self) -> frozenset[int]:
@@ -66,7 +70,9 @@ class _Homeless:
         absent = [each.rows[place] for each in members for place in each.seconds.absent]
         contested = [each.rows[place] for each in members for place in each.seconds.contested]
         sources = [each.path for each in members if each.seconds.absent or each.seconds.contested]
-        return cls(frozenset(lost), frozenset(absent), frozenset(contested), frozenset(sources))
+        exact = [each.path for each in members if each.seconds.is_exact]
+        rows = frozenset(lost), frozenset(absent), frozenset(contested)
+        return cls(*rows, frozenset(sources), frozenset(exact))
 
 
 def _repair_camera(draft: Draft, camera: str, homeless: _Homeless, free: FreeFrames) -> Iterator[Outcome]:
@@ -158,7 +164,8 @@ class _Problem:
             each - settled - frozenset(proved)
             for each in (self._homeless.lost, self._homeless.absent, self._homeless.contested)
         )
-        return _Homeless(lost, absent, contested, self._homeless.sources)
+        exact = self._homeless.exact | {self._home[row] for row in proved}
+        return _Homeless(lost, absent, contested, self._homeless.sources, exact)
 
     def refusal(self, row: int) -> Refusal:
         """Return the refusal of an episode whose file is not proved."""
@@ -174,6 +181,12 @@ class _Problem:
         elif row in self._homeless.absent:
             found += f", although other episodes have all frames of {declared}"
             near = (*near, str(declared))
+            troubled = self._counts.keys() - {*self._candidates[row], *self._homeless.exact, declared}
+            readings += tuple(
+                f"its frames are in {path}, and lengths or files of other episodes there are wrong"
+                for path in sorted(troubled)
+                if self._places.is_between(row, path)
+            )[:_MOST_TROUBLED]
         else:
             found += f", and frames of {declared} that another episode needs as well"
             readings = (f"its frames are in {declared}, and the other episode is in another file", *readings)

@@ -123,3 +123,12 @@ def test_seconds_are_kept_if_another_file_has_frames_at_them(tmp_path: Path):
     of_episode = [each for each in made.refusals if each.place.episode == 5]
     assert of_episode
     assert all(any(video(TOP, 2) in reading for reading in each.readings) for each in of_episode)
+
+
+def test_a_file_that_another_wrong_episode_takes_is_a_reading(tmp_path: Path):
+    """Episode 9 left file 5, and episode 1 claims a part of its frames there."""
+    root = copy_of("av1_multifile", tmp_path, name="broken")
+    set_values(root, EPISODES, {(FILE, 9): 3, (FILE, 1): 5})
+    repaired, (refused,) = pointers(root)
+    assert (repaired, refused.place.episode) == ({}, 9)
+    assert any(reading.startswith(f"its frames are in {video(TOP, 5)}") for reading in refused.readings)
