@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from episeek_pipelines.repair.missing_seconds import fill_in_seconds
 from episeek_pipelines.video.alignment.align import Float64Array, Int64Array
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes, EpisodeFrames, FileFrames, locate_frames
 from episeek_pipelines.video.frame_problems import FrameProblem, frame_duration, frame_problems, frame_range
@@ -54,14 +55,14 @@ def seconds_of_file(file: FileFrames, episodes: DeclaredEpisodes, *, fps: float)
         return result
     begin, end = episodes.from_timestamp.copy(), episodes.to_timestamp.copy()
     unusable = np.flatnonzero(~episodes.is_finite | (begin < 0) | (end < 0))
-    if len(unusable) and not _filled_in(file, episodes, begin, end):
-        for place in unusable.tolist():
-            found = f"seconds {begin[place]:g} to {end[place]:g}"
-            result.refused[place] = (
-                found,
-                ("its frames follow the frames of the previous episode", "its frames are elsewhere in the file"),
-            )
-        return replace(result, lacking=tuple(unusable.tolist()) if len(file) < episodes.length.sum() else ())
+    how = ""
+    if len(unusable):
+        filled = fill_in_seconds(file, episodes)
+        if not filled.proof:
+            for place in unusable.tolist():
+                result.refused[place] = f"seconds {begin[place]:g} to {end[place]:g}", filled.readings
+            return replace(result, lacking=tuple(unusable.tolist()) if len(file) < episodes.length.sum() else ())
+        begin, end, how = filled.begin, filled.end, filled.proof
     order = np.lexsort((episodes.episode_index, begin))
     sorted_episodes = DeclaredEpisodes(episodes.episode_index[order], episodes.length[order], begin[order], end[order])
     frames = locate_frames(file, sorted_episodes, fps=fps)
@@ -97,7 +98,7 @@ def seconds_of_file(file: FileFrames, episodes: DeclaredEpisodes, *, fps: float)
     for place in unusable.tolist():
         row = int(np.flatnonzero(order == place)[0])
         if place not in result.refused:
-            proofs.setdefault(row, _proof(frames, row, len(file)))
+            proofs.setdefault(row, _proof(frames, row, len(file), how))
     _keep_confirmed(file, sorted_episodes, frames, (new_begin, new_end), fps, proofs, order, result)
     kinds = {int(order[row]): problem.kind for row, problem in problems.items()}
     return replace(
@@ -172,28 +173,6 @@ def _keep_confirmed(
             result.placed[place] = float(new[0][row]), float(new[1][row]), proof
 
 
-def _filled_in(file: FileFrames, episodes: DeclaredEpisodes, begin: np.ndarray, end: np.ndarray) -> bool:
-    """Fill in missing seconds in `begin` and `end`, and return whether this was possible.
-
-    The frames are counted off in the order of the episodes, by their lengths, and the missing seconds are taken from the times of
-    the frames. Nothing is filled in if the lengths do not add up to the frames of the file, or if existing seconds contradict
-    them.
-    """
-    length = episodes.length
-    if len(file) != length.sum():
-        return False
-    edges = np.append(file.seconds, file.stop)
-    stop = np.cumsum(length)
-    counted_begin, counted_end = edges[stop - length], edges[stop]
-    frame = 1 / (file.frames_per_second or 1.0)
-    for values, counted in ((begin, counted_begin), (end, counted_end)):
-        is_usable = np.isfinite(values) & (values >= 0)
-        if (np.abs(values - counted)[is_usable] > _HALF_FRAME * frame).any():
-            return False
-        values[~is_usable] = counted[~is_usable]
-    return True
-
-
 def _slack(frames: EpisodeFrames, row: int) -> int:
     """Return by how many frames an episode could be shifted; a negative number is a shift to earlier frames.
 
@@ -205,10 +184,10 @@ def _slack(frames: EpisodeFrames, row: int) -> int:
     return -int(before)
 
 
-def _proof(frames: EpisodeFrames, row: int, count: int) -> str:
+def _proof(frames: EpisodeFrames, row: int, count: int, how: str = "") -> str:
     first = int(frames.first[row])
     stop = first + int(frames.count[row])
-    how = (
+    how = how or (
         "the lengths of all episodes add up to the length of the file"
         if frames.by_ordinals
         else "only these frames agree with lengths, streams and neighbours"

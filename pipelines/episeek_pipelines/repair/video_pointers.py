@@ -116,7 +116,8 @@ class _Problem:
     def proved(self) -> dict[int, tuple[str, str]]:
         """Return the new file and the proof for each episode whose file is proved."""
         homeless = self._homeless
-        is_countable = bool((self._length > 0).all())
+        # Every length decides how many frames of a file belong to no episode.
+        is_countable = bool((self._length > 0).all() and self._draft.proved.all())
         full = {
             path
             for path, rows in self._members.items()

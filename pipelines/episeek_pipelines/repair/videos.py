@@ -36,8 +36,14 @@ def repair_seconds(draft: Draft, examined: tuple[ExaminedVideo, ...], free: Free
         others = [each.path for each in examined if each.camera == video.camera and missing[each.path] > 0]
         may_be_exchanged = missing[video.path] < 0 and bool(others)
         names = [lerobot.video_column(video.camera, name) for name in ("from_timestamp", "to_timestamp")]
+        unproved = next((row for row in video.rows if not draft.proved[row]), None)
         for place, row in enumerate(video.rows):
             refused = _refused(video, place, elsewhere)
+            if refused is None and place in video.seconds.placed and unproved is not None:
+                # The place of every episode in the file depends on the lengths of the others.
+                found = f"seconds whose correction needs the number of rows of episode {unproved}, which is not proved,"
+                right = f"the length of episode {unproved} is right ({video.seconds.placed[place][2]})"
+                refused = found, (right, f"the length of episode {unproved} is wrong, and the frames are others")
             if refused is None and place in video.seconds.placed and may_be_exchanged:
                 surplus = counted(-missing[video.path], "frame")
                 found = f"{surplus} too many, and seconds that are not the times of the episode's frames,"
