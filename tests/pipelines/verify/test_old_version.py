@@ -11,8 +11,12 @@ import pytest
 
 from episeek_pipelines.api import VerifyOptions, prepare, verify
 from episeek_pipelines.cli.main import main
+from episeek_pipelines.dataset.metadata import open_dataset
+from episeek_pipelines.dataset.v2.root import V2Root
 from episeek_pipelines.jobs.graph import Execution
-from episeek_pipelines.verify.rules import Level
+from episeek_pipelines.verify.findings.findings import Location, finding
+from episeek_pipelines.verify.metadata.old_version import as_found
+from episeek_pipelines.verify.rules import RULES, Level
 from tests.pipelines.conftest import DATA
 from tests.support.old_dataset import (
     EPISODES,
@@ -145,6 +149,14 @@ def test_what_is_wrong_is_found_at_its_place(name, tmp_path):
         assert "episeek repair SRC" not in words
         # LeRobot does not load a dataset without the statistics of its version
         assert each.severity == "error" or name != "no episodes_stats"
+
+
+def test_no_advice_is_a_command_that_refuses_version_2():
+    root = open_dataset(str(DATA / "v21_images")).root
+    assert isinstance(root, V2Root)
+    for found in as_found(root, [finding(rule, "this", "that", Location()) for rule in RULES.values()]):
+        assert "episeek repair SRC" not in found.advice, found.code
+        assert "--skip-lost-episodes" not in found.advice, found.code
 
 
 def shift_clock(root):

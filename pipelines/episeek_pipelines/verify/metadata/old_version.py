@@ -36,6 +36,7 @@ from episeek_pipelines.verify.rules import (
     TILING,
     TOTALS,
     VIDEO_COLUMNS,
+    VIDEO_LONG,
     VIDEO_SHORT,
     Rule,
     Severity,
@@ -80,6 +81,8 @@ _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
         MISSING_FILE.code: f"restore the file (it may have another name: see INF004W), {_LEAVE_OUT}",
         DATA_POINTER.code: f"restore the file of each episode, whose name contains the number of the episode, {_LEAVE_OUT}",
         DATA_FOOTER.code: f"restore the file from its source, {_LEAVE_OUT}",
+        VIDEO_LONG.code: f"{_LENGTH} (ROW015). Otherwise check that the file belongs to this episode: LeRobot ignores its other "
+        f"frames, but `episeek upgrade` refuses them. Restore the file, {_LEAVE_OUT}",
         VIDEO_SHORT.code: f"{_LENGTH} (ROW015). Otherwise encode the missing frames again, {_LEAVE_OUT}",
         FRAME_GRID.code: f"{_LENGTH} (ROW015). Otherwise encode the frames of the episode again, one for each row at fps, "
         f"{_LEAVE_OUT}",
@@ -88,7 +91,7 @@ _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Advice by the code of a rule. It replaces the rule's remedy, which is about files of version 3.0."""
 
-_SECONDS: Final = frozenset({VIDEO_SHORT.code, FRAME_GRID.code, DRIFT.code})
+_SECONDS: Final = frozenset({VIDEO_LONG.code, VIDEO_SHORT.code, FRAME_GRID.code, DRIFT.code})
 """Rules whose every remedy is about the seconds of episodes, which documents of version 2.x do not have."""
 _REPAIR: Final = "`episeek repair SRC DST`"
 """The command of remedies that is not possible for version 2.x."""
