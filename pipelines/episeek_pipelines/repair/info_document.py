@@ -82,6 +82,13 @@ def repair_total_tasks(draft: Draft) -> Iterator[Outcome]:
         readings = ("a task is missing in the table", "the task_index of these data rows is wrong")
         yield Refusal(registry.TOTALS.code, place, found_text, readings)
         return
+    if lerobot.TASK_INDEX not in table.column_names or sorted(table[lerobot.TASK_INDEX].to_pylist(), key=str) != sorted(
+        range(table.num_rows), key=str
+    ):
+        found_text = f"total_tasks {found!r}, and a table whose task_index values are not 0 to {table.num_rows - 1}"
+        readings = (f"{table.num_rows} is right", "the table has lost tasks, or has some of them twice")
+        yield Refusal(registry.TOTALS.code, place, found_text, readings)
+        return
     draft.info[TOTAL_TASKS] = table.num_rows
     proof = (
         f"{layout.TASKS_PATH} has {counted(table.num_rows, 'row')}, and no row of a data file refers to a further task"

@@ -91,7 +91,9 @@ ROW_RANGES: Final = _repair(
 )  # fmt: skip
 ROW_NUMBERS: Final = _repair(
     "REP010", "index and frame_index of rows",
-    "the number of rows of the episode is proved, and another column (frame_index, index or timestamp) shows their order",
+    "the number of rows of the episode is proved, another column (frame_index, index or timestamp) shows their order, and the "
+    "wrong numbers cannot be those of other rows (for datasets with pictures in the rows: numbers that rise from row to row "
+    "are enough)",
     "ROW016", needs=("REP002", "REP003", "REP006"),
 )  # fmt: skip
 TIMESTAMPS: Final = _repair(
@@ -102,12 +104,14 @@ TIMESTAMPS: Final = _repair(
 )  # fmt: skip
 TASK_TABLE: Final = _repair(
     "REP012", "the index, the order and the texts of meta/tasks.parquet",
-    "rows and episodes agree on one text for each task_index, and LeRobot reads the texts from the pandas index of the table",
+    "rows and episodes agree on one text for each task_index, no text of the table is left over, total_tasks is not greater, and "
+    "LeRobot reads the texts from the pandas index of the table",
     "TSK014",
 )  # fmt: skip
 ROW_TASKS: Final = _repair(
     "REP013", "the task_index of single rows",
-    "no task has this task_index, and all other rows of the episode have the task_index of the episode's only task",
+    "no task has this task_index, and all other rows of the episode have the task_index of the episode's only task, which was the "
+    "only one when the statistics of the episode were recorded",
     "TSK014", needs=("REP002", "REP003", "REP012"),
 )  # fmt: skip
 EPISODE_TASKS: Final = _repair(

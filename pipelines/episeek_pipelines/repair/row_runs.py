@@ -20,9 +20,7 @@ NO_NUMBER: Final = -(1 << 62)
 TIME_TOLERANCE_SECONDS: Final = 1e-4
 """LeRobot's tolerance for the timestamp of a row, in seconds."""
 
-_HALF_FRAME: Final = 0.5
-
-_MOST_TASKS: Final = 16
+MOST_TASKS: Final = 1024
 """Greatest number of different task numbers that are kept for a run."""
 
 RowColumns = Mapping[str, npt.NDArray[Any]]
@@ -31,16 +29,12 @@ RowColumns = Mapping[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Whether the values of one column count up by one from row to row of a run, and in which rows they do not."""
+    """Whether the values of one column count up by one from row to row of a run."""
 
     start: int
     """The value of row 0 that most rows of the run imply if values count up by one; `NO_NUMBER` without the column."""
     wrong: int
     """The number of rows k whose value is not `start` + k; all rows if the column is missing."""
-    first_wrong: int = -1
-    """The first wrong row, counted from the start of the run; -1 if no row is wrong."""
-    found: int = NO_NUMBER
-    """The value in the first wrong row."""
 
     @property
     def is_exact(self) -> bool:
@@ -62,12 +56,6 @@ class Times:
     """The first 64 rows with a wrong timestamp, counted from the start of the run."""
     other_rate: float = 0.0
     """The rate r for which every row k has the timestamp k / r; 0 without such a rate."""
-    moved_row: int = -1
-    """The first row whose timestamp may be the time of another frame, counted from the start of the run; -1 without such a row.
-
-    The timestamp of such a row is more than half a frame from k / fps, and not before the nearest right timestamp of an earlier row
-    or after that of a later row. Rows have such timestamps after rows before them were removed or repeated, and renumbered.
-    """
 
     @property
     def is_exact(self) -> bool:
@@ -91,7 +79,7 @@ class Run:
     tasks: tuple[tuple[int, int, int], ...]
     """For each task_index: the task_index, the number of its rows, and the first of these rows, counted from the start of the run.
 
-    The most frequent task_index comes first. At most 16 are kept. Empty if the column is missing.
+    The most frequent task_index comes first. At most `MOST_TASKS` are kept. Empty if the column is missing.
     """
 
     @property
@@ -166,10 +154,8 @@ def _count(values: npt.NDArray[Any] | None, rows: int) -> Count:
     start = values - np.arange(rows)
     found, counts = np.unique(start, return_counts=True)
     usual = int(found[np.argmax(counts)])
-    wrong = np.flatnonzero((start != usual) | (values < 0))
-    if usual < 0 or not len(wrong):
-        return Count(max(usual, NO_NUMBER), 0 if usual >= 0 else rows)
-    return Count(usual, len(wrong), int(wrong[0]), int(values[wrong[0]]))
+    wrong = rows if usual < 0 else int(((start != usual) | (values < 0)).sum())
+    return Count(max(usual, NO_NUMBER), wrong)
 
 
 def _times(values: npt.NDArray[Any] | None, rows: int, fps: float) -> Times:
@@ -179,23 +165,8 @@ def _times(values: npt.NDArray[Any] | None, rows: int, fps: float) -> Times:
         wrong = np.flatnonzero(~(np.abs(values - np.arange(rows) / fps) <= TIME_TOLERANCE_SECONDS))
     if not len(wrong):
         return Times(0)
-    rate, moved_row = other_rate(values, fps=fps), _moved_row(values, wrong, fps)
-    return Times(len(wrong), int(wrong[0]), float(values[wrong[0]]), tuple(wrong[:64].tolist()), rate, moved_row)
-
-
-def _moved_row(values: npt.NDArray[Any], wrong: npt.NDArray[np.int64], fps: float) -> int:
-    """Return the first of the rows `wrong` whose timestamp may be the time of another frame; -1 without such a row."""
-    right = np.setdiff1d(np.arange(len(values)), wrong)
-    place = np.searchsorted(right, wrong)
-    edges = np.concatenate([[-np.inf], values[right], [np.inf]])
-    found = values[wrong]
-    with np.errstate(invalid="ignore"):
-        is_off = np.abs(found - wrong / fps) * fps > _HALF_FRAME
-        is_between = (found >= edges[place] - TIME_TOLERANCE_SECONDS) & (
-            found <= edges[place + 1] + TIME_TOLERANCE_SECONDS
-        )
-        moved = wrong[np.isfinite(found) & is_off & is_between]
-    return int(moved[0]) if len(moved) else -1
+    rate = other_rate(values, fps=fps)
+    return Times(len(wrong), int(wrong[0]), float(values[wrong[0]]), tuple(wrong[:64].tolist()), rate)
 
 
 def _tasks(values: npt.NDArray[Any] | None) -> tuple[tuple[int, int, int], ...]:
@@ -203,7 +174,7 @@ def _tasks(values: npt.NDArray[Any] | None) -> tuple[tuple[int, int, int], ...]:
         return ()
     found, first, counts = np.unique(values, return_index=True, return_counts=True)
     order = sorted(range(len(found)), key=lambda place: (-int(counts[place]), int(first[place])))
-    return tuple((int(found[place]), int(counts[place]), int(first[place])) for place in order[:_MOST_TASKS])
+    return tuple((int(found[place]), int(counts[place]), int(first[place])) for place in order[:MOST_TASKS])
 
 
 def plain_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray | None:

@@ -1,25 +1,42 @@
 """Correct the numbers in rows: index, frame_index and single timestamps."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from episeek_pipelines.repair import registry
 from episeek_pipelines.repair.draft import Draft, RowNumbers
-from episeek_pipelines.repair.row_runs import NO_NUMBER, Count
+from episeek_pipelines.repair.other_frames import rises, row_of_other_frame
+from episeek_pipelines.repair.row_runs import (
+    NO_NUMBER,
+    TIME_TOLERANCE_SECONDS,
+    RowColumns,
+    Run,
+    read_row_columns,
+    row_numbers,
+)
 from episeek_pipelines.repair.values import Outcome, Place, Refusal, Repair
 from episeek_schemas import lerobot
 
-_MOST_WRONG_TIMES = 0.1
+_MOST_WRONG_TIMES: Final = 0.1
 """Greatest share of an episode's timestamps that is corrected. If more are wrong, they may come from another clock."""
+
+_ROUNDED_SECONDS: Final = 1e-3
+"""Greatest difference of a timestamp from the time of another frame that rounded seconds explain."""
 
 
 def repair_numbers(draft: Draft) -> Iterator[Outcome]:
-    """Correct index and frame_index in the rows of an episode if the number and the order of its rows are proved."""
-    code = registry.ROW_NUMBERS.code
+    """Correct index and frame_index in the rows of an episode if the number and the order of its rows are proved, and the wrong
+    numbers cannot be those of other rows.
+    """
     starts = draft.values(lerobot.DATASET_FROM_INDEX)
     lengths = draft.values(lerobot.LENGTH)
     is_tiled = bool(draft.proved.all()) and np.array_equal(starts, np.cumsum(lengths) - lengths)
+    reader = _RowReader(draft)
+    refused: list[Refusal] = []
     for episode, run in draft.single_runs():
         for column, count, start in (
             (lerobot.FRAME_INDEX, run.frames, 0),
@@ -27,23 +44,113 @@ def repair_numbers(draft: Draft) -> Iterator[Outcome]:
         ):
             if (count.is_exact and count.start == start) or not draft.has_numbers(run.path, column):
                 continue
-            place = Place(run.path, episode, None, column, run.first_row + max(count.first_wrong, 0))
-            witnesses = [name for name in run.order_witnesses if name != column]
-            # A column that counts up exactly, but from a wrong number, proves the order of the rows itself.
-            is_ordered = bool(witnesses) or count.is_exact
-            if not is_ordered or not draft.proved[episode] or (column == lerobot.INDEX and not is_tiled):
-                found = f"{column} that does not count up from {start}"
-                readings = (f"{column} is wrong", "rows are missing, doubled or in another order")
-                yield Refusal(code, place, found, readings)
-                continue
-            draft.edit(run.path).numbers.setdefault(column, []).append(
-                RowNumbers(run.first_row, run.count, "count", start)
-            )
-            before, after = _before_and_after(count, start)
-            shown = ", ".join(witnesses) or f"{column} itself, which counts up from another number"
-            proof = f"all {run.count} rows of the episode exist, and are in order according to {shown}"
-            more = (count.wrong if count.start == start else run.count) - 1
-            yield Repair(code, place, before, after, proof, more)
+            values = reader.values(run, column)
+            is_proved = bool(draft.proved[episode]) and (column == lerobot.FRAME_INDEX or is_tiled)
+            found = _judge_numbers(draft, episode, run, column, values, start, is_proved=is_proved)
+            if isinstance(found, Repair):
+                draft.edit(run.path).numbers.setdefault(column, []).append(
+                    RowNumbers(run.first_row, run.count, "count", start)
+                )
+                yield found
+            elif column == lerobot.FRAME_INDEX:
+                yield found
+            elif refused and count.is_exact and count.start == _stop_before(draft, episode):
+                # A gap in index moves all later episodes, and is one contradiction.
+                refused[-1] = replace(refused[-1], more=refused[-1].more + 1)
+            else:
+                refused.append(found)
+    yield from refused
+
+
+def _stop_before(draft: Draft, episode: int) -> int:
+    """Return the `index` that follows on that of the previous episode; `NO_NUMBER` if the previous episode does not show it."""
+    runs = draft.runs_of.get(episode - 1, ())
+    return runs[0].index.start + runs[0].count if len(runs) == 1 and runs[0].index.is_exact else NO_NUMBER
+
+
+def _judge_numbers(
+    draft: Draft,
+    episode: int,
+    run: Run,
+    column: str,
+    values: npt.NDArray[Any],
+    start: int,
+    *,
+    is_proved: bool,
+) -> Repair | Refusal:
+    """Return the repair of a column of numbers that has to count up from `start`, or its refusal.
+
+    Args:
+        draft: The dataset.
+        episode: The number of the episode.
+        run: All rows of the episode.
+        column: The name of the column, index or frame_index.
+        values: The numbers of the rows; `NO_NUMBER` for a row without a number.
+        start: The right number of the first row.
+        is_proved: Whether the number of rows, and for index that of all earlier rows, is proved.
+    """
+    code, count = registry.ROW_NUMBERS.code, run.index if column == lerobot.INDEX else run.frames
+    wrong = np.flatnonzero(values != start + np.arange(run.count))
+    first = int(wrong[0]) if len(wrong) else 0
+    place = Place(run.path, episode, None, column, run.first_row + first)
+    witnesses = [name for name in run.order_witnesses if name != column]
+    # A column that counts up exactly, but from a wrong number, proves the order of the rows itself.
+    if not (is_proved and (witnesses or count.is_exact)):
+        readings = (f"{column} is wrong", "rows are missing, doubled or in another order")
+        return Refusal(code, place, f"{column} that does not count up from {start}", readings)
+    numbers = np.where(values == NO_NUMBER, np.nan, values.astype(np.float64) - start)
+    other = _other_row(draft, episode, column, numbers, start)
+    if other >= 0:
+        moved = "removed" if rises(numbers) else "removed, repeated or exchanged"
+        place = replace(place, row=run.first_row + other)
+        found = f"{column} {values[other]} in place of {start + other}, which may be the number of another row"
+        readings = (
+            f"{column} is wrong, and has to count up from {start}",
+            f"rows were {moved}, the other columns were renumbered, and {column} still has the old numbers",
+        )
+        return Refusal(code, place, found, readings)
+    shown = ", ".join(witnesses) or f"{column} itself, which counts up from another number"
+    proof = f"all {run.count} rows of the episode exist, and are in order according to {shown}"
+    before = "no number" if values[first] == NO_NUMBER else int(values[first])
+    return Repair(code, place, before, start + first, proof, max(len(wrong) - 1, 0))
+
+
+def _other_row(draft: Draft, episode: int, column: str, numbers: npt.NDArray[np.float64], start: int) -> int:
+    """Return the first row of an episode whose number may be that of another row; -1 without such a row.
+
+    Args:
+        draft: The dataset.
+        episode: The number of the episode.
+        column: The name of the column, index or frame_index.
+        numbers: The differences of the numbers from `start`, with NaN for a row without a number.
+        start: The right number of the first row.
+    """
+    if not draft.evidence.info.video_keys and rises(numbers):
+        # The rows have their own pictures, so that nothing depends on rows that were removed.
+        return -1
+    if column == lerobot.FRAME_INDEX:
+        return row_of_other_frame(numbers, frames=(0, len(numbers)))
+    following = draft.runs_of.get(episode + 1, ())
+    last = np.inf
+    if len(following) == 1:
+        index = following[0].index
+        last = index.start - start - 1 if index.start != NO_NUMBER and index.wrong * 2 < following[0].count else np.inf
+    is_shifted = bool((numbers == numbers[0] + np.arange(len(numbers))).all())
+    total = int(draft.values(lerobot.LENGTH).sum())
+    # Numbers that count up belong to another episode as a whole, or to none.
+    is_own = is_shifted and not _is_place_of_other(draft, episode, start + int(numbers[0]), len(numbers))
+    frames = (0, 0) if is_own else (-start, total - start)
+    return row_of_other_frame(numbers, frames=frames, last=last)
+
+
+def _is_place_of_other(draft: Draft, episode: int, start: int, length: int) -> bool:
+    """Return whether the rows `[start, start + length)` are those of another episode whose own rows have other numbers."""
+    places = (draft.values(lerobot.DATASET_FROM_INDEX) == start) & (draft.values(lerobot.LENGTH) == length)
+    for other in np.flatnonzero(places).tolist():
+        runs = draft.runs_of.get(other, ())
+        if other != episode and not (len(runs) == 1 and runs[0].index.is_exact and runs[0].index.start == start):
+            return True
+    return False
 
 
 def repair_timestamps(draft: Draft) -> Iterator[Outcome]:
@@ -51,21 +158,31 @@ def repair_timestamps(draft: Draft) -> Iterator[Outcome]:
     proved.
     """
     code, fps = registry.TIMESTAMPS.code, draft.evidence.info.fps
+    reader = _RowReader(draft)
     for episode, run in draft.single_runs():
         if run.times.is_exact or not draft.has_numbers(run.path, lerobot.TIMESTAMP):
             continue
-        row, moved = run.times.first_wrong, run.times.moved_row
+        row = run.times.first_wrong
         place = Place(run.path, episode, None, lerobot.TIMESTAMP, run.first_row + max(row, 0))
         is_single = len(run.times.wrong_rows) == run.times.wrong <= max(1, int(run.count * _MOST_WRONG_TIMES))
         counts = run.frames.is_exact and run.frames.start == 0
         is_counted = counts or (run.index.is_exact and draft.proved[episode])
+        moved = row_of_other_frame(
+            reader.values(run, lerobot.TIMESTAMP) * fps,
+            frames=(0, run.count),
+            right_within=TIME_TOLERANCE_SECONDS * fps,
+            other_within=_ROUNDED_SECONDS * fps,
+        )
         if not (is_single and is_counted and draft.proved[episode]) or moved >= 0:
             found = f"{run.times.wrong} of {run.count} timestamps that are not frame_index / fps"
             rate = run.times.other_rate
             if rate:
                 other = f"fps is {rate:g}, since row k has the timestamp k / {rate:g} s"
             elif is_single and moved >= 0:
-                other = f"rows before frame {moved} were removed or repeated, and its timestamp is still the time of its picture"
+                other = (
+                    "rows were removed, repeated or exchanged and then renumbered, and the timestamp of frame "
+                    f"{moved} is still the time of its picture"
+                )
             else:
                 other = "the timestamps come from another clock, or rows are missing"
             yield Refusal(code, place, found, (f"row k has the timestamp k / {fps:g} s", other))
@@ -79,8 +196,22 @@ def repair_timestamps(draft: Draft) -> Iterator[Outcome]:
         yield Repair(code, place, before, row / fps, proof, run.times.wrong - 1)
 
 
-def _before_and_after(count: Count, start: int) -> tuple[object, int]:
-    if count.start == start and count.first_wrong >= 0:
-        before = "no number" if count.found == NO_NUMBER else count.found
-        return before, start + count.first_wrong
-    return count.start if count.start != NO_NUMBER else "no number", start
+class _RowReader:
+    """Read the numbers of runs again. The columns of the last file stay in memory, since runs of one file follow each other."""
+
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+        self._path = ""
+        self._columns: RowColumns = {}
+
+    def values(self, run: Run, column: str) -> npt.NDArray[Any]:
+        """Return the source's numbers of one column in the rows of a run, as `row_numbers` returns them; shape [rows].
+
+        Raises:
+            ReadError: The store or the system failed.
+        """
+        if run.path != self._path:
+            with self._draft.evidence.open_data(run.path) as file:
+                self._columns = row_numbers(read_row_columns(file))
+            self._path = run.path
+        return self._columns[column][run.first_row : run.first_row + run.count]

@@ -8,7 +8,8 @@ import pyarrow as pa
 from episeek_pipelines.dataset.task_table import pandas_index, task_table, text_column, with_index
 from episeek_pipelines.repair import registry
 from episeek_pipelines.repair.draft import Draft, RowNumbers
-from episeek_pipelines.repair.row_runs import NO_NUMBER, Run
+from episeek_pipelines.repair.info_document import TOTAL_TASKS
+from episeek_pipelines.repair.row_runs import MOST_TASKS, NO_NUMBER, Run
 from episeek_pipelines.repair.shards import task_extremes
 from episeek_pipelines.repair.values import Outcome, Place, Refusal, Repair
 from episeek_pipelines.words import counted
@@ -34,22 +35,21 @@ def repair_task_table(draft: Draft) -> Iterator[Outcome]:
     is_sound = listed is not None and sorted(numbers) == list(range(len(numbers))) and len({*texts}) == len(texts)
     is_sound = is_sound and None not in texts and all(number < len(numbers) for number in used)
     if not is_sound:
+        if table is None and not used:
+            return
         wanted = {number: named.get(number) for number in used}
         wanted |= {number: text for number, text in _kept(listed or []).items() if number not in wanted and text}
-        is_whole = sorted(wanted) == list(range(len(wanted))) and None not in wanted.values()
-        is_whole = is_whole and len({*wanted.values()}) == len(wanted)
-        if conflicts or not is_whole or not wanted:
-            if table is None and not used:
-                return
-            found = conflicts[0] if conflicts else "task_index values of rows for which no episode gives a single text"
-            readings = ("the texts of the episodes are right", "the task_index values of the rows are right")
+        refused = _contradiction(draft, wanted, conflicts)
+        if refused is not None:
+            found, readings = refused
             yield Refusal(code, place, found, readings, max(0, len(conflicts) - 1))
             return
         after = [str(wanted[number]) for number in range(len(wanted))]
         draft.tasks = task_table(after)
         before = "no usable table" if listed is None else [[number, text] for number, text in listed]
         proof = (
-            f"episodes with a single task give the text of every task_index in the rows ({counted(len(after), 'task')})"
+            f"episodes with a single task give the text of every task_index in the rows ({counted(len(after), 'task')}), "
+            "and no text of the table is left over"
         )
         yield Repair(code, place, before, after, proof)
         return
@@ -74,12 +74,51 @@ def repair_task_table(draft: Draft) -> Iterator[Outcome]:
         )
 
 
+def _contradiction(
+    draft: Draft, wanted: Mapping[int, str | None], conflicts: list[str]
+) -> tuple[str, tuple[str, str]] | None:
+    """Return what contradicts the texts of a new task table, and the readings of the contradiction; None without a contradiction.
+
+    Args:
+        draft: The dataset.
+        wanted: The text of each task_index; None for a task_index of the rows without a text.
+        conflicts: The conflicts that `_named_by_episodes` found.
+    """
+    of_rows = "the task_index values of the rows are right"
+    if conflicts:
+        return conflicts[0], ("the texts of the episodes are right", of_rows)
+    if any(len(run.tasks) >= MOST_TASKS for runs in draft.runs_of.values() for run in runs):
+        return f"an episode with {MOST_TASKS} different task_index values or more", (
+            "the episode has so many tasks",
+            "they are wrong",
+        )
+    without = [number for number, text in sorted(wanted.items()) if text is None]
+    if without:
+        found = f"rows with the task_index {without[0]}, for which no episode gives a single text"
+        return found, ("the task_index of these rows is wrong", f"{of_rows}, and a text of the table belongs to them")
+    if sorted(wanted) != list(range(len(wanted))) or len({*wanted.values()}) != len(wanted) or not wanted:
+        found = "task_index values with gaps between them, or with the same text"
+        return found, ("the texts of the episodes are right", of_rows)
+    lost = [text for text in _all_texts(draft.tasks) if text not in wanted.values()]
+    if lost:
+        found = f"the text {lost[0]!r} in the table, which no task_index of the rows has"
+        return found, ("the text belongs to a task without rows", "the text is left over from an edit")
+    total = draft.info.get(TOTAL_TASKS)
+    if type(total) is int and total > len(wanted):
+        found = f"total_tasks {total}, and the texts of {counted(len(wanted), 'task')}"
+        return found, ("the text of a task without rows is lost", "total_tasks is wrong")
+    return None
+
+
 def repair_row_tasks(draft: Draft) -> Iterator[Outcome]:
-    """Replace a task_index that belongs to no task by the task_index of the other rows of the episode."""
+    """Replace a task_index that belongs to no task by the task_index of the other rows of the episode, if the recorded statistics
+    of the episode confirm that it was the only one.
+    """
     code = registry.ROW_TASKS.code
     texts = _texts(draft)
     if not draft.has_all_episodes or not texts:
         return
+    low, high = (draft.recorded(name) for name in task_extremes())
     for episode in range(draft.row_count):
         for run in draft.runs_of.get(episode, ()):
             strange = [each for each in run.tasks if not 0 <= each[0] < len(texts)]
@@ -91,6 +130,8 @@ def repair_row_tasks(draft: Draft) -> Iterator[Outcome]:
             named = draft.task_texts[episode] or []
             before = "no number" if number == NO_NUMBER else number
             is_open = len(known) != 1 or not draft.has_numbers(run.path, lerobot.TASK_INDEX)
+            # Statistics with another task_index were recorded from rows of a task that the table has lost.
+            is_open = is_open or not low[episode] == high[episode] == known[0]
             if is_open or named != [texts[known[0]]] or sum(each[1] for each in strange) * 2 >= run.count:
                 readings = ("the task_index is wrong", "a task is missing in meta/tasks.parquet")
                 yield Refusal(
@@ -100,7 +141,10 @@ def repair_row_tasks(draft: Draft) -> Iterator[Outcome]:
             draft.edit(run.path).numbers.setdefault(lerobot.TASK_INDEX, []).append(
                 RowNumbers(run.first_row, run.count, "constant", known[0])
             )
-            proof = f"all other rows of the episode have the task_index {known[0]} of its only task {named[0]!r}"
+            proof = (
+                f"all other rows of the episode have the task_index {known[0]} of its only task {named[0]!r}, and so had all "
+                "rows when the statistics of the episode were recorded"
+            )
             yield Repair(code, place, before, known[0], proof, sum(each[1] for each in strange) - 1)
 
 
@@ -202,28 +246,56 @@ def _numbers_of_rows(runs: tuple[Run, ...], count: int) -> list[int]:
 
 
 def _used_numbers(draft: Draft) -> list[int]:
-    """Return the most frequent task_index of each run of rows, ascending and without duplicates or negative values.
-
-    A run is a range of consecutive rows of an episode in meta/episodes.
-    """
-    usual = (
-        run.tasks[0][0] for episode in range(draft.row_count) for run in draft.runs_of.get(episode, ()) if run.tasks
+    """Return the numbers of `_numbers_of_tasks` of all episodes, ascending and without duplicates."""
+    low, high = (draft.recorded(name) for name in task_extremes())
+    return sorted(
+        {
+            number
+            for episode in range(draft.row_count)
+            for run in draft.runs_of.get(episode, ())
+            for number in _numbers_of_tasks(run, low[episode], high[episode])
+        }
     )
-    return sorted({number for number in usual if number >= 0})
+
+
+def _numbers_of_tasks(run: Run, low: float, high: float) -> list[int]:
+    """Return each task_index of a run that may be the number of a task, the most frequent first.
+
+    A negative number is left out. A task_index of fewer than half of the rows is left out, too, if the statistics of the episode
+    were recorded without it.
+
+    Args:
+        run: A range of consecutive rows of an episode.
+        low: The recorded minimum of task_index of the episode; NaN if it is unknown.
+        high: The recorded maximum.
+    """
+    return [
+        number
+        for number, rows, _ in run.tasks
+        if number >= 0 and not (rows * 2 < run.count and (number < low or number > high))
+    ]
+
+
+def _all_texts(table: pa.Table | None) -> list[str]:
+    """Return all texts of a task table without nulls; empty if the table has no column of texts."""
+    name = None if table is None else text_column(table)
+    return [] if table is None or name is None else [text for text in table[name].to_pylist() if text is not None]
 
 
 def _named_by_episodes(draft: Draft) -> tuple[dict[int, str], list[str]]:
-    """Derive the text of each task_index from the episodes that list a single text and whose rows mostly have one task_index.
+    """Derive the text of each task_index from the episodes that list a single text and whose rows have one task_index.
 
     Returns:
         The texts by task_index, and a part of a message for each task_index to which episodes give different texts.
     """
     names: dict[int, dict[str, int]] = {}
+    low, high = (draft.recorded(name) for name in task_extremes())
     for episode in range(draft.row_count):
         texts = draft.task_texts[episode]
         runs = draft.runs_of.get(episode, ())
-        numbers = {run.tasks[0][0] for run in runs if run.tasks and run.tasks[0][1] * 2 > run.count}
-        if texts and len(texts) == 1 and len(numbers) == 1:
+        numbers = {number for run in runs for number in _numbers_of_tasks(run, low[episode], high[episode])}
+        is_usual = all(run.tasks and run.tasks[0][0] in numbers for run in runs)
+        if texts and len(texts) == 1 and len(numbers) == 1 and is_usual:
             names.setdefault(numbers.pop(), {}).setdefault(texts[0], episode)
     conflicts = [
         f"task_index {number} for {' and '.join(f'{text!r} (episode {episode})' for text, episode in sorted(found.items()))}"

@@ -39,7 +39,7 @@ def test_timestamps_that_may_name_other_pictures_are_kept(tmp_path: Path):
         assert "REP011" not in {each.code for each in made.repairs}
         (refused,) = [each for each in made.refusals if each.code == "REP011"]
         assert refused.readings[0] == "row k has the timestamp k / 30 s"
-        assert f"rows before frame {moved} were removed or repeated" in refused.readings[1]
+        assert f"the timestamp of frame {moved} is still the time of its picture" in refused.readings[1]
 
 
 @pytest.mark.parametrize("other", [2, 3])
