@@ -30,7 +30,8 @@ _CODES: Final = (registry.EPISODE_STATISTICS.code, registry.STATISTICS.code)
 def repair_episode_statistics(draft: Draft) -> Iterator[Outcome]:
     """Replace the recorded statistics of an episode if a value is missing or differs from the statistics of the episode's rows.
 
-    Yield a refusal for a feature whose rows may be damaged, because no recorded statistics agree with them.
+    Yield a repair for each statistic that changes, and a refusal for a feature whose rows may be damaged, because no recorded
+    statistics agree with them.
     """
     measured = draft.measured
     code = registry.EPISODE_STATISTICS.code
@@ -52,19 +53,27 @@ def repair_episode_statistics(draft: Draft) -> Iterator[Outcome]:
             place = draft.place(row, lerobot.statistics_column(feature, name))
             yield _damage(code, place, name, recorded[name][row], truth[name][row])
             continue
-        draft.episode_statistics[feature] = truth, is_odd
+        new = {name: values for name, values in truth.items() if name not in odd}
+        for name, mask in odd.items():
+            # A statistic that agrees with the rows stays as it is, down to the last bit.
+            is_wrong = mask.any(axis=1, keepdims=True)
+            new[name] = np.where(is_wrong, truth[name], np.nan_to_num(recorded[name])).astype(truth[name].dtype)
+        draft.episode_statistics[feature] = new, is_odd
         for episode in np.flatnonzero(is_odd).tolist():
-            name = next(name for name in NAMES if name in odd and odd[name][episode].any())
-            column = lerobot.statistics_column(feature, name)
-            before, after = recorded[name][episode].tolist(), truth[name][episode].tolist()
-            proof = f"{name} of the {int(counts[episode])} rows of the episode"
-            yield Repair(code, draft.place(episode, column), _plain(before), after, proof)
+            for name in [name for name in NAMES if name in odd]:
+                if odd[name][episode].any():
+                    before, after = _plain(recorded[name][episode].tolist()), truth[name][episode].tolist()
+                    place = draft.place(episode, lerobot.statistics_column(feature, name))
+                    yield Repair(
+                        code, place, before, after, f"{name} of the {int(counts[episode])} rows of the episode"
+                    )
 
 
 def repair_statistics(draft: Draft) -> Iterator[Outcome]:
     """Replace statistics in meta/stats.json if they are missing or differ from the statistics of the rows.
 
-    Yield a refusal for a feature whose rows may be damaged, because no recorded statistics agree with them.
+    Yield a repair for each statistic that changes, and a refusal for a feature whose rows may be damaged, because no recorded
+    statistics agree with them.
     """
     measured = draft.measured
     code = registry.STATISTICS.code
@@ -81,17 +90,21 @@ def repair_statistics(draft: Draft) -> Iterator[Outcome]:
         truth = measured.features.get(feature)
         if truth is None:
             continue
-        problem = _problem(draft, feature, truth)
-        if problem is None:
+        wrong = _wrong_names(draft, feature, truth)
+        if not wrong:
             continue
-        name, before = problem
         after = stats_entry(truth)
+        known = entry if isinstance(entry, Mapping) else {}
         if may_be_damaged(draft, feature, code):
-            yield _damage(code, place, name, numbers(before), np.array(after[name], np.float64).ravel())
+            name = wrong[0]
+            yield _damage(code, place, name, numbers(known.get(name)), np.array(after[name], np.float64).ravel())
             continue
-        draft.statistics[feature] = after
-        proof = f"{name} of all {int(measured.row_count.sum())} rows"
-        yield Repair(code, place, before, after[name], proof)
+        # A statistic that agrees with the rows stays as it is, down to the last bit.
+        draft.statistics[feature] = {**known, **{name: after[name] for name in wrong}}
+        for name in wrong:
+            before, proof = _plain(known.get(name)), f"{name} of all {int(measured.row_count.sum())} rows"
+            if before != after[name]:
+                yield Repair(code, place, before, after[name], proof)
 
 
 def _unmeasured(draft: Draft, code: str) -> Iterator[Refusal]:
@@ -175,8 +188,10 @@ def measure(draft: Draft) -> EpisodeStatistics | None:
     return found
 
 
-def _problem(draft: Draft, feature: str, truth: FeatureStatistics) -> tuple[str, Any] | None:
-    """Return the name and the recorded value of a dataset statistic that is missing or wrong; None if all agree with the rows.
+def _wrong_names(draft: Draft, feature: str, truth: FeatureStatistics) -> list[str]:
+    """Return the names of the dataset's statistics of a feature that are missing or differ from the rows by more than rounding.
+
+    If `count` is wrong, the statistics are those of other rows, and all of them are returned.
 
     Args:
         draft: The dataset.
@@ -185,31 +200,30 @@ def _problem(draft: Draft, feature: str, truth: FeatureStatistics) -> tuple[str,
     """
     entry, spec = draft.statistics.get(feature), draft.info["features"][feature]
     if not isinstance(entry, Mapping):
-        return "mean", None
+        return list(NAMES)
     total = aggregated(truth)
     most = np.array([float(truth["count"].max())])
+    known: dict[str, Float64Array] = {}
     for name in NAMES:
         recorded = numbers(entry.get(name))
-        if recorded is None or recorded.size != total[name].size or not np.isfinite(recorded).all():
-            return name, _plain(entry.get(name))
+        if recorded is not None and recorded.size == total[name].size and np.isfinite(recorded).all():
+            known[name] = recorded.ravel()
+    wrong = [name for name in NAMES if name not in known]
     rows = int(total["count"].ravel()[0])
     if feature in lerobot.ROW_COLUMNS:
-        count = numbers(entry["count"])
-        return None if count is not None and count.ravel()[0] == rows else ("count", _plain(entry["count"]))
+        is_stale = "count" not in known or known["count"][0] != rows
+        return list(NAMES) if is_stale else wrong
     # counts of the source, since those of other features may have been repaired by now
-    if may_be_relative(feature, {**(draft.evidence.statistics or {}), feature: entry}, rows):
-        return None
-    for name in NAMES:
-        recorded = numbers(entry[name])
-        assert recorded is not None
-        flat = recorded.ravel()
+    if not wrong and may_be_relative(feature, {**(draft.evidence.statistics or {}), feature: entry}, rows):
+        return []
+    for name, flat in known.items():
         if name in QUANTILES:
             is_odd = is_odd_quantile(draft, feature, name, flat, truth)
         else:
             is_odd = differing(name, flat[None], total, most, spec)[0]
         if is_odd.any() or (name == "std" and ((flat == 0) & (total["std"][0] > 0)).any()):
-            return name, _plain(entry[name])
-    return None
+            wrong.append(name)
+    return list(NAMES) if "count" in wrong else [name for name in NAMES if name in wrong]
 
 
 def _repair_pictures(draft: Draft, feature: str, place: Place) -> Iterator[Outcome]:

@@ -105,6 +105,27 @@ def test_a_comparison_refuses_a_record_that_the_source_does_not_prove(copied: Pa
     assert [each.location.file for each in compared.findings if each.code == "INF021"] == [RECORD]
 
 
+def test_each_statistic_that_is_wrong_is_listed_and_no_other_changes(tmp_path: Path):
+    root = copy_of("h264_bframes", tmp_path, name="broken")
+    recorded = json.loads((root / "meta/stats.json").read_text())["action"]
+    edit_statistics(root, lambda statistics: statistics["action"].update(mean=[3.0] * 6, q90=[9.0] * 6))
+    maximum = pq.read_table(root / EPISODES)["stats/action/max"].to_pylist()[1]
+    set_value(root, EPISODES, "stats/action/max", 1, [value + 1 for value in maximum])
+    set_value(root, EPISODES, "stats/action/mean", 1, [value + 1 for value in maximum])
+    result = repair(str(root), str(tmp_path / "out"), choice=RepairChoice(only=("REP019", "REP020")), execution=SYNC)
+    assert [(each.code, each.proof.partition(" ")[0]) for each in result.made.repairs] == [
+        ("REP019", "max"), ("REP019", "mean"), ("REP020", "mean"), ("REP020", "q90"),
+    ]  # fmt: skip
+    written = json.loads((tmp_path / "out/meta/stats.json").read_text())["action"]
+    assert {name for name, values in written.items() if values != recorded[name]} <= {"mean", "q90"}
+    assert np.allclose(written["mean"], recorded["mean"], rtol=1e-5)
+    before, after = (pq.read_table(folder / EPISODES) for folder in (root, tmp_path / "out"))
+    names = [name for name in before.column_names if name.startswith("stats/")]
+    changed = {name for name in names if before[name].to_pylist() != after[name].to_pylist()}
+    assert changed == {"stats/action/max", "stats/action/mean"}
+    assert after["stats/action/max"].to_pylist()[1] == maximum
+
+
 def test_a_source_that_already_has_the_right_values_is_no_difference(copied: Path):
     compared = verify(str(copied / "out"), against=str(DATA / "h264_bframes"), execution=SYNC)
     assert compared.error_count == 0
@@ -434,7 +455,8 @@ def test_a_run_that_fails_says_what_was_not_repaired(tmp_path: Path, capsys: pyt
     said = capsys.readouterr().err
     assert "hint: run `episeek repair SRC DST --dry-run` to see 1 refused repair, meta/episodes/" in said
     assert "a row group with episodes whose rows do not follow one another" in said
-    assert main(["repair", str(root), str(tmp_path / "out"), "--dry-run"]) == 0
+    # The exit code of a dry run says whether something is refused.
+    assert main(["repair", str(root), str(tmp_path / "out"), "--dry-run"]) == 1
     assert "do not follow one another" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
 

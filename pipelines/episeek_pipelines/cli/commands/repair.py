@@ -1,7 +1,7 @@
 """`episeek repair`: write a new dataset with every value repaired that the evidence in the source proves to be wrong.
 
 Exit codes: 0 done, and the result has no errors; 1 the result has errors, for which the evidence proves no repair; 2 the command
-could not be done.
+could not be done. With --dry-run: 0 nothing is refused; 1 a repair is refused; 2 the command could not be done.
 """
 
 import argparse
@@ -77,7 +77,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "to 10,000 sampled pictures of a longer episode; without this option, the recorded statistics are kept",
     )
     command.add_argument(
-        "--dry-run", action="store_true", help="print what would be repaired or refused, and write nothing"
+        "--dry-run",
+        action="store_true",
+        help="print what would be repaired or refused, and write nothing; the exit code is 1 if a repair is refused",
     )
     add_videos(command)
     add_keyframes(command)
@@ -105,16 +107,23 @@ def run(options: argparse.Namespace) -> Outcome:
     """Run `episeek repair`, and return what to print."""
     from episeek_pipelines import api
     from episeek_pipelines.cli.lines import summary
-    from episeek_pipelines.cli.lines.jobs import findings_lines, verified_document
-    from episeek_pipelines.cli.lines.repair import findings_line, made_document, made_lines
+    from episeek_pipelines.cli.lines.jobs import error_lines, findings_lines, verified_document
+    from episeek_pipelines.cli.lines.repair import (
+        findings_line,
+        made_document,
+        made_lines,
+        overlay_lines,
+        refusal_lines,
+    )
 
     choice = _choice(options)
     if options.dry_run:
         made = api.plan_repair(options.source, choice=choice, execution=execution_of(options))
-        lines = (
-            (json.dumps(made_document(made), indent=2),) if options.json else tuple(made_lines(made, is_dry_run=True))
-        )
-        return Outcome(lines)
+        if options.json:
+            lines: tuple[str, ...] = (json.dumps(made_document(made), indent=2),)
+        else:
+            lines = tuple(refusal_lines(made) if options.quiet else made_lines(made, is_dry_run=True))
+        return Outcome(lines, bool(made.refusals))
     result = api.repair(
         options.source,
         options.destination,
@@ -132,12 +141,13 @@ def run(options: argparse.Namespace) -> Outcome:
         document = {**verified_document(result.preparation), "repairs": made_document(result.made), "before": before}
         return Outcome((json.dumps(document, indent=2),), is_failure)
     if options.quiet:
-        return Outcome((), is_failure)
+        return Outcome((*refusal_lines(result.made), *error_lines(result.after, options)), is_failure)
     lines = (
-        *made_lines(result.made, is_dry_run=False),
+        *made_lines(result.made, is_current=result.preparation.is_current),
         *summary.prepare_lines(result.preparation),
         *findings_line(result),
         summary.done_line(result.preparation),
+        *overlay_lines(result),
         *findings_lines(result.after, options),
     )
     return Outcome(lines, is_failure)

@@ -8,6 +8,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -162,18 +163,17 @@ def _outcome(
         document = render(report, format, max_findings=configuration.max_findings).removesuffix("\n")
         return Outcome((document,), is_failure, (*fixes, *notes))
     lines = [*fixes, ""] if fixes else []
-    lines += _text_lines(report, configuration, is_quiet=options.quiet, is_failure=is_failure)
+    lines += _text_lines(report, configuration, is_quiet=options.quiet)
     return Outcome(tuple(lines), is_failure, tuple(notes))
 
 
-def _text_lines(
-    report: "VerificationReport", configuration: "Configuration", *, is_quiet: bool, is_failure: bool
-) -> Iterator[str]:
+def _text_lines(report: "VerificationReport", configuration: "Configuration", *, is_quiet: bool) -> Iterator[str]:
     from episeek_pipelines.api import format_findings, format_text
     from episeek_pipelines.cli.colour import paint_for
+    from episeek_pipelines.verify.settings.policy import failing
 
     paint = paint_for(sys.stdout)
     if not is_quiet:
         yield format_text(report, max_findings=configuration.max_findings, paint=paint)
-    elif is_failure or report.error_count:
-        yield format_findings(report, max_findings=configuration.max_findings, paint=paint)
+    elif shown := failing(report, configuration.policy):
+        yield format_findings(replace(report, findings=shown), max_findings=configuration.max_findings, paint=paint)

@@ -122,6 +122,7 @@ def _text_lines(reports: "Sequence[VerificationReport]", max_findings: int, *, i
         yield format_texts(reports, max_findings=max_findings, paint=paint)
         return
     for report in reports:
-        if report.error_count:
+        errors = tuple(found for found in report.findings if found.severity == "error")
+        if errors:
             yield f"{report.root}:"
-            yield format_findings(report, max_findings=max_findings, paint=paint)
+            yield format_findings(replace(report, findings=errors), max_findings=max_findings, paint=paint)

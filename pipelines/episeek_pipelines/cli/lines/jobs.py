@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from episeek_pipelines.cli.outcome import Outcome
@@ -35,8 +35,8 @@ def verified_outcome(result: "PrepareResult", options: argparse.Namespace) -> Ou
     if result.repairs is not None:
         from episeek_pipelines.cli.lines.repair import made_lines
 
-        lines = (*made_lines(result.repairs, is_dry_run=False), *lines)
-    return Outcome(() if options.quiet else lines, is_failure)
+        lines = (*made_lines(result.repairs, is_current=result.is_current), *lines)
+    return Outcome(error_lines(result.verification, options) if options.quiet else lines, is_failure)
 
 
 def findings_lines(report: "VerificationReport | None", options: argparse.Namespace) -> tuple[str, ...]:
@@ -49,6 +49,18 @@ def findings_lines(report: "VerificationReport | None", options: argparse.Namesp
     paint = paint_for(sys.stdout)
     parts = (format_findings(report, max_findings=options.max_findings, paint=paint), format_remarks(report))
     return ("", *(part for part in parts if part))
+
+
+def error_lines(report: "VerificationReport | None", options: argparse.Namespace) -> tuple[str, ...]:
+    """Return the errors of a job's verification as lines, as `--quiet` shows them."""
+    from episeek_pipelines.api import format_findings
+    from episeek_pipelines.cli.colour import paint_for
+
+    if report is None:
+        return ()
+    errors = replace(report, findings=tuple(each for each in report.findings if each.severity == "error"))
+    text = format_findings(errors, max_findings=options.max_findings, paint=paint_for(sys.stdout))
+    return (text,) if text else ()
 
 
 def verified_document(result: "PrepareResult") -> dict[str, Any]:

@@ -97,6 +97,11 @@ def fails(report: VerificationReport, policy: Policy) -> bool:
     return report.error_count > 0 or (policy.fail_on == "warning" and report.warning_count > 0)
 
 
+def failing(report: VerificationReport, policy: Policy) -> tuple[Finding, ...]:
+    """Return the errors of a report, and also the warnings if they let the verification fail."""
+    return tuple(each for each in report.findings if each.severity == "error" or policy.fail_on == "warning")
+
+
 def _without(coverage: Coverage, ignored: Set[str]) -> Coverage:
     """Return a coverage that also lists the ignored rules, unless `coverage` already lists them as not applied."""
     codes = sorted(ignored - coverage.rules_not_applied)
