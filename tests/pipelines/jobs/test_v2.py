@@ -15,7 +15,7 @@ from episeek_pipelines.jobs.graph import Execution
 from tests.pipelines.conftest import DATA, digests
 from tests.support import bar_code
 from tests.support.amount import every
-from tests.support.old_dataset import EPISODES, as_version_2_0, copy_old, edit_lines
+from tests.support.old_dataset import EPISODES, STATISTICS, as_version_2_0, copy_old, edit_lines
 
 LENGTHS = [42, 20, 40, 40, 21, 31, 31]
 CAMERAS = ("observation.images.top", "observation.images.wrist")
@@ -136,6 +136,8 @@ def test_pictures_in_rows_and_small_files(tmp_path):
 def test_version_2_0_gets_all_statistics_from_rows(prepared, tmp_path):
     root = as_version_2_0(copy_old(tmp_path / "old"))
     result = upgrade(str(root), str(tmp_path / "out"), execution=SERIAL)
+    # the recorded statistics of numbers are others than those of the rows, if only by rounding
+    assert {found.code for found in findings_of(result)} == {"VID022W"}
     assert (result.source_version, result.index) == ("v2.0", None)
     assert not (tmp_path / "out/meta/byte_index").exists()
     own, expected = (
@@ -248,6 +250,19 @@ def test_wrong_lengths_of_episodes_left_out_change_nothing_else(length, tmp_path
     recorded = pq.read_table(tmp_path / "out/meta/episodes")
     assert recorded["stats/index/min"].to_pylist() == [[stop - size] for stop, size in zip(stops, kept, strict=True)]
     assert recorded["stats/index/max"].to_pylist() == [[stop - 1] for stop in stops]
+
+
+@pytest.mark.parametrize("length", [None, 0, "20"])
+def test_what_is_wrong_in_the_lines_of_episodes_left_out_is_no_problem(length, tmp_path):
+    root = copy_old(tmp_path / "old")
+    edit_lines(root, EPISODES, lambda lines: lines[1].update(length=length, tasks=["no such task"]))
+    edit_lines(root, STATISTICS, lambda lines: lines.pop(1))
+    opened = open_dataset(str(root), skipped=(1,))
+    opened.require_sound_documents()
+    assert opened.info.total_frames == sum(LENGTHS) - LENGTHS[1]
+    assert opened.episodes.length.tolist() == [LENGTHS[0], *LENGTHS[2:]]
+    with pytest.raises(MetadataError):
+        open_dataset(str(root), skipped=(2,))
 
 
 def test_a_wrong_index_stays_the_only_wrong_one_if_episodes_are_left_out(tmp_path):

@@ -5,7 +5,7 @@ need correct documents call `V2Documents.require_translatable` or `require_no_pr
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeGuard
 
@@ -115,12 +115,14 @@ def require_no_problems(problems: Sequence[DocumentProblem], where: str) -> None
     raise MetadataError(f"{where}/{first.place}", f"{key}{first.found}{others}", first.expected, first.hint)
 
 
-def read_documents(root: Root, info: Mapping[str, Any]) -> V2Documents:
+def read_documents(root: Root, info: Mapping[str, Any], skipped: Collection[int] = ()) -> V2Documents:
     """Read the documents of a dataset of version 2.x.
 
     Args:
         root: The dataset.
         info: Parsed meta/info.json.
+        skipped: Numbers of episodes to leave out. What is wrong in their lines is no problem, as long as each has a line. A length
+            that cannot be used is 0 here.
 
     Raises:
         ReadError: A document cannot be read.
@@ -133,17 +135,18 @@ def read_documents(root: Root, info: Mapping[str, Any]) -> V2Documents:
     if problems:
         return V2Documents(version, info, problems=tuple(problems))
     problems += _unnamed_pictures(info["features"])
-    episodes = _episodes(root, problems)
+    episodes = _episodes(root, problems, skipped)
     tasks = _tasks(root, problems)
-    problems += _unknown_tasks(episodes, {text for _, text, _ in tasks})
+    kept = [episode for episode in episodes if episode.episode_index not in skipped]
+    problems += _unknown_tasks(kept, {text for _, text, _ in tasks})
     statistics: dict[int, Mapping[str, Any]] = {}
     lines: dict[int, int] = {}
     total: Mapping[str, Any] | None = None
     if lerobot_v2.has_episode_statistics(info):
-        for number, line, stats in _episode_statistics(root, problems):
+        for number, line, stats in _episode_statistics(root, problems, skipped):
             statistics[number], lines[number] = stats, line
         if lines and not any(problem.kind in _BLOCKING for problem in problems):
-            problems += _missing_statistics(episodes, lines)
+            problems += _missing_statistics(episodes, lines, skipped)
     else:
         total = _total_statistics(root, problems)
     return V2Documents(
@@ -210,7 +213,7 @@ def _text(value: object) -> str:
 # --- episodes ---------------------------------------------------------------------------------------------------------------------
 
 
-def _episodes(root: Root, problems: list[DocumentProblem]) -> list[V2Episode]:
+def _episodes(root: Root, problems: list[DocumentProblem], skipped: Collection[int]) -> list[V2Episode]:
     path = lerobot_v2.EPISODES_PATH
     line_of: dict[int, int] = {}
     episodes = []
@@ -228,6 +231,9 @@ def _episodes(root: Root, problems: list[DocumentProblem]) -> list[V2Episode]:
             problems.append(DocumentProblem("order", path, line, text, "each episode once", hint=hint))
             continue
         line_of[number] = line
+        if number in skipped:
+            episodes.append(V2Episode(number, length if _is_number(length) else 0, (), line))
+            continue
         if not _is_number(length) or not 0 < length < _MAX_LENGTH:
             problems.append(DocumentProblem("values", path, line, _text(length), "1 or more frames", lerobot_v2.LENGTH))
             continue
@@ -329,7 +335,9 @@ def _unknown_tasks(episodes: list[V2Episode], known: set[str]) -> Iterator[Docum
 # --- statistics -------------------------------------------------------------------------------------------------------------------
 
 
-def _episode_statistics(root: Root, problems: list[DocumentProblem]) -> Iterator[tuple[int, int, dict[str, Any]]]:
+def _episode_statistics(
+    root: Root, problems: list[DocumentProblem], skipped: Collection[int]
+) -> Iterator[tuple[int, int, dict[str, Any]]]:
     """Yield the episode_index, the line and the statistics of each episode."""
     path = lerobot_v2.EPISODE_STATISTICS_PATH
     line_of: dict[int, int] = {}
@@ -340,6 +348,8 @@ def _episode_statistics(root: Root, problems: list[DocumentProblem]) -> Iterator
             problems.append(
                 DocumentProblem("statistics", path, line, _text(number), "the number of an episode", "episode_index")
             )
+        elif number in skipped:
+            continue
         elif number in line_of:
             text = f"episode {number}, which is also in line {line_of[number]}"
             problems.append(DocumentProblem("statistics", path, line, text, "each episode once"))
@@ -351,10 +361,12 @@ def _episode_statistics(root: Root, problems: list[DocumentProblem]) -> Iterator
             yield number, line, stats
 
 
-def _missing_statistics(episodes: list[V2Episode], lines: Mapping[int, int]) -> Iterator[DocumentProblem]:
+def _missing_statistics(
+    episodes: list[V2Episode], lines: Mapping[int, int], skipped: Collection[int]
+) -> Iterator[DocumentProblem]:
     path = lerobot_v2.EPISODE_STATISTICS_PATH
     wanted = {episode.episode_index for episode in episodes}
-    absent = sorted(wanted - lines.keys())
+    absent = sorted(wanted - lines.keys() - {*skipped})
     if absent:
         found = f"no statistics of episode {absent[0]}"
         yield DocumentProblem("statistics", path, None, found, "statistics of each episode", more=len(absent) - 1)

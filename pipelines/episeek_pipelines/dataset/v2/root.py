@@ -204,7 +204,7 @@ def _view(url: str, skipped: tuple[int, ...], state: str) -> V2View:
         info = lerobot.parse_document(root.read_bytes(layout.INFO_PATH))
     except lerobot.DocumentError as error:
         raise MetadataError(root.join(layout.INFO_PATH), error.found, error.expected) from None
-    documents = read_documents(root, info)
+    documents = read_documents(root, info, skipped)
     if not documents.is_translatable:
         return V2View(documents, {}, documents.problems, {})
     files, problems = files_as_v3(documents, skipped)

@@ -67,7 +67,7 @@ _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
         EPISODES_FOOTER.code: "restore the line from a copy of the same revision: no other file lists the episodes",
         EPISODE_ORDER.code: "restore the lines from a copy of the dataset; do not renumber them, since the names of files contain "
         "the numbers of the episodes",
-        EPISODE_VALUES.code: f"restore the value from a copy of the dataset; {_LENGTH}",
+        EPISODE_VALUES.code: f"restore the value from a copy of the dataset; {_LENGTH}; {_LEAVE_OUT}",
         EPISODE_ROWS.code: f"{_LENGTH}. Otherwise restore the rows from the source of the file, {_LEAVE_OUT}",
         ROW_NUMBERS.code: f"if ROW015 reports an episode, correct this first. If the numbers are still wrong, {_REPAIRED}, which "
         "numbers the rows",

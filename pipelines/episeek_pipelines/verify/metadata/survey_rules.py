@@ -3,7 +3,9 @@
 from typing import Final
 
 from episeek_pipelines.dataset.provenance import preparation_command
+from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.dataset.v2.root import V2Root
+from episeek_pipelines.statistics.scan import measured_features
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded
 from episeek_pipelines.verify.metadata.feature_rules import check_declared_rates
@@ -15,7 +17,7 @@ from episeek_pipelines.verify.metadata.task_rules import check_subtasks, check_t
 from episeek_pipelines.verify.metadata.task_text_rules import check_task_texts
 from episeek_pipelines.verify.rules import EPISODES_CHANGED, EPISODES_FOOTER, SOURCE_CHANGED
 from episeek_pipelines.words import counted
-from episeek_schemas import layout
+from episeek_schemas import layout, lerobot_v2
 from episeek_schemas.lerobot import DatasetInfo
 
 NO_EPISODES_REMEDY: Final = (
@@ -83,7 +85,18 @@ def check_survey(surveyed: Survey, info: DatasetInfo, *, frame_count: int | None
                 surveyed.source_documents,
                 has_other_videos=surveyed.has_other_videos,
                 is_upgrade=isinstance(surveyed.against, V2Root),
+                recomputed=_recomputed(surveyed.against),
             )
         for path in sorted(set(surveyed.source_episode_paths) - set(surveyed.episode_paths)):
             findings.append(finding(EPISODES_CHANGED, "no such file", "the file of the source", Location(file=path)))
     return findings
+
+
+def _recomputed(source: Root) -> tuple[str, ...]:
+    """Return the features whose statistics an upgrade of the source computes from the rows: those of numbers in version 2.0.
+
+    Version 2.0 records no statistics of episodes, from which the statistics of the dataset could be converted.
+    """
+    if not isinstance(source, V2Root) or lerobot_v2.has_episode_statistics(source.view.documents.info):
+        return ()
+    return measured_features(source.view.documents.info["features"])
