@@ -3,11 +3,10 @@
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from episeek_pipelines.repair import registry
 from episeek_pipelines.repair.draft import Draft
 from episeek_pipelines.repair.examined_videos import ExaminedVideo, examine_video
+from episeek_pipelines.repair.file_order import FileOrder
 from episeek_pipelines.repair.free_frames import FreeFrames, readings_of, with_enough
 from episeek_pipelines.repair.values import Outcome, Refusal, Repair
 from episeek_schemas import lerobot
@@ -100,7 +99,9 @@ class _Problem:
         self._draft, self._camera, self._homeless = draft, camera, homeless
         self._length = draft.values(lerobot.LENGTH)
         self._declared = free.declared(camera)
-        self._places = _Places(draft, camera, self._declared, homeless)
+        self._places = FileOrder(
+            draft.evidence.info, self._declared, homeless=homeless.rows, contested=homeless.contested
+        )
         counts = free.of(camera, without=homeless.rows)
         self._counts = {path: 0 if path in homeless.sources else count for path, count in counts.items()}
         self._candidates = {row: with_enough(self._counts, int(self._length[row])) for row in sorted(homeless.rows)}
@@ -201,43 +202,6 @@ class _Problem:
         """Return whether the order, the lengths and the seconds of some episodes agree exactly with the frames of a file."""
         video = examine_video(self._draft, self._camera, path, sorted(rows)) if rows else None
         return video is not None and video.seconds.is_exact
-
-
-class _Places:
-    """The files in which an episode may be, by the order of the episodes whose files are certain."""
-
-    def __init__(self, draft: Draft, camera: str, declared: list[str | None], homeless: _Homeless) -> None:
-        self._info = draft.evidence.info
-        self._declared = declared
-        rows = homeless.rows
-        self._known = [row for row in range(len(declared)) if row not in rows]
-        self._contested = homeless.contested
-
-    def near(self, row: int) -> tuple[str, ...]:
-        """Return the files of the episodes before and after an episode: one or two, or none without other episodes."""
-        before, after = self._neighbours(row)
-        return tuple(dict.fromkeys(path for path in (before, after) if path is not None))
-
-    def is_between(self, row: int, path: str) -> bool:
-        """Return whether a file is that of the episode before or after, or its numbers are between those of the two files."""
-        before, after = (
-            None if each is None else self._info.video_file_numbers(each) for each in self._neighbours(row)
-        )
-        numbers = self._info.video_file_numbers(path)
-        if numbers is None or (before is None and after is None):
-            return False
-        is_ordered = (before is None or before < numbers) and (after is None or numbers < after)
-        return path in self.near(row) or is_ordered
-
-    def _neighbours(self, row: int) -> tuple[str | None, str | None]:
-        # A contested episode leaves its file only if the others stay.
-        known = self._known
-        if row in self._contested:
-            known = sorted({*known, *self._contested} - {row})
-        place = int(np.searchsorted(known, row))
-        before = self._declared[known[place - 1]] if place else None
-        after = self._declared[known[place]] if place < len(known) else None
-        return before, after
 
 
 def _columns(camera: str) -> tuple[str, ...]:

@@ -1,12 +1,13 @@
 """Correct the seconds of episodes and the declared formats of cameras on the evidence of the video headers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from episeek.mp4.moov.sample_description import VisualSampleEntry
 from episeek_pipelines.repair import registry
 from episeek_pipelines.repair.draft import Draft
 from episeek_pipelines.repair.examined_videos import ExaminedVideo, examine_video
+from episeek_pipelines.repair.file_order import FileOrder
 from episeek_pipelines.repair.free_frames import FreeFrames, readings_of, with_enough
 from episeek_pipelines.repair.values import Outcome, Place, Refusal, Repair
 from episeek_pipelines.video.ffmpeg_names import codec_name, picture_format, pixel_format_name, sample_entries
@@ -31,14 +32,17 @@ def repair_seconds(draft: Draft, examined: tuple[ExaminedVideo, ...], free: Free
     length = draft.values(lerobot.LENGTH)
     missing = {video.path: int(length[list(video.rows)].sum()) - video.frame_count for video in examined}
     missing |= {video.path: 0 for video in examined if video.seconds.absent or video.seconds.contested}
-    elsewhere = _Elsewhere(draft, examined, free)
+    elsewhere = {
+        camera: _Elsewhere(draft, [each for each in examined if each.camera == camera], free)
+        for camera in draft.evidence.info.video_keys
+    }
     for video in examined:
         others = [each.path for each in examined if each.camera == video.camera and missing[each.path] > 0]
         may_be_exchanged = missing[video.path] < 0 and bool(others)
         names = [lerobot.video_column(video.camera, name) for name in ("from_timestamp", "to_timestamp")]
         unproved = next((row for row in video.rows if not draft.proved[row]), None)
         for place, row in enumerate(video.rows):
-            refused = _refused(video, place, elsewhere)
+            refused = _refused(video, place, elsewhere[video.camera])
             if refused is None and place in video.seconds.placed and unproved is not None:
                 # The place of every episode in the file depends on the lengths of the others.
                 found = f"seconds whose correction needs the number of rows of episode {unproved}, which is not proved,"
@@ -81,38 +85,46 @@ def _refused(video: ExaminedVideo, place: int, elsewhere: "_Elsewhere") -> tuple
 
 
 class _Elsewhere:
-    """The other files of a camera that may have the frames of an episode."""
+    """The other files of one camera that may have the frames of an episode."""
 
-    def __init__(self, draft: Draft, examined: tuple[ExaminedVideo, ...], free: FreeFrames) -> None:
+    def __init__(self, draft: Draft, members: Sequence[ExaminedVideo], free: FreeFrames) -> None:
         self._draft, self._free = draft, free
         # Episodes that are not in their files, and the files that have no frames for them
         self._homeless = {
-            video.rows[place] for video in examined for place in (*video.seconds.absent, *video.seconds.contested)
+            each.rows[place] for each in members for place in (*each.seconds.absent, *each.seconds.contested)
         }
-        self._sources = {video.path for video in examined if video.seconds.absent or video.seconds.contested}
+        self._sources = {each.path for each in members if each.seconds.absent or each.seconds.contested}
+        self._rows = {each.path: {*each.rows} - self._homeless for each in members}
+        self._counts: dict[str, int] | None = None
+        self._order: FileOrder | None = None
 
     def files(self, video: ExaminedVideo, place: int) -> dict[str, int]:
         """Return the number of frames of no episode for each other file that has enough of them for an episode."""
+        if self._counts is None:
+            self._counts = self._free.of(video.camera, without=self._homeless)
         length = int(self._draft.values(lerobot.LENGTH)[video.rows[place]])
-        found = self._free.of(video.camera, without=self._homeless)
-        return {
-            path: count
-            for path, count in with_enough(found, length).items()
-            if path != video.path and path not in self._sources
-        }
+        found = with_enough(self._counts, length)
+        return {path: count for path, count in found.items() if path not in (video.path, *self._sources)}
 
     def exact_files(self, video: ExaminedVideo, place: int) -> dict[str, int]:
-        """Return those of the files in which the seconds of an episode are the times of frames of no episode."""
+        """Return those of the files in which the seconds of an episode are the times of frames of no episode.
+
+        Only files from that of the episode before to that of the episode after are read.
+        """
         row = video.rows[place]
         found: dict[str, int] = {}
-        for path, count in self.files(video, place).items():
-            declared = [
-                other for other, known in enumerate(self._free.declared(video.camera)) if known == path and other != row
-            ]
-            rows = sorted({*declared, row} - (self._homeless - {row}))
-            other = examine_video(self._draft, video.camera, path, rows)
-            if other is not None and other.seconds.fits(rows.index(row)):
-                found[path] = count
+        candidates = self.files(video, place)
+        if not candidates:
+            return found
+        if self._order is None:
+            declared = self._free.declared(video.camera)
+            self._order = FileOrder(self._draft.evidence.info, declared, homeless=self._homeless)
+        for path, count in candidates.items():
+            if self._order.is_between(row, path):
+                rows = sorted({*self._rows.get(path, ()), row})
+                other = examine_video(self._draft, video.camera, path, rows)
+                if other is not None and other.seconds.fits(rows.index(row)):
+                    found[path] = count
         return found
 
 

@@ -67,8 +67,9 @@ FRAME_REMEDIES: Final[Mapping[str, str]] = {
     "surplus": "look at the episode's first picture. If the surplus frames are at the start (idle frames whose rows were cut), "
     "raise from_timestamp to the first frame that has a row; otherwise lower to_timestamp to the value given. Do not change the "
     "timestamps of other episodes: their pictures come after the surplus frames",
-    "displaced": "first, if the neighbouring frames belong to no episode, look at the pictures to see which frames show this "
-    "episode. Then run `episeek repair SRC DST`, or set from_timestamp and to_timestamp of this episode to the times of its frames",
+    "displaced": "run `episeek repair SRC DST`. If it refuses, because neighbouring frames or frames of another file belong to no "
+    "episode, look at the pictures to see which frames show this episode. Then set from_timestamp and to_timestamp of this "
+    "episode to the times of these frames, and chunk_index and file_index to their file",
     "duration": "run `episeek repair SRC DST`, or set this episode's to_timestamp to the value given, and do not change other "
     "timestamps; if the repair is refused, look at the pictures first",
 }

@@ -10,10 +10,10 @@ from typing import Final
 
 from episeek_pipelines.verify.findings.checks import Check, DataCheck, VideoCheck
 from episeek_pipelines.verify.findings.findings import Finding
-from episeek_pipelines.verify.rules import EPISODE_ROWS, FRAME_GRID, SYNC_START, VIDEO_LONG, VIDEO_SHORT
+from episeek_pipelines.verify.rules import DRIFT, EPISODE_ROWS, FPS, FRAME_GRID, SYNC_START, VIDEO_LONG, VIDEO_SHORT
 from episeek_pipelines.verify.rules.videos import LENGTHS_FIRST_REMEDY, WITHIN_GROUP_REMEDY
 
-_OF_FRAMES: Final = frozenset(rule.code for rule in (VIDEO_SHORT, VIDEO_LONG, FRAME_GRID, SYNC_START))
+_OF_FRAMES: Final = frozenset(rule.code for rule in (FPS, VIDEO_SHORT, VIDEO_LONG, FRAME_GRID, DRIFT, SYNC_START))
 """Codes of the rules that compare lengths or seconds with the frames of a file."""
 
 

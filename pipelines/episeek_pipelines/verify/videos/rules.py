@@ -175,12 +175,14 @@ def check_rate(context: VerificationContext, file: VideoFile, video: ParsedVideo
     """Yield INF002 for a file whose frames have a steady rate that is not the dataset's fps."""
     fps = context.info.fps
     if has_other_rate(video.view, fps=fps):
+        # The other episodes have all frames of a file in which an episode is absent.
+        is_whole = video.view.frame_count == int(file.length.sum()) or bool(video.view.frames.is_absent.any())
         yield finding(
             FPS,
             f"{video.view.frames_per_second:.6g} frames per second",
             f"{fps:g}, the fps of meta/info.json",
             Location(file=file.path, camera=file.camera_key),
-            remedy=RETIME_REMEDY if video.view.frame_count == int(file.length.sum()) else RESAMPLE_REMEDY,
+            remedy=RETIME_REMEDY if is_whole else RESAMPLE_REMEDY,
         )
 
 

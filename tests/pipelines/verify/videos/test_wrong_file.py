@@ -7,7 +7,7 @@ import pytest
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.verify import VerificationReport, verify
 from episeek_pipelines.verify.findings.options import VerifyOptions
-from episeek_pipelines.verify.rules.videos import FRAME_REMEDIES, LENGTHS_FIRST_REMEDY
+from episeek_pipelines.verify.rules.videos import FRAME_REMEDIES, LENGTHS_FIRST_REMEDY, RETIME_REMEDY
 from episeek_schemas import lerobot
 from tests.support.broken_datasets import (
     EPISODES,
@@ -73,3 +73,13 @@ def test_a_length_in_doubt_says_nothing_about_other_files(tmp_path: Path):
     set_values(root, EPISODES, {("length", 3): 33, (lerobot.video_column(TOP, "file_index"), 9): 4})
     advice = {each.location.episode: each.advice for each in layout(root, "rows").findings if each.code == "VID024"}
     assert advice == {3: LENGTHS_FIRST_REMEDY, 9: FRAME_REMEDIES["absent"]}
+
+
+def test_a_wrong_length_is_to_be_corrected_before_the_rate(tmp_path: Path):
+    """With the wrong length, the file of episode 3 does not have a frame for each row."""
+    root = copy_of("av1_multifile", tmp_path, name="broken")
+    edit_info(root, fps=25)
+    set_value(root, EPISODES, "length", 3, 33)
+    advice = {each.location.file: each.advice for each in layout(root, "rows").findings if each.code == "INF002"}
+    assert {advice[video(TOP, 1)], advice[video(WRIST, 2)]} == {LENGTHS_FIRST_REMEDY}
+    assert advice[video(TOP, 4)] == RETIME_REMEDY
