@@ -198,6 +198,18 @@ class _Judgement:
         return bool(self.run.order_witnesses) and bool(self.agreeing) and len(self.agreeing) + 1 > strongest
 
 
+def is_counted(draft: Draft, episode: int, run: Run, recorded: list["np.ndarray"]) -> bool:
+    """Return whether the rows of an episode, which are consecutive, are proved to be all of its rows, and no others.
+
+    Args:
+        draft: The dataset.
+        episode: The number of the episode.
+        run: The rows of the episode.
+        recorded: The result of `recorded_counts`.
+    """
+    return _judge(draft, episode, run, recorded).is_proved
+
+
 def _judge(draft: Draft, episode: int, run: Run, recorded: list["np.ndarray"]) -> _Judgement:
     return _Judgement(run, _witnesses(draft, episode, run, recorded))
 

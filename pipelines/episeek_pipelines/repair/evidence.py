@@ -25,13 +25,16 @@ from episeek.stores.identity import FileIdentity
 from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.dataset.metadata import read_info_document
 from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.dataset.unfetched import require_fetched
+from episeek_pipelines.dataset.unfetched import require_contents, require_fetched
 from episeek_pipelines.parquet.recovery.declared_schema import declared_schema
 from episeek_pipelines.parquet.recovery.recover import Recovered, lacks_footer, open_recovered, recover
 from episeek_pipelines.repair.row_runs import Run, find_runs, read_row_columns, row_numbers
 from episeek_pipelines.repair.shards import Shards, StoredBytes, contents_problem, open_stored, read_shards
 from episeek_schemas import layout, lerobot
 from episeek_schemas.lerobot import DatasetInfo, InfoProblemsError
+
+_BLOCK_BYTES = 1 << 20
+"""Number of bytes of a damaged file that are read at once."""
 
 _V2_HINT = "convert the dataset to version 3.0 with `episeek upgrade SRC NEW --videos link`, and repair the result"
 
@@ -93,7 +96,8 @@ def gather_evidence(root: Root) -> Evidence:
     Raises:
         NotADatasetError: There is no meta/info.json, or it cannot be used. Backslashes in its paths do not count as a defect here.
         UnsupportedVersionError: The dataset does not have version 3.0.
-        MissingFileError: A file is a Git LFS pointer or a broken symbolic link: its contents are not lost, but were not fetched.
+        MissingFileError: A file is a pointer of Git LFS or git-annex, a failed download or a broken symbolic link: its contents are
+            not lost, but were not fetched.
         ReadError: The store or the system failed. Damaged data files do not raise.
     """
     require_fetched(root, layout.META_DIR)
@@ -109,10 +113,13 @@ def gather_evidence(root: Root) -> Evidence:
             require_fetched(root, folder)
     statistics = _read_statistics(root)
     shards = read_shards(root, usable["features"], statistics)
+    require_contents(root, ((path, root.size(path)) for path in shards.unreadable))
     listing = root.files(_folder(info.data_path))
     paths = [path for path in listing if path.endswith(".parquet")]
     read = map_in_threads(lambda path: _read_data_file(root, path, info.fps), paths, max_in_flight=root.in_flight)
     data = dict(zip(paths, read, strict=True))
+    sizes = {path: identity.size for path, identity in listing.items() if identity is not None}
+    require_contents(root, ((path, sizes.get(path)) for path, file in data.items() if file.problem))
     others = [file.schema for file in read if file.schema is not None]
     for path in [path for path, file in data.items() if file.schema is None]:
         data[path] = _recovered(root, data[path], usable["features"], others, info.fps)
@@ -178,11 +185,14 @@ def _readable(
 def _recovered(
     root: Root, file: DataFileEvidence, features: Mapping[str, Any], others: list[pa.Schema], fps: float
 ) -> DataFileEvidence:
-    """Return the evidence of a file without a footer from its complete row groups. Return any other file unchanged."""
+    """Return the evidence of a file without a footer from its complete row groups.
+
+    Any other file is returned unchanged, except that the problem of a file of zeros says so.
+    """
     try:
         stored = StoredBytes(root, file.path)
         if not lacks_footer(stored):
-            return file
+            return replace(file, problem=_zeros(stored) or file.problem)
         try:
             schema = declared_schema(features, others=others)
         except MetadataError:
@@ -197,6 +207,14 @@ def _recovered(
             )
     except (ParquetError, MetadataError, MissingFileError) as error:
         return replace(file, problem=f"{file.problem}; {error.found}")
+
+
+def _zeros(stored: StoredBytes) -> str:
+    """Return a clause about a file of zeros, as a crash leaves a file whose contents were not written; empty for another file."""
+    for start in range(0, stored.size, _BLOCK_BYTES):
+        if any(stored.read_at(start, min(start + _BLOCK_BYTES, stored.size))):
+            return ""
+    return f"all of its {stored.size:,} bytes are zero: its contents were never written" if stored.size else ""
 
 
 def _read_table(root: Root, path: str) -> pa.Table | None:

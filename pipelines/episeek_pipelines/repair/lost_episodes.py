@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from episeek_pipelines.repair import registry
 from episeek_pipelines.repair.draft import Draft, LostEpisode, RowNumbers
-from episeek_pipelines.repair.episodes import declared_numbers, recorded_counts
+from episeek_pipelines.repair.episodes import declared_numbers, is_counted, recorded_counts
 from episeek_pipelines.repair.info_document import split_range
 from episeek_pipelines.repair.row_episodes import is_cut_after
 from episeek_pipelines.repair.row_runs import Run
@@ -36,8 +36,8 @@ def find_lost_episodes(draft: Draft) -> Iterator[Outcome]:
     """
     if not draft.has_all_episodes:
         return
-    stray = _stray_rows(draft)
     recorded = recorded_counts(draft)
+    stray = _stray_rows(draft, recorded)
     found: dict[int, tuple[LostEpisode, int]] = {}
     for episode in range(draft.row_count):
         numbers = declared_numbers(draft, episode, recorded)
@@ -159,10 +159,15 @@ def _lost(draft: Draft, episode: int, rows: int) -> LostEpisode | None:
     return LostEpisode((), f"{found}; no other data file contains its rows" if len(data) > 1 else found)
 
 
-def _stray_rows(draft: Draft) -> str | None:
-    """Return a clause about data rows whose episode_index is missing or is not listed in meta/episodes; None without such rows.
+def _stray_rows(draft: Draft, recorded: list["np.ndarray"]) -> str | None:
+    """Return a clause about data rows that may belong to any episode; None without such rows.
 
-    These rows may belong to any episode.
+    These are rows whose episode_index is missing or is not listed in meta/episodes, and rows with the number of a listed episode
+    that may not be its own.
+
+    Args:
+        draft: The dataset.
+        recorded: The result of `recorded_counts`.
     """
     for file in draft.evidence.data.values():
         if not file.problem and sum(run.count for run in file.runs) != file.row_count:
@@ -170,6 +175,17 @@ def _stray_rows(draft: Draft) -> str | None:
     for episode, runs in sorted(draft.runs_of.items()):
         if not 0 <= episode < draft.row_count:
             return f"{counted(runs[0].count, 'row')} of {runs[0].path} without a listed episode"
+        if len(runs) > 1:
+            where = " and ".join(f"from row {run.first_row} of {run.path}" for run in runs[:2])
+            return f"rows with the number of episode {episode} in {len(runs)} separate ranges: {where}"
+        (run,) = runs
+        if not run.frames.is_exact and not run.times.is_exact:
+            return f"rows of {run.path} with the number of episode {episode} that do not count up from the start of one episode"
+        numbers = declared_numbers(draft, episode, recorded)
+        least = min(numbers, key=numbers.__getitem__, default=None)
+        if least is not None and numbers[least] < run.count and not is_counted(draft, episode, run, recorded):
+            found = f"{counted(run.count, 'row')} with the number of episode {episode}"
+            return f"{found}, which has {numbers[least]} according to {least}"
     return None
 
 
