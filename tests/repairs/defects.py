@@ -266,6 +266,37 @@ def misfile(root: Path, place: str, camera: str = TOP) -> None:
     set_value(root, EPISODES, name, row, wrong)
 
 
+def neighbours(root: Path) -> tuple[int, int]:
+    """Return the first two consecutive episodes of one video file."""
+    files = values(root, lerobot.video_column(TOP, "file_index"))
+    row = next(row for row in range(1, len(files)) if files[row] == files[row - 1])
+    return row - 1, row
+
+
+def lose_seconds(root: Path) -> None:
+    """Remove the seconds of two consecutive episodes of one video file."""
+    set_values(root, EPISODES, {(name, row): None for name in (FROM, TO) for row in neighbours(root)})
+
+
+def exchange_rows(root: Path) -> None:
+    """Declare two rows more for an episode and two fewer for the next one, in all of meta/episodes, and remove their seconds."""
+    one, other = neighbours(root)
+    names = [name for name in pq.read_schema(root / EPISODES).names if name.endswith("/count") and "images" not in name]
+    for row, by in ((one, 2), (other, -2)):
+        add_to(root, "length", row, by)
+        counts = {name: values(root, name)[row] for name in names}
+        set_values(root, EPISODES, {(name, row): [count[0] + by] for name, count in counts.items() if count})
+    add_to(root, "dataset_to_index", one, 2)
+    add_to(root, "dataset_from_index", other, 2)
+    lose_seconds(root)
+
+
+def join_rows(root: Path) -> None:
+    """Give the rows of an episode the episode_index of the episode before."""
+    path, row = row_of(root, EPISODE, 0)
+    set_values(root, path, {("episode_index", row + k): EPISODE - 1 for k in range(last_frame(root) + 1)})
+
+
 FROM, TO = (lerobot.video_column(TOP, name) for name in ("from_timestamp", "to_timestamp"))
 
 DEFECTS: Final = (
@@ -312,8 +343,8 @@ DEFECTS: Final = (
     Defect("no stats.json", lambda r: (r / "meta/stats.json").unlink(missing_ok=True)),
     Defect("a maximum of an episode that no row has", lambda r: set_value(
         r, EPISODES, "stats/observation.state/max", EPISODE, [50.0] * 6)),
-    Defect("no footer", lambda r: cut(r, data_files(r)[-1], 40), order=2),
-    Defect("the last episode is cut off", cut_last_episode, is_open=True, order=1),
+    Defect("no footer", lambda r: cut(r, data_files(r)[-1], 40), order=3),
+    Defect("the last episode is cut off", cut_last_episode, is_open=True, order=2),
     Defect("lengths as text", lambda r: change_type(r, EPISODES, "length", pa.string())),
     Defect("null video file", lambda r: set_value(
         r, EPISODES, lerobot.video_column(TOP, "file_index"), EPISODE, None), needs_videos=True),
@@ -329,5 +360,10 @@ DEFECTS: Final = (
     Defect("the first of a file in another video", lambda r: misfile(r, "first"), needs_files=True),
     Defect("the last of a file in another video", lambda r: misfile(r, "last"), needs_files=True),
     Defect("the only one of a file in another video", lambda r: misfile(r, "only"), needs_files=True),
-    Defect("no footer of meta/episodes", lambda r: cut(r, EPISODES, 40), order=2),
+    Defect("no footer of meta/episodes", lambda r: cut(r, EPISODES, 40), order=3),
+    Defect("null seconds of neighbours", lose_seconds, needs_videos=True),
+    Defect("other lengths of neighbours without seconds", exchange_rows, is_open=True, needs_videos=True),
+    Defect("rows with the number of the episode before", join_rows, is_open=True, order=1),
+    Defect("a web page in place of a data file", lambda r: (r / data_files(r)[-1]).write_text("<!DOCTYPE html>"),
+           is_open=True, order=4),
 )  # fmt: skip

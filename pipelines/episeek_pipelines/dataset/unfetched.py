@@ -46,7 +46,7 @@ def find_pointers(root: Root, files: Iterable[tuple[str, int | None]]) -> frozen
     if not root.is_local:
         return frozenset()
     small = [(path, size) for path, size in files if size is not None and len(_SIGNATURE) <= size < _MAX_POINTER_BYTES]
-    return frozenset(path for path, size in small if _is_pointer(root, path))
+    return frozenset(path for path, size in small if _head(root, path, size).startswith(_SIGNATURE))
 
 
 def require_fetched(root: Root, folder: str) -> None:
@@ -118,11 +118,3 @@ def _head(root: Root, path: str, size: int | None) -> bytes:
 def _is_text(head: bytes) -> bool:
     """Return whether the first bytes of a file are those of a text, in UTF-8 or another encoding that extends ASCII."""
     return bool(head.strip()) and not head.startswith(_MAGIC) and _CONTROL_BYTES.search(head) is None
-
-
-def _is_pointer(root: Root, path: str) -> bool:
-    try:
-        return root.source().get_ranges(path, [(0, len(_SIGNATURE))])[0] == _SIGNATURE
-    except EpiseekError:
-        # The step that reads the whole file reports the error.
-        return False

@@ -172,9 +172,11 @@ def _stray_rows(draft: Draft, recorded: list["np.ndarray"]) -> str | None:
     for file in draft.evidence.data.values():
         if not file.problem and sum(run.count for run in file.runs) != file.row_count:
             return f"{file.path} does not say which episode its rows belong to"
+    unlisted = [episode for episode in draft.runs_of if not 0 <= episode < draft.row_count]
+    if unlisted:
+        run = draft.runs_of[min(unlisted)][0]
+        return f"{counted(run.count, 'row')} of {run.path} without a listed episode"
     for episode, runs in sorted(draft.runs_of.items()):
-        if not 0 <= episode < draft.row_count:
-            return f"{counted(runs[0].count, 'row')} of {runs[0].path} without a listed episode"
         if len(runs) > 1:
             where = " and ".join(f"from row {run.first_row} of {run.path}" for run in runs[:2])
             return f"rows with the number of episode {episode} in {len(runs)} separate ranges: {where}"

@@ -18,7 +18,16 @@ from episeek_pipelines.cli.main import main
 from tests.repairs.defects import cut, cut_last_episode, drop_frames, last_frame, set_row
 from tests.repairs.matrix import codes_of_sample, digests, meaning, meaning_of_sample
 from tests.support.amount import first
-from tests.support.broken_datasets import EPISODES, TOP, copy_of, data_files, set_value, video
+from tests.support.broken_datasets import (
+    EPISODES,
+    TOP,
+    copy_of,
+    data_files,
+    episode_values,
+    set_value,
+    set_values,
+    video,
+)
 from tests.support.build_index import DATA
 from tests.support.lost_footers import KILLED
 
@@ -282,6 +291,60 @@ def test_files_that_were_not_fetched_are_not_lost(path: str, is_link: bool, tmp_
         plan_repair(str(root), choice=SKIP)
     assert raised.value.where.endswith(path)
     assert ("git annex get" if is_link else "git lfs pull") in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("contents", "hint"),
+    [
+        (b"\xef\xbb\xbf" + POINTER.encode(), "git lfs pull"),
+        (b"/annex/objects/SHA256E-s18077--4d7a214614ab2935.parquet\n", "datalad get"),
+        (b"../../.git/annex/objects/Kx/9f/SHA256E-s18077--4d7a/SHA256E-s18077--4d7a", "git annex get"),
+        (b"<!DOCTYPE html>\n<p>404 caf\xe9</p>" + b" " * 5000, "download the file again"),
+        (b"Entry not found", "download the file again"),
+    ],
+    ids=("byte order mark", "annex", "annex link", "page", "error"),
+)
+def test_pointers_and_failed_downloads_are_not_lost(contents: bytes, hint: str, tmp_path: Path):
+    root = copy_of("edited", tmp_path, name="broken")
+    path = data_files(root)[-1]
+    (root / path).write_bytes(contents)
+    with pytest.raises(MissingFileError) as raised:
+        plan_repair(str(root), choice=SKIP)
+    assert raised.value.where.endswith(path)
+    assert hint in raised.value.hint
+
+
+def test_files_of_zeros_are_lost_with_that_proof(tmp_path: Path):
+    root = copy_of("edited", tmp_path, name="broken")
+    path = root / data_files(root)[-1]
+    size = path.stat().st_size
+    path.write_bytes(bytes(size))
+    assert not [each for each in plan_repair(str(root)).repairs if each.after == "left out"]
+    proofs = [each.proof for each in plan_repair(str(root), choice=SKIP).repairs if each.after == "left out"]
+    assert proofs
+    assert all(f"all of its {size:,} bytes are zero" in proof for proof in proofs)
+
+
+@pytest.mark.parametrize(("other", "is_declared"), [(3, False), (3, True), (7, False)])
+def test_rows_with_the_number_of_another_episode_are_not_lost(other: int, is_declared: bool, tmp_path: Path):
+    """The rows of episode 4 have the number of episode 3, which comes before them, or of episode 7, which is in another file."""
+    root = copy_of("av1_multifile", tmp_path, name="broken")
+    path = next(path for path in data_files(root) if 4 in pq.read_table(root / path)["episode_index"].to_pylist())
+    numbers = pq.read_table(root / path)["episode_index"].to_pylist()
+    set_values(root, path, {("episode_index", row): other for row, number in enumerate(numbers) if number == 4})
+    if is_declared:
+        lengths = episode_values(root, "length")
+        names = [name for name in pq.read_schema(root / EPISODES).names if name.endswith("_index/count")]
+        changed = {(name, other): [lengths[other] + lengths[4]] for name in names}
+        stop = episode_values(root, "dataset_to_index")[other] + lengths[4]
+        changed |= {("length", other): lengths[other] + lengths[4], ("dataset_to_index", other): stop}
+        set_values(root, EPISODES, changed)
+    made = plan_repair(str(root), choice=SKIP)
+    assert not [each for each in made.repairs if each.after == "left out"]
+    (refused,) = [each for each in made.refusals if each.code == "REP022"]
+    assert refused.place.episode == 4
+    assert f"with the number of episode {other}" in refused.found
+    assert refused.readings == ("the rows of the episode are lost", "those rows belong to the episode")
 
 
 @pytest.mark.parametrize("arguments", [["--skip", "REP002", "--skip-lost-episodes"], ["--only", "REP022"]])
