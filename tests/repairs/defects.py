@@ -1,15 +1,21 @@
 """Defects of a dataset, each for any of the sample datasets: damage that `episeek repair` puts right, or refuses by name."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from episeek_pipelines.api import RepairChoice
+from episeek_pipelines.dataset.root import Root
+from episeek_pipelines.repair.layer import write_layer
+from episeek_pipelines.repair.plan import plan_repairs
 from episeek_schemas import lerobot
 from tests.broken import tasks
 from tests.broken.metadata import backslashes
@@ -30,6 +36,7 @@ from tests.support.broken_datasets import (
     set_value,
     set_values,
     swap_rows,
+    with_value,
 )
 
 EPISODE: Final = 1
@@ -297,6 +304,72 @@ def join_rows(root: Path) -> None:
     set_values(root, path, {("episode_index", row + k): EPISODE - 1 for k in range(last_frame(root) + 1)})
 
 
+def renumber_exchanged_rows(root: Path) -> None:
+    """Exchange two rows of an episode and renumber them. Their timestamps alone still show their pictures."""
+    path, row = row_of(root, EPISODE, 0)
+    one, two = row + 3, row + 10
+
+    def change(groups: list[pa.Table]) -> list[pa.Table]:
+        table = pa.concat_tables(groups)
+        order = np.arange(len(table))
+        order[[one, two]] = two, one
+        moved = table.take(pa.array(order))
+        for name in ("index", "frame_index"):
+            moved = moved.set_column(moved.schema.get_field_index(name), moved.schema.field(name), table[name])
+        return [moved]
+
+    edit_parquet(root, path, change)
+
+
+def keep_frame_index(root: Path, *frames: int) -> None:
+    """Remove rows of an episode. All numbers follow, statistics and seconds too, but frame_index keeps the numbers of the rows."""
+    remove_frames(root, *frames, starts_again=True)
+    cameras = [key for key, spec in info(root)["features"].items() if spec["dtype"] == "video"]
+    for camera in cameras:
+        add_to(root, lerobot.video_column(camera, "to_timestamp"), EPISODE, -len(frames) / 30)
+    follow_rows(root)
+    path, row = row_of(root, EPISODE, 0)
+    kept = sorted({*range(last_frame(root) + 1 + len(frames))} - {*frames})
+    set_values(root, path, {("frame_index", row + k): frame for k, frame in enumerate(kept)})
+
+
+def follow_rows(root: Path) -> None:
+    """Recompute all statistics from the rows."""
+    plan = plan_repairs(Root(str(root)), RepairChoice(only=("REP019", "REP020")))
+    with TemporaryDirectory() as folder:
+        write_layer(plan.draft, Root(folder))
+        shutil.copytree(folder, root, dirs_exist_ok=True)
+
+
+def number_of_task_twice(root: Path) -> None:
+    """Give one task the number of another. Only the last five rows of an episode, which lists its other one, have its own."""
+    lengths, named = values(root, "length"), [texts[0] for texts in values(root, "tasks")]
+    rows = pq.read_table(root / tasks.TASKS_FILE).to_pylist()
+    numbers = {row["__index_level_0__"]: row["task_index"] for row in rows}
+    first, own = numbers[named[0]], numbers[named[EPISODE]]
+    (third,) = {*numbers.values()} - {first, own}
+    for episode, text in enumerate(named):
+        if numbers[text] == third:
+            set_rows_task(root, episode, 0, lengths[episode], first)
+            set_value(root, EPISODES, "tasks", episode, [named[0]])
+            set_task_extremes(root, episode, first, first)
+    set_rows_task(root, EPISODE, lengths[EPISODE] - 5, lengths[EPISODE], third)
+    set_task_extremes(root, EPISODE, min(own, third), max(own, third))
+    place = [row["task_index"] for row in rows].index(third)
+    edit_tasks(root, lambda groups: [with_value(groups[0], "task_index", place, own)])
+    edit_info(root, total_tasks=2)
+
+
+def set_task_extremes(root: Path, episode: int, low: int, high: int) -> None:
+    for name, number in (("min", low), ("max", high)):
+        set_value(root, EPISODES, lerobot.statistics_column("task_index", name), episode, [number])
+
+
+def set_rows_task(root: Path, episode: int, start: int, stop: int, task: int) -> None:
+    path, row = row_of(root, episode, 0)
+    set_values(root, path, {("task_index", row + k): task for k in range(start, stop)})
+
+
 FROM, TO = (lerobot.video_column(TOP, name) for name in ("from_timestamp", "to_timestamp"))
 
 DEFECTS: Final = (
@@ -366,4 +439,11 @@ DEFECTS: Final = (
     Defect("rows with the number of the episode before", join_rows, is_open=True, order=1),
     Defect("a web page in place of a data file", lambda r: (r / data_files(r)[-1]).write_text("<!DOCTYPE html>"),
            is_open=True, order=4),
+    Defect("two rows exchanged and renumbered", renumber_exchanged_rows, is_open=True),
+    Defect("a row within cut and frame_index left", lambda r: keep_frame_index(r, 5), is_open=True, needs_videos=True,
+           order=-1),
+    Defect("the first rows cut and frame_index left", lambda r: keep_frame_index(r, 0, 1, 2), is_open=True,
+           needs_videos=True, order=-1),
+    Defect("two tasks with one number", number_of_task_twice, is_open=True, order=-1),
+    Defect("no footer of meta/episodes", lambda r: cut(r, EPISODES, 40), order=2),
 )  # fmt: skip

@@ -54,7 +54,9 @@ def repair_numbers(draft: Draft) -> Iterator[Outcome]:
                 yield found
             elif column == lerobot.FRAME_INDEX:
                 yield found
-            elif refused and count.is_exact and count.start == _stop_before(draft, episode):
+            elif (
+                refused and count.is_exact and count.start == _start_of_index(draft, episode - 1) + lengths[episode - 1]
+            ):
                 # A gap in index moves all later episodes, and is one contradiction.
                 refused[-1] = replace(refused[-1], more=refused[-1].more + 1)
             else:
@@ -62,10 +64,10 @@ def repair_numbers(draft: Draft) -> Iterator[Outcome]:
     yield from refused
 
 
-def _stop_before(draft: Draft, episode: int) -> int:
-    """Return the `index` that follows on that of the previous episode; `NO_NUMBER` if the previous episode does not show it."""
-    runs = draft.runs_of.get(episode - 1, ())
-    return runs[0].index.start + runs[0].count if len(runs) == 1 and runs[0].index.is_exact else NO_NUMBER
+def _start_of_index(draft: Draft, episode: int) -> int:
+    """Return the `index` of an episode's first row that more than half of its rows imply; `NO_NUMBER` if there is none."""
+    runs = draft.runs_of.get(episode, ())
+    return runs[0].index.start if len(runs) == 1 and runs[0].index.wrong * 2 < runs[0].count else NO_NUMBER
 
 
 def _judge_numbers(
@@ -130,11 +132,8 @@ def _other_row(draft: Draft, episode: int, column: str, numbers: npt.NDArray[np.
         return -1
     if column == lerobot.FRAME_INDEX:
         return row_of_other_frame(numbers, frames=(0, len(numbers)))
-    following = draft.runs_of.get(episode + 1, ())
-    last = np.inf
-    if len(following) == 1:
-        index = following[0].index
-        last = index.start - start - 1 if index.start != NO_NUMBER and index.wrong * 2 < following[0].count else np.inf
+    following = _start_of_index(draft, episode + 1)
+    last = np.inf if following == NO_NUMBER else following - start - 1
     is_shifted = bool((numbers == numbers[0] + np.arange(len(numbers))).all())
     total = int(draft.values(lerobot.LENGTH).sum())
     # Numbers that count up belong to another episode as a whole, or to none.
