@@ -18,12 +18,14 @@ from episeek_pipelines.comparison.results import (
     NotCompared,
     Reading,
     StatisticChange,
+    ValueChange,
     VideoChange,
 )
 from episeek_pipelines.comparison.side import Side
 from episeek_pipelines.comparison.videos.differences import PairedSamples, SampleDifferences
 from episeek_pipelines.comparison.videos.sample_entries import entry_words
 from episeek_pipelines.words import counted
+from episeek_schemas import lerobot
 
 V2_STATISTICS: Final = frozenset({"min", "max", "mean", "std", "count"})
 """Names of the statistics that datasets of version 2.x have."""
@@ -70,13 +72,13 @@ def conclude(contents: Contents, matching: Matching, found: Counted, reading: Re
             *contents.unlisted_changes(),
         ),
         tasks=tuple(task_changes(a, b)),
-        statistics=tuple(change for change in statistics if change not in unknown),
+        statistics=tuple(each for each in statistics if each not in unknown and not each.is_rounding),
         removed=matching.removed,
         added=matching.added,
         renumbered=tuple(pair for pair in matching.pairs if pair[0] != pair[1]),
         changed=tuple(changes),
         equal_count=len(matching.pairs) - len(changes),
-        layout=tuple(layout),
+        layout=(*layout, *_rounded(statistics)),
         undecided=tuple(contents.undecided(matching.pairs)),
         not_compared=(
             *_left_out(contents, matching, samples, found),
@@ -95,17 +97,23 @@ def _change(
     side_a, side_b = contents.a.side, contents.b.side
     row_a, row_b = side_a.row_of[a], side_b.row_of[b]
     lengths = int(side_a.dataset.episodes.length[row_a]), int(side_b.dataset.episodes.length[row_b])
-    starts = [
-        int(side.dataset.episodes.dataset_from_index[row] - side.places[row])
-        for side, row in ((side_a, row_a), (side_b, row_b))
-    ]
+    first_a, first_b = (
+        int(side.dataset.episodes.dataset_from_index[row]) for side, row in ((side_a, row_a), (side_b, row_b))
+    )
+    starts = first_a - int(side_a.places[row_a]), first_b - int(side_b.places[row_b])
     tasks_a, tasks_b = side_a.episode_tasks, side_b.episode_tasks
     tasks = None if tasks_a is None or tasks_b is None else (tasks_a[row_a], tasks_b[row_b])
     rows = None
     if reads(contents.level, "rows") and not (a == b and a in contents.covered.rows):
         rows = (contents.a.row_counts.get(a, 0), contents.b.row_counts.get(b, 0))
     videos = (
-        _video_change(camera, samples[a, b, camera], found.samples.get((a, b, camera)), contents.level)
+        _video_change(
+            camera,
+            samples[a, b, camera],
+            found.samples.get((a, b, camera)),
+            contents.level,
+            has_other_length=lengths[0] != lengths[1],
+        )
         for camera in contents.cameras
         if (a, b, camera) in samples
     )
@@ -116,18 +124,44 @@ def _change(
         rows=None if rows is None else _unless_same(rows),
         tasks=None if tasks is None or tasks[0] == tasks[1] else tasks,
         is_start_changed=starts[0] != starts[1],
+        starts=(first_a, first_b) if starts[0] != starts[1] else None,
         lookups=tuple(contents.changed_lookups(a, b)),
-        columns=(*found.rows.get(pair, ()), *contents.lacking_columns(a, b)),
+        columns=(
+            *_without_tasks(found.rows.get(pair, ()), tasks, lengths),
+            *contents.lacking_columns(a, b),
+        ),
         videos=tuple(video for video in videos if video is not None),
     )
     return None if change == EpisodeChange(a, b) else change
 
 
+def _without_tasks(
+    columns: Sequence[ColumnChange], tasks: tuple[tuple[str, ...], tuple[str, ...]] | None, lengths: Pair
+) -> Iterator[ColumnChange]:
+    """Yield the changes of columns without the one of `task_index` that another text of the episode's only task explains.
+
+    The tasks of rows are compared by their texts. If all rows of an episode have its only task, another text is one change.
+    """
+    is_explained = tasks is not None and tasks[0] != tasks[1] and [*map(len, tasks)] == [1, 1]
+    for change in columns:
+        if not (is_explained and change.column == lerobot.TASK_INDEX and change.row_count == min(lengths)):
+            yield change
+
+
 def _video_change(
-    camera: str, pair: PairedSamples, counted_samples: SampleDifferences | None, level: DiffLevel
+    camera: str,
+    pair: PairedSamples,
+    counted_samples: SampleDifferences | None,
+    level: DiffLevel,
+    *,
+    has_other_length: bool,
 ) -> VideoChange | None:
     a, b = pair.a, pair.b
     different = counted_samples.different if counted_samples is not None else 0
+    # LeRobot reads as many frames as the length says, so that another length alone is no difference of the seconds.
+    words = a.seconds.words(), b.seconds.words()
+    is_of_length = has_other_length and words[0] == words[1]
+    has_other_seconds = a.times == b.times and a.seconds.differs(b.seconds) and not is_of_length
     change = VideoChange(
         camera,
         frames=_unless_same((a.frame_count, b.frame_count)),
@@ -140,7 +174,7 @@ def _video_change(
         are_flags_changed=a.sample_count == b.sample_count and a.flags != b.flags,
         is_time_changed=a.times != b.times and a.frame_count == b.frame_count,
         # other times of the frames are a difference of their own
-        seconds=(a.seconds.words(), b.seconds.words()) if a.times == b.times and a.seconds.differs(b.seconds) else None,
+        seconds=words if has_other_seconds else None,
         entry=None if a.entry.parts == b.entry.parts else entry_words(a.entry, b.entry),
     )
     return None if change == VideoChange(camera) else change
@@ -207,6 +241,14 @@ def _unknown_statistics(unknown: Sequence[StatisticChange], a: Side, b: Side) ->
 def _only_on_one_side(a: Mapping[str, object], b: Mapping[str, object], noun: str) -> Iterator[NotCompared]:
     for name in sorted({*a} ^ {*b}):
         yield NotCompared(f"{noun} {name}", f"only {'A' if name in a else 'B'} has it")
+
+
+def _rounded(statistics: Sequence[StatisticChange]) -> Iterator[ValueChange]:
+    """Yield one change for all statistics that differ only by rounding."""
+    names = sorted({f"{each.statistic} of {each.feature}" for each in statistics if each.is_rounding})
+    if names:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        yield ValueChange("statistics", "", f"equal but for rounding: {names[0]}{more}")
 
 
 def _unless_same(values: tuple[int, int]) -> tuple[int, int] | None:

@@ -10,6 +10,9 @@ import numpy as np
 from episeek_pipelines.comparison.results import StatisticChange, TaskChange, ValueChange
 from episeek_pipelines.comparison.side import Side
 
+_ROUNDING: Final = 1e-6
+"""Statistics that differ by at most this share of their largest value count as equal: float32 has 24 bits."""
+
 LAYOUT_KEYS: Final = (
     "codebase_version",
     "data_path",
@@ -67,7 +70,8 @@ def statistic_changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Statis
             if name not in ours or name not in theirs:
                 found.append(StatisticChange(feature, name, None, only_in="A" if name in ours else "B"))
             elif not same_json(ours[name], theirs[name]):
-                found.append(StatisticChange(feature, name, largest_difference(ours[name], theirs[name])))
+                largest = largest_difference(ours[name], theirs[name])
+                found.append(StatisticChange(feature, name, largest, is_rounding=is_rounding(ours[name], theirs[name])))
     return found
 
 
@@ -92,6 +96,17 @@ def largest_difference(a: Any, b: Any) -> float | None:
     with np.errstate(invalid="ignore"):
         difference = np.where((one == other) | np.isnan(one), 0.0, np.abs(one - other))
     return float(difference.max())
+
+
+def is_rounding(a: Any, b: Any) -> bool:
+    """Return whether two nested lists of floats differ by at most one part in a million of their largest value."""
+    largest = largest_difference(a, b)
+    if largest is None:
+        return False
+    one, other = np.asarray(a), np.asarray(b)
+    is_float = one.dtype.kind == "f" or other.dtype.kind == "f"
+    scale = max(float(np.nanmax(np.abs(each), initial=0.0)) for each in (one, other))
+    return is_float and np.isfinite(scale) and largest <= _ROUNDING * scale
 
 
 def _named(statistics: Any) -> Mapping[str, Any]:

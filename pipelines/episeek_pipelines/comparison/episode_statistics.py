@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from episeek.errors import MetadataError
-from episeek_pipelines.comparison.documents import largest_difference
+from episeek_pipelines.comparison.documents import is_rounding, largest_difference
 from episeek_pipelines.comparison.results import StatisticChange
 from episeek_pipelines.comparison.rows.column_values import differing_rows, digests_of, type_text
 from episeek_pipelines.comparison.rows.episode_columns import LENGTH_COLUMNS
@@ -58,8 +58,10 @@ def episode_statistic_changes(a: Side, b: Side, pairs: Sequence[tuple[int, int]]
                 differs &= is_same_place
             places = np.flatnonzero(differs)
             if len(places):
-                largest = _largest(*(side.take(positions_of(places)) for side in (one, other)))
-                found.append(StatisticChange(feature, statistic, largest, len(places)))
+                ours_there, theirs_there = (side.take(positions_of(places)) for side in (one, other))
+                is_rounded = all(map(is_rounding, ours_there.to_pylist(), theirs_there.to_pylist()))
+                largest = _largest(ours_there, theirs_there)
+                found.append(StatisticChange(feature, statistic, largest, len(places), is_rounding=is_rounded))
     return found
 
 

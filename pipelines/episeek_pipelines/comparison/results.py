@@ -56,6 +56,8 @@ class StatisticChange:
     """The number of episodes whose statistic differs; None for a statistic of the whole dataset."""
     only_in: str = ""
     """`A` or `B` if only this side has the statistic; empty if both have it."""
+    is_rounding: bool = False
+    """Whether no value differs by more than one part in a million of the largest value, as after rounding to float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,8 @@ class EpisodeChange:
     """The declared tasks in A and B if they differ."""
     is_start_changed: bool = False
     """Whether the distance from the end of the previous episode to `dataset_from_index` differs."""
+    starts: tuple[int, int] | None = None
+    """`dataset_from_index` in A and B if `is_start_changed`."""
     lookups: tuple[ValueChange, ...] = ()
     """Differences in how LeRobot finds the rows of the episode, in spite of equal rows."""
     columns: tuple[ColumnChange, ...] = ()

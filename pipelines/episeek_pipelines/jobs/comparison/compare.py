@@ -81,6 +81,10 @@ def diff(
     return conclude(contents, matching, counted, work.reading)
 
 
+_DAMAGED: Final = "if the file is damaged, `episeek verify` lists all damaged files of its dataset, and says whether `episeek "
+    "repair` can help"
+
+
 @dataclass(slots=True)
 class _Work:
     """One comparison in progress, and the numbers of files, samples and bytes that it has read."""
@@ -277,7 +281,7 @@ class _Work:
         values, failures = values_and_failures(self.execution.compute(graph, wanted))
         if failures:
             where = f"{self.a.root.url} and {self.b.root.url}"
-            raise WorkFailedError.of(failures, item_count=graph.item_count, where=where)
+            raise WorkFailedError.of(failures, item_count=graph.item_count, where=where, hint=_DAMAGED)
         return values
 
     def _add(self, **counts: int) -> None:

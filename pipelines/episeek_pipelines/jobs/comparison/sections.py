@@ -66,7 +66,10 @@ def verdict_of(comparison: Comparison, *, counts_layout: bool = False) -> tuple[
     is_whole = comparison.level == DIFF_LEVELS[-1]
     layout = "; the layout differs" if comparison.layout else ""
     if comparison.is_different:
-        return "Different", f"{episode_words(comparison)}{layout}"
+        kinds = [section.title for section in sections_of(comparison) if section.is_difference]
+        others = [kind for kind in kinds if kind != "episodes"]
+        differ = "; different " + ", ".join(others) if others else ""
+        return "Different", f"{episode_words(comparison)}{differ}{layout}"
     if counts_layout and comparison.layout:
         return "Different", "the contents are equal, and the layout differs"
     if comparison.undecided:
@@ -123,8 +126,8 @@ def change_words(change: EpisodeChange) -> str:
         parts.append(f"rows {change.rows[0]} -> {change.rows[1]}")
     if change.tasks is not None:
         parts.append(f"tasks {_value(list(change.tasks[0]))} -> {_value(list(change.tasks[1]))}")
-    if change.is_start_changed:
-        parts.append("different dataset_from_index")
+    if change.starts is not None:
+        parts.append(f"dataset_from_index {change.starts[0]} -> {change.starts[1]}")
     parts += [f"{line.name}: {line.text}" for line in map(_value_line, change.lookups)]
     for column in change.columns:
         parts.append(f"{visible(column.column)} {_rows_words(column)}")
