@@ -48,6 +48,8 @@ MAX_QUICK_FILES: Final = 128
 MAX_QUICK_BYTES: Final = 1 << 25
 """Greatest total size, in bytes, of the data files and videos that one thread compares faster than Dask can be imported."""
 
+_DAMAGED: Final = "if the file is damaged, `episeek verify` names its defect, and the command that helps"
+
 
 def diff(
     a: str,
@@ -79,10 +81,6 @@ def diff(
     matching = contents.matching()
     counted = work.count(contents, matching.pairs)
     return conclude(contents, matching, counted, work.reading)
-
-
-_DAMAGED: Final = "if the file is damaged, `episeek verify` lists all damaged files of its dataset, and says whether `episeek "
-    "repair` can help"
 
 
 @dataclass(slots=True)
