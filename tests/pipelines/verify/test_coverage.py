@@ -157,7 +157,7 @@ def test_a_dataset_whose_info_cannot_be_used_is_not_checked(tmp_path: Path):
 def test_ignored_rules_are_not_checked():
     report = report_of("h264_bframes")
     ignored = apply_policy(report, Policy(ignore=("INF009",)))
-    assert unchecked(ignored)["rule INF009"] == "ignored by the configuration"
+    assert unchecked(ignored)["rule INF009"] == "left out by ignore (--ignore or episeek.toml)"
     selected = apply_policy(report, Policy(select=("INF",)))
     assert "INF009" not in selected.coverage.rules_not_applied
     assert selected.coverage.rules_not_applied > {code for code in RULES if code.startswith(("EPI", "STA"))}

@@ -12,6 +12,7 @@ from episeek_pipelines.verify.findings.coverage import Coverage, Unchecked
 from episeek_pipelines.verify.findings.findings import Finding, finding_count
 from episeek_pipelines.verify.findings.report import VerificationReport
 from episeek_pipelines.verify.rules import CRASHED, FAIL_ON, RULES, FailOn, Severity
+from episeek_pipelines.verify.settings.configuration_keys import CONFIGURATION_FILE
 from episeek_pipelines.verify.settings.path_globs import matches, validate_pattern
 from episeek_pipelines.verify.settings.rule_codes import (
     FAMILY_LENGTH,
@@ -86,7 +87,7 @@ def apply_policy(report: VerificationReport, policy: Policy) -> VerificationRepo
         findings=tuple(sorted(replace(f, severity=severity.get(f.code, f.severity)) for f in kept)),
         ignored_count=report.ignored_count + finding_count(report.findings) - finding_count(kept),
         notes=tuple(note for note in report.notes if note.code not in ignored),
-        coverage=_without(report.coverage, ignored),
+        coverage=_without(report.coverage, ignored, policy),
     )
 
 
@@ -102,13 +103,15 @@ def failing(report: VerificationReport, policy: Policy) -> tuple[Finding, ...]:
     return tuple(each for each in report.findings if each.severity == "error" or policy.fail_on == "warning")
 
 
-def _without(coverage: Coverage, ignored: Set[str]) -> Coverage:
+def _without(coverage: Coverage, ignored: Set[str], policy: Policy) -> Coverage:
     """Return a coverage that also lists the ignored rules, unless `coverage` already lists them as not applied."""
     codes = sorted(ignored - coverage.rules_not_applied)
     if not codes or not coverage.checked:
         return coverage
     subject = f"rule {codes[0]}" if len(codes) == 1 else f"{len(codes)} rules"
-    part = Unchecked(subject, "ignored by the configuration", rules=tuple(codes))
+    settings = (("select", policy.select), ("ignore", policy.ignore))
+    used = " and ".join(f"{name} (--{name} or {CONFIGURATION_FILE})" for name, value in settings if value)
+    part = Unchecked(subject, f"left out by {used}", rules=tuple(codes))
     return replace(coverage, not_checked=(*coverage.not_checked, part))
 
 
