@@ -102,6 +102,12 @@ def leave_pointers(root: Path, *suffixes: str) -> None:
             file.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {size}\n")
 
 
+def leave_annex_pointers(root: Path) -> None:
+    """Replace data files by pointers of git-annex, as in a clone without `git annex get`."""
+    for file in (root / "data").rglob("*.parquet"):
+        file.write_text(f"/annex/objects/SHA256E-s{file.stat().st_size}--{'0123456789abcdef' * 4}.parquet\n")
+
+
 def leave_info_alone(root: Path, *further: str) -> None:
     """Leave what a tool has written before the first episode: meta/info.json, without the episodes that it will have."""
     edit_info(root, total_episodes=0, total_frames=0, total_tasks=0, splits={})
@@ -175,6 +181,7 @@ CASES: Final = [
     Case("pointers instead of videos", H264, "INF040", lambda r: leave_pointers(r, ".mp4")),
     Case("pointers instead of tables and videos", AV1, "INF040", lambda r: leave_pointers(r, ".parquet", ".mp4"), indexed=True),
     Case("pointers instead of everything", AV1, "INF040", lambda r: leave_pointers(r, ".parquet", ".mp4", ".json")),
+    Case("pointers of git-annex instead of data files", AV1, "INF040", leave_annex_pointers),
     Case("version 2.1", AV1, "INF001", lambda r: edit_info(r, codebase_version="v2.1"), "most public datasets"),
     Case("no fps", AV1, "INF001", lambda r: drop_info(r, "fps"),
          remedied=lambda r: edit_info(r, fps=30)),

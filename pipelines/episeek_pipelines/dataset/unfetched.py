@@ -17,7 +17,8 @@ _SIGNATURE: Final = b"version https://git-lfs.github.com/spec/v"
 _MAX_POINTER_BYTES: Final = 1024
 """A pointer file has fewer bytes than this, according to the Git LFS specification."""
 
-POINTER_FOUND: Final = "a Git LFS pointer: the file was not fetched with the clone"
+POINTER_FOUND: Final = "a pointer of Git LFS or git-annex: the file was not fetched with the clone"
+_LFS_FOUND: Final = "a Git LFS pointer: the file was not fetched with the clone"
 
 _ANNEX_POINTER: Final = re.compile(rb"(/|(\.\./)*\.git/)annex/objects/")
 """The beginning of a pointer of git-annex: of an unlocked file, or of a symbolic link that a file system stores as text."""
@@ -37,7 +38,9 @@ _MOST_SHOWN: Final = 40
 
 
 def find_pointers(root: Root, files: Iterable[tuple[str, int | None]]) -> frozenset[str]:
-    """Return the paths of the files that are Git LFS pointers. Only local files are checked: for a store the result is empty.
+    """Return the paths of the files that are pointers of Git LFS or git-annex.
+
+    Only local files are checked: for a store the result is empty.
 
     Args:
         root: The dataset, or the root of its videos.
@@ -45,8 +48,8 @@ def find_pointers(root: Root, files: Iterable[tuple[str, int | None]]) -> frozen
     """
     if not root.is_local:
         return frozenset()
-    small = [(path, size) for path, size in files if size is not None and len(_SIGNATURE) <= size < _MAX_POINTER_BYTES]
-    return frozenset(path for path, size in small if _head(root, path, size).startswith(_SIGNATURE))
+    small = [(path, size) for path, size in files if size is not None and size < _MAX_POINTER_BYTES]
+    return frozenset(path for path, size in small if _is_pointer(_head(root, path, size)))
 
 
 def require_fetched(root: Root, folder: str) -> None:
@@ -85,7 +88,7 @@ def require_contents(root: Root, files: Iterable[tuple[str, int | None]]) -> Non
     for path, size in files:
         head = _head(root, path, size)
         if head.startswith(_SIGNATURE):
-            kinds.setdefault((POINTER_FOUND, _LFS_HINT), []).append(path)
+            kinds.setdefault((_LFS_FOUND, _LFS_HINT), []).append(path)
         elif _ANNEX_POINTER.match(head):
             kinds.setdefault((_ANNEX_FOUND, _ANNEX_HINT), []).append(path)
         elif path.endswith(_BINARY_SUFFIXES) and _is_text(head):
@@ -113,6 +116,10 @@ def _head(root: Root, path: str, size: int | None) -> bytes:
         # The step that reads the whole file reports the error.
         return b""
     return head.removeprefix(_BYTE_ORDER_MARK)
+
+
+def _is_pointer(head: bytes) -> bool:
+    return head.startswith(_SIGNATURE) or _ANNEX_POINTER.match(head) is not None
 
 
 def _is_text(head: bytes) -> bool:

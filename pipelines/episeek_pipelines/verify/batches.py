@@ -51,7 +51,7 @@ def batched_checks(
 ) -> list[Check]:
     """Return the checks of the data files, of the videos, and of the four sidecars (index tables in `meta/byte_index/`).
 
-    Files that do not exist, are empty or are Git LFS pointers get no check. The level `meta` has no checks.
+    Files that do not exist, are empty or are pointers of Git LFS or git-annex get no check. The level `meta` has no checks.
 
     Args:
         context: The parts of the dataset that every check needs, and the options of the verification.

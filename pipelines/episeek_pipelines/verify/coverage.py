@@ -229,7 +229,7 @@ def _unrequested(context: VerificationContext, options: VerifyOptions) -> Iterat
 
 
 def _unreadable(plan: VerificationPlan, options: VerifyOptions) -> Iterator[Unchecked]:
-    """Yield the data files and videos that no check reads because they are missing, empty or Git LFS pointers."""
+    """Yield the data files and videos that no check reads because they are missing, empty or pointers."""
     if not options.looks_at("layout"):
         return
     for noun, declared, read in (

@@ -60,7 +60,7 @@ def read_shard(
             that locate data.
         files: The listing of the dataset.
         source_files: The listing of the source.
-        pointers: Files that are Git LFS pointers. They are not opened, since INF040 reports them.
+        pointers: Files that are pointers of Git LFS or git-annex. They are not opened, since INF040 reports them.
         compared_features: `features` of meta/info.json if the statistics of episodes are read; None if they are not.
         moved_columns: Further columns that may differ from those of the source.
     """

@@ -1,4 +1,4 @@
-"""INF040: report files that are Git LFS pointers, because their contents were not fetched with the clone.
+"""INF040: report files that are pointers of Git LFS or git-annex, because their contents were not fetched with the clone.
 
 Any other finding about a pointer would mislead. Therefore one finding reports all pointers, and no other rule opens them.
 """

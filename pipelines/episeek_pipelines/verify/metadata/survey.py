@@ -95,7 +95,7 @@ class Survey:
     skipped_videos: frozenset[str] = frozenset()
     """Videos of the source whose episodes were left out when the dataset was prepared, so that no episode refers to them."""
     pointers: frozenset[str] = frozenset()
-    """Files of the listings that are Git LFS pointers; no other rule opens them."""
+    """Files of the listings that are pointers of Git LFS or git-annex; no other rule opens them."""
     has_other_videos: bool = False
     """Whether the dataset has video files that the source does not have, so that frames are in other files or at other times."""
     findings: tuple[Finding, ...] = ()

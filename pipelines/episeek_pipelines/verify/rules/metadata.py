@@ -118,10 +118,11 @@ FILE_ORDER: Final = rule(
 )  # fmt: skip
 LFS_POINTER: Final = rule(
     "INF040", "error", "meta",
-    problem="Files are Git LFS pointers, without their contents",
-    invariant="Files have their contents, and are not Git LFS pointers",
-    protects="every reader of a clone: a pointer is a text of three lines, without the content of the file",
-    remedy="run `git lfs pull` in the clone; in GitHub Actions, check out with `lfs: true`",
+    problem="Files are pointers of Git LFS or git-annex, without their contents",
+    invariant="Files have their contents, and are not pointers of Git LFS or git-annex",
+    protects="every reader of a clone: a pointer is a text of a few lines, without the content of the file",
+    remedy="run `git lfs pull` in the clone, or `git annex get .` if it is a repository of git-annex or DataLad; "
+    "in GitHub Actions, check out with `lfs: true`",
 )  # fmt: skip
 
 # --- meta/episodes ---------------------------------------------------------------------------------------------------
