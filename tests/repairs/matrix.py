@@ -84,8 +84,8 @@ def try_cell(sample: str, defects: Sequence[Defect]) -> Cell:
             warnings.simplefilter("ignore", episeek.StaleSidecarsWarning)
             try:
                 is_same = meaning(repaired, root) == meaning_of_sample(sample)
-            except (FileNotFoundError, IndexError):
-                # a table of tasks that could not be restored, or a task that it lacks
+            except (FileNotFoundError, IndexError, TypeError):
+                # a table of tasks or its index that could not be restored, or a task that it lacks
                 is_same = False
         if is_clean and is_same:
             return Cell(sample, names, "repaired", " ".join(sorted({each.code for each in result.made.repairs})))

@@ -38,7 +38,7 @@ ROW_NUMBERS: Final = rule(
     invariant="index and frame_index count up by one from row to row",
     protects="windows over neighbouring frames, and look-ups by global row",
     remedy="run `episeek repair SRC DST`, which numbers frame_index from 0 in each episode and index from dataset_from_index. If "
-    "it refuses because rows are missing, restore these first",
+    "it refuses, rows may be missing, or the wrong numbers may show that rows were removed or exchanged: restore these first",
 )  # fmt: skip
 TIMESTAMPS: Final = rule(
     "ROW017", "error", "rows",
