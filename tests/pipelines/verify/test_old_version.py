@@ -162,7 +162,7 @@ def test_no_advice_is_a_command_that_refuses_version_2():
 def shift_clock(root):
     table = pq.read_table(root / ROWS)
     times = table["timestamp"].to_pylist()
-    times[7] = 0.3
+    times[7] = 0.31
     position = table.schema.get_field_index("timestamp")
     column = pa.array(times, table.schema.field(position).type)
     pq.write_table(table.set_column(position, "timestamp", column), root / ROWS)
