@@ -52,7 +52,7 @@ _LENGTH_HINT: Final = (
     "episode out with --skip-episodes"
 )
 
-REWRITE_VERSION: Final = 2
+REWRITE_VERSION: Final = 3
 """Version of the files that this step writes. Increase it when these files change. A run that continues does not reuse files of
 another version.
 """
