@@ -23,6 +23,9 @@ _LFS_FOUND: Final = "a Git LFS pointer: the file was not fetched with the clone"
 _ANNEX_POINTER: Final = re.compile(rb"(/|(\.\./)*\.git/)annex/objects/")
 """The beginning of a pointer of git-annex: of an unlocked file, or of a symbolic link that a file system stores as text."""
 
+_LEAST_POINTER_BYTES: Final = len("/annex/objects/")
+"""A pointer file has at least this number of bytes."""
+
 _ANNEX_FOUND: Final = "a pointer of git-annex: the file was not fetched with the clone"
 _LFS_HINT: Final = "run `git lfs pull` in the clone"
 _ANNEX_HINT: Final = "run `git annex get .` or `datalad get .` in the clone"
@@ -48,7 +51,9 @@ def find_pointers(root: Root, files: Iterable[tuple[str, int | None]]) -> frozen
     """
     if not root.is_local:
         return frozenset()
-    small = [(path, size) for path, size in files if size is not None and size < _MAX_POINTER_BYTES]
+    small = [
+        (path, size) for path, size in files if size is not None and _LEAST_POINTER_BYTES <= size < _MAX_POINTER_BYTES
+    ]
     return frozenset(path for path, size in small if _is_pointer(_head(root, path, size)))
 
 

@@ -64,7 +64,7 @@ def follow(root: Path, found: Finding) -> None:
     """Do what the remedy of a VID024 says, with the values that the finding gives."""
     row = found.location.episode
     assert row is not None
-    if "from_timestamp and to_timestamp of this episode to the times of its frames" in found.advice:
+    if "from_timestamp and to_timestamp of this episode to the times of these frames" in found.advice:
         values = re.search(r"seconds ([\d.]+) to ([\d.]+)", found.expected)
         assert values
         set_values(root, EPISODES, {(from_ts(TOP), row): float(values[1]), (to_ts(TOP), row): float(values[2])})
