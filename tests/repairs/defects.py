@@ -68,10 +68,11 @@ def values(root: Path, column: str) -> list[Any]:
 
 
 def add_to(root: Path, column: str, row: int, by: float) -> None:
-    """Add to a value of meta/episodes; a null that another defect left stays."""
+    """Add to a value of meta/episodes; a null that another defect left stays, and so does the type of a text."""
     found = values(root, column)[row]
     if found is not None:
-        set_value(root, EPISODES, column, row, found + by)
+        changed = str(int(found) + int(by)) if isinstance(found, str) else found + by
+        set_value(root, EPISODES, column, row, changed)
 
 
 def row_of(root: Path, episode: int, frame: int) -> tuple[str, int]:
