@@ -29,8 +29,9 @@ _ROUNDED_SECONDS: Final = 1e-3
 
 
 def repair_numbers(draft: Draft) -> Iterator[Outcome]:
-    """Correct index and frame_index in the rows of an episode if the number and the order of its rows are proved, and the wrong
-    numbers cannot be those of other rows.
+    """Correct index and frame_index in the rows of an episode.
+
+    The number and the order of its rows have to be proved, and the wrong numbers must not be those that other rows may have.
     """
     starts = draft.values(lerobot.DATASET_FROM_INDEX)
     lengths = draft.values(lerobot.LENGTH)

@@ -111,8 +111,9 @@ def _contradiction(
 
 
 def repair_row_tasks(draft: Draft) -> Iterator[Outcome]:
-    """Replace a task_index that belongs to no task by the task_index of the other rows of the episode, if the recorded statistics
-    of the episode confirm that it was the only one.
+    """Replace a task_index that belongs to no task by the task_index of the other rows of the episode.
+
+    The recorded statistics of the episode have to confirm that it was the only one.
     """
     code = registry.ROW_TASKS.code
     texts = _texts(draft)

@@ -51,7 +51,7 @@ class FrameTimes:
 
 
 @dataclass(frozen=True, slots=True)
-class FreeFrames:
+class FramesOfNoEpisode:
     """The frames of one MP4 file that belong to no episode."""
 
     camera_key: str
@@ -136,7 +136,7 @@ class Observations:
     row_prints: tuple[RowPrints, ...] = ()
     frame_prints: tuple[FramePrints, ...] = ()
     lags: tuple[Lags, ...] = ()
-    free_frames: tuple[FreeFrames, ...] = ()
+    free_frames: tuple[FramesOfNoEpisode, ...] = ()
     lacking_frames: tuple[LackingFrames, ...] = ()
 
     @classmethod

@@ -12,7 +12,7 @@ from episeek.errors import EpiseekError
 from episeek.stores.processes.workers import map_in_threads
 from episeek_pipelines.verify.findings.checks import VerificationContext, VideoFile
 from episeek_pipelines.verify.findings.findings import Finding
-from episeek_pipelines.verify.findings.observations import FreeFrames, LackingFrames, Observations
+from episeek_pipelines.verify.findings.observations import FramesOfNoEpisode, LackingFrames, Observations
 from episeek_pipelines.verify.rules import FRAME_GRID, ORPHAN_FILE
 from episeek_pipelines.verify.videos.frames import ParsedVideo, declared_episodes
 from episeek_pipelines.video.frame_problems import NOT_PLACED, frame_problems
@@ -25,13 +25,13 @@ _MOST_READ: Final = 100
 """Greatest number of files without an episode whose headers are read."""
 
 
-def free_frames(file: VideoFile, video: ParsedVideo) -> tuple[FreeFrames, ...]:
+def free_frames(file: VideoFile, video: ParsedVideo) -> tuple[FramesOfNoEpisode, ...]:
     """Return the frames of a file that belong to no episode; nothing if there are none."""
     frames = video.view.frames
     if frames.is_absent.any() or frames.is_contested.any():
         return ()
     count = video.view.frame_count - int(file.length.sum())
-    return (FreeFrames(file.camera_key, file.path, count),) if count > 0 else ()
+    return (FramesOfNoEpisode(file.camera_key, file.path, count),) if count > 0 else ()
 
 
 def lacking_frames(context: VerificationContext, file: VideoFile, video: ParsedVideo) -> tuple[LackingFrames, ...]:
@@ -74,7 +74,7 @@ def with_other_files(
     return [completed(found) for found in findings]
 
 
-def _of_orphans(context: VerificationContext, cameras: set[str], paths: Iterable[str]) -> list[FreeFrames]:
+def _of_orphans(context: VerificationContext, cameras: set[str], paths: Iterable[str]) -> list[FramesOfNoEpisode]:
     """Return the frames of the files of some cameras to which no episode refers. Files that cannot be read are left out."""
     known = [(path, context.info.video_camera(path)) for path in sorted(paths)]
     wanted = [(path, camera) for path, camera in known if camera in cameras][:_MOST_READ]
@@ -87,4 +87,6 @@ def _of_orphans(context: VerificationContext, cameras: set[str], paths: Iterable
             return 0
 
     counts = map_in_threads(lambda each: frame_count(each[0]), wanted, max_in_flight=context.data_root.in_flight)
-    return [FreeFrames(camera, path, count) for (path, camera), count in zip(wanted, counts, strict=True) if count]
+    return [
+        FramesOfNoEpisode(camera, path, count) for (path, camera), count in zip(wanted, counts, strict=True) if count
+    ]
