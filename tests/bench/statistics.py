@@ -13,7 +13,7 @@ from episeek_pipelines.parquet.episode_runs import READ_OPTIONS
 from episeek_pipelines.statistics.scan import measure_file
 from tests.bench.rewrite import EPISODES, ROWS, write_collapsed_dataset
 
-ROUNDS = 5
+ROUNDS = 15
 
 
 def bench_statistics(workdir: Path) -> list[str]:

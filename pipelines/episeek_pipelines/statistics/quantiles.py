@@ -45,107 +45,158 @@ class SortedEpisodes:
         """The largest value of each episode; shape [dimensions, episodes]."""
         return np.asarray(self.values[:, self.starts + self.counts - 1])
 
-    def counts_around(
-        self, places: npt.NDArray[np.int64], lower: _Numbers, upper: _Numbers
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return how many values of each episode are below each lower limit, and how many are below each upper limit.
+    def around(self, places: npt.NDArray[np.int64]) -> tuple[_Numbers, _Numbers, _Numbers]:
+        """Return the values before, at and after the given places.
 
-        Each pair of limits encloses one value of the episode. The position of this value is a good first guess for both results.
+        At the first and last place of an episode, its own value takes the place of the missing one.
 
         Args:
-            places: The positions of the enclosed values in their episodes; shape [episodes, limits].
-            lower: The lower limits, which are at or below these values; shape [dimensions, episodes, limits].
-            upper: The upper limits, which are above these values; the upper edge of the last bin may equal its value. Same shape.
+            places: Positions in each episode; shape [places, episodes].
 
         Returns:
-            Two arrays of the shape [dimensions, episodes, limits].
+            Three arrays of shape [dimensions, places, episodes].
         """
-        return self._counts_below(lower, places, -1), self._counts_below(upper, places + 1, 0)
+        near = np.stack([np.maximum(places - 1, 0), places, np.minimum(places + 1, self.counts - 1)])
+        found = self.values.take(near + self.starts, axis=1)
+        return found[:, 0], found[:, 1], found[:, 2]
 
-    def _counts_below(self, limits: _Numbers, guess: npt.NDArray[np.int64], neighbour: int) -> npt.NDArray[np.int64]:
-        """Return how many values of each episode are below each limit; shape [dimensions, episodes, limits].
-
-        Most bins contain few values, so that most guesses are right. A comparison of the limit with one neighbouring value shows
-        whether a guess is right. A binary search replaces wrong guesses.
-
-        Args:
-            limits: The limits; shape [dimensions, episodes, limits].
-            guess: The guessed results; shape [episodes, limits].
-            neighbour: The position of the value to compare with the limit, counted from the guess: -1 or 0.
-        """
-        counts = self.counts.reshape(-1, 1)
-        at = guess + neighbour
-        is_inside = (at >= 0) & (at < counts)
-        compared = self.values[:, self.starts.reshape(-1, 1) + np.where(is_inside, at, 0)]
-        found = np.broadcast_to(guess, limits.shape).copy()
-        wrong = np.flatnonzero(((compared < limits) != (neighbour < 0)) & is_inside)
-        if len(wrong):
-            found.flat[wrong] = self._search(
-                limits.ravel()[wrong], wrong // guess.size, wrong % guess.size // guess.shape[1]
-            )
-        return found
-
-    def _search(
-        self, limits: _Numbers, dimensions: npt.NDArray[np.int64], episodes: npt.NDArray[np.int64]
+    def count_below(
+        self,
+        limits: _Numbers,
+        dimensions: npt.NDArray[np.int64],
+        episodes: npt.NDArray[np.int64],
+        guess: npt.NDArray[np.int64],
     ) -> npt.NDArray[np.int64]:
-        """Return how many values are below each limit, found by binary search.
+        """Return how many values are below each limit.
+
+        The guesses are checked, and a binary search follows where they are wrong.
 
         Args:
             limits: The limits; shape [limits].
             dimensions: The position of the dimension of each limit; shape [limits].
             episodes: The position of the episode of each limit; shape [limits].
+            guess: A guess for each result, from 0 to the number of values; shape [limits].
         """
         first, counts = self.starts[episodes], self.counts[episodes]
-        low = np.where(self.values[dimensions, first + counts - 1] < limits, counts, 0)
-        high = np.where(self.values[dimensions, first] < limits, counts, 0)
+        is_low = self._is_below(limits, dimensions, first + np.minimum(guess, counts - 1)) & (guess < counts)
+        is_high = ~self._is_below(limits, dimensions, first + np.maximum(guess - 1, 0)) & (guess > 0)
+        found, wrong = guess.copy(), np.flatnonzero(is_low | is_high)
+        if len(wrong):
+            found[wrong] = self._search(limits[wrong], dimensions[wrong], first[wrong], counts[wrong])
+        return found
+
+    def _is_below(
+        self, limits: _Numbers, dimensions: npt.NDArray[np.int64], samples: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.bool_]:
+        """Return whether the value at each position is below its limit; all of shape [limits]."""
+        return np.asarray(self.values[dimensions, samples] < limits)
+
+    def _search(
+        self,
+        limits: _Numbers,
+        dimensions: npt.NDArray[np.int64],
+        first: npt.NDArray[np.int64],
+        counts: npt.NDArray[np.int64],
+    ) -> npt.NDArray[np.int64]:
+        """Return how many of the `counts` values from the position `first` are below each limit; all of shape [limits]."""
+        low, high = np.zeros_like(counts), counts
         while bool((low < high).any()):
             middle = (low + high) >> 1
-            is_low = (self.values[dimensions, first + np.minimum(middle, counts - 1)] < limits) & (middle < high)
+            is_low = self._is_below(limits, dimensions, first + np.minimum(middle, counts - 1)) & (middle < high)
             low, high = np.where(is_low, middle + 1, low), np.where(is_low, high, middle)
         return low
 
 
-def quantiles(episodes: SortedEpisodes) -> dict[str, npt.NDArray[np.float64]]:
-    """Return LeRobot's estimates of the quantiles by name, each of shape [dimensions, episodes].
+class Quantiles:
+    """The quantiles of some episodes, as LeRobot estimates them and as other definitions limit them.
 
-    The estimates of an episode with a single sample are meaningless. LeRobot records the mean in place of them.
+    Args:
+        episodes: The values of the episodes.
     """
-    targets = np.array(list(QUANTILES.values())) * episodes.counts.reshape(-1, 1)
-    places = np.ceil(targets).astype(np.int64) - 1
-    edges = _Edges(episodes.lowest[:, :, None], episodes.highest[:, :, None])
-    bins, lower, upper = edges.around(episodes.values[:, episodes.starts.reshape(-1, 1) + places])
-    before, until = episodes.counts_around(places, lower, upper)
-    # The last bin contains its upper edge, too.
-    within = np.where(bins == BINS - 1, episodes.counts.reshape(1, -1, 1), until) - before
-    estimates = lower + (targets - before) / np.maximum(within, 1) * (upper - lower)
-    estimates = np.where(bins == 0, lower, estimates)
-    return {name: np.ascontiguousarray(estimates[:, :, number]) for number, name in enumerate(QUANTILES)}
 
+    def __init__(self, episodes: SortedEpisodes) -> None:
+        self._episodes = episodes
+        self._targets = np.array(list(QUANTILES.values())).reshape(-1, 1) * episodes.counts
+        self._places = np.ceil(self._targets).astype(np.int64) - 1
+        self._before, self._at, self._after = episodes.around(self._places)
+        self._lowest, self._highest = episodes.lowest[:, None], episodes.highest[:, None]
 
-def quantile_bounds(episodes: SortedEpisodes) -> dict[str, _Numbers]:
-    """Return, for each quantile, two samples of each episode between which the quantile lies by any usual definition.
+    def estimates(self) -> dict[str, npt.NDArray[np.float64]]:
+        """Return LeRobot's estimates of the quantiles by name, each of shape [dimensions, episodes].
 
-    With n samples, the quantile q lies between the samples floor(n * q - 1) and ceil(n * q), counted from 0, by all definitions of
-    Hyndman and Fan (Sample Quantiles in Statistical Packages, 1996). numpy implements all of these definitions.
+        The estimates of an episode with a single sample are meaningless. LeRobot records the mean in place of them.
+        """
+        edges = _Edges(self._lowest, self._highest)
+        bins, lower, upper = edges.around(self._at)
+        before, until = self._counts_below(lower, upper)
+        # The last bin contains its upper edge, too.
+        within = np.where(bins == BINS - 1, self._episodes.counts, until) - before
+        estimates = lower + (self._targets - before) / np.maximum(within, 1) * (upper - lower)
+        estimates = np.where(bins == 0, lower, estimates)
+        return {name: estimates[:, number] for number, name in enumerate(QUANTILES)}
 
-    Returns:
-        Arrays of shape [dimensions, episodes]: the smaller samples under the names in `LOWER`, the larger ones in `UPPER`.
-    """
-    first, last = episodes.starts, episodes.starts + episodes.counts - 1
-    found = {}
-    for name, share in QUANTILES.items():
-        target = share * episodes.counts
-        low = np.clip(first + np.floor(target - 1).astype(np.int64), first, last)
-        high = np.clip(first + np.ceil(target).astype(np.int64), first, last)
-        found[LOWER[name]], found[UPPER[name]] = episodes.values[:, low], episodes.values[:, high]
-    return found
+    def bounds(self) -> dict[str, _Numbers]:
+        """Return, for each quantile, two samples of each episode between which the quantile lies by any usual definition.
+
+        With n samples, the quantile q lies between the samples floor(n * q - 1) and ceil(n * q), counted from 0, by all
+        definitions of Hyndman and Fan (Sample Quantiles in Statistical Packages, 1996). numpy implements all of these definitions.
+
+        Returns:
+            Arrays of shape [dimensions, episodes]: the smaller samples under the names in `LOWER`, the larger ones in `UPPER`.
+        """
+        is_whole = self._targets == np.floor(self._targets)
+        smaller = np.where(is_whole, self._at, self._before)
+        found = {}
+        for number, name in enumerate(QUANTILES):
+            found[LOWER[name]], found[UPPER[name]] = smaller[:, number], self._after[:, number]
+        return found
+
+    def _counts_below(self, lower: _Numbers, upper: _Numbers) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return how many values of each episode are below each lower limit, and how many are below each upper limit.
+
+        Each pair of limits encloses the sample at a quantile. Most bins contain few values, so that its position is the right
+        result for most limits. A comparison with the neighbouring sample shows where it is wrong, and a binary search follows.
+
+        Args:
+            lower: The lower limits, which are at or below the enclosed values; shape [dimensions, quantiles, episodes].
+            upper: The upper limits, which are above these values; the upper edge of the last bin may equal its value. Same shape.
+
+        Returns:
+            Two arrays of the shape [dimensions, quantiles, episodes].
+        """
+        counts, places, after = self._episodes.counts, self._places, self._places + 1
+        differ = self._lowest < self._highest
+        before = np.where(differ, places, 0)
+        self._correct(before, lower, differ & (places > 0) & (self._before >= lower), places - 1)
+        until = np.where(differ, after, counts)
+        self._correct(until, upper, differ & (after < counts) & (self._after < upper), after + 1)
+        return before, until
+
+    def _correct(
+        self,
+        found: npt.NDArray[np.int64],
+        limits: _Numbers,
+        is_wrong: npt.NDArray[np.bool_],
+        guess: npt.NDArray[np.int64],
+    ) -> None:
+        """Correct the numbers of values below limits in `found`, where they are wrong.
+
+        Args:
+            found: The numbers of values to correct; shape [dimensions, quantiles, episodes].
+            limits: The limits; same shape.
+            is_wrong: Whether a number is wrong; same shape.
+            guess: The probable results where the numbers are wrong; shape [quantiles, episodes].
+        """
+        dimensions, numbers, episodes = wrong = np.nonzero(is_wrong)
+        if len(dimensions):
+            found[wrong] = self._episodes.count_below(limits[wrong], dimensions, episodes, guess[numbers, episodes])
 
 
 class _Edges:
     """The edges of LeRobot's bins in each episode and dimension, as `numpy.linspace` computes them in the type of the values.
 
     Args:
-        low: The minimums as floats; shape [dimensions, episodes, 1].
+        low: The minimums as floats; shape [dimensions, 1, episodes].
         high: The maximums; same shape.
     """
 
@@ -154,53 +205,52 @@ class _Edges:
         self._start, self._stop = low - padding, high + padding
         self._extent = self._stop - self._start
         self._step = self._extent / bins
+        self._has_steps = bool(self._step.all())
 
-    def at(self, number: npt.NDArray[np.int64], chosen: npt.NDArray[np.int64] | None = None) -> _Numbers:
+    def at(self, number: _Numbers, chosen: tuple[npt.NDArray[np.int64], ...] | None = None) -> _Numbers:
         """Return the values of the edges with the given numbers, which count from 0 to `BINS`.
 
         Args:
-            number: The number of an edge for each quantile; shape [dimensions, episodes, quantiles]. With `chosen`, the number for
+            number: The number of an edge for each quantile; shape [dimensions, quantiles, episodes]. With `chosen`, the number for
                 each chosen position; shape [chosen].
-            chosen: Positions in a flattened array of shape [dimensions, episodes, quantiles]; None for all positions.
+            chosen: Positions in an array of shape [dimensions, quantiles, episodes], as from `numpy.nonzero`; None for all.
         """
         start, stop, extent, step = self._start, self._stop, self._extent, self._step
         if chosen is not None:
             # All quantiles of an episode and dimension share one minimum and maximum.
-            rows = chosen // len(QUANTILES)
-            start, stop, extent, step = (each.ravel()[rows] for each in (start, stop, extent, step))
-        position = number.astype(step.dtype)
-        offset = position * step
-        if not bool(step.all()):
+            dimensions, _, episodes = chosen
+            start, stop, extent, step = (each[dimensions, 0, episodes] for each in (start, stop, extent, step))
+        number = number.astype(step.dtype, copy=False)
+        offset = number * step
+        if not self._has_steps:
             # numpy.linspace does the same if the step is rounded to 0.
-            offset = np.where(step == 0, position / step.dtype.type(BINS) * extent, offset)
+            offset = np.where(step == 0, number / step.dtype.type(BINS) * extent, offset)
         offset += start
         return np.asarray(np.where(number == BINS, stop, offset))
 
-    def around(self, values: _Numbers) -> tuple[npt.NDArray[np.int64], _Numbers, _Numbers]:
-        """Return the number, the lower edge and the upper edge of the bin that contains each value.
+    def around(self, values: _Numbers) -> tuple[_Numbers, _Numbers, _Numbers]:
+        """Return the number (as a float), the lower edge and the upper edge of the bin that contains each value.
 
         A value belongs to the last bin whose lower edge is not above the value.
 
         Args:
-            values: One value for each quantile, between minimum and maximum; shape [dimensions, episodes, quantiles].
+            values: One value for each quantile, between minimum and maximum; shape [dimensions, quantiles, episodes].
         """
         steps = np.where(self._step > 0, self._step, 1)
-        bins = np.clip(np.floor((values - self._start) / steps), 0, BINS - 1).astype(np.int64)
+        bins = np.minimum(np.floor((values - self._start) / steps), BINS - 1)
         lower, upper = self.at(bins), self.at(bins + 1)
         is_wrong = ((bins > 0) & (lower > values)) | ((bins < BINS - 1) & (upper <= values))
-        wrong = np.flatnonzero(is_wrong)
-        if len(wrong):
-            found = self._search(values.ravel()[wrong], wrong, bins.ravel()[wrong])
-            for each, right in (
-                (bins, found),
-                (lower, self.at(found, wrong)),
-                (upper, self.at(found + 1, wrong)),
-            ):
-                each.flat[wrong] = right
+        wrong = np.nonzero(is_wrong)
+        if len(wrong[0]):
+            found = self._search(values[wrong], wrong, bins[wrong].astype(np.int64))
+            bins[wrong], lower[wrong], upper[wrong] = found, self.at(found, wrong), self.at(found + 1, wrong)
         return bins, lower, upper
 
     def _search(
-        self, values: _Numbers, chosen: npt.NDArray[np.int64], guess: npt.NDArray[np.int64]
+        self,
+        values: _Numbers,
+        chosen: tuple[npt.NDArray[np.int64], ...],
+        guess: npt.NDArray[np.int64],
     ) -> npt.NDArray[np.int64]:
         """Return the number of the bin that contains each chosen value, found by binary search.
 
@@ -209,7 +259,7 @@ class _Edges:
 
         Args:
             values: The chosen values; shape [chosen].
-            chosen: The positions of these values in a flattened array of shape [dimensions, episodes, quantiles].
+            chosen: The positions of these values in an array of shape [dimensions, quantiles, episodes], as from `numpy.nonzero`.
             guess: Wrong numbers of these bins; shape [chosen].
         """
         low, high = np.maximum(guess - 1, 0), np.minimum(guess + 1, BINS - 1)

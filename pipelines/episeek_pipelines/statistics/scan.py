@@ -5,7 +5,7 @@ that no more than one batch and one episode are in memory.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,9 @@ from episeek_pipelines.statistics.episodes import EpisodeStatistics, episode_sta
 from episeek_pipelines.statistics.values import Unusable, sample_values
 from episeek_schemas import lerobot
 from episeek_schemas.features import SCALARS, declared_dtype
+
+_BATCHES: Final = 2
+"""Number of usual batches that are measured together. Fewer calls for more rows are faster by some percent."""
 
 _Numbers = npt.NDArray[Any]
 
@@ -65,7 +68,7 @@ def measure_file(file: pq.ParquetFile, features: Sequence[str], where: str) -> E
     columns = list(dict.fromkeys([lerobot.EPISODE_INDEX, *present]))
     parts: list[EpisodeStatistics] = []
     with reading(where):
-        rows = batch_rows(file, columns)
+        rows = _BATCHES * batch_rows(file, columns)
         for batch in file.iter_batches(rows, columns=columns, use_threads=False):
             if batch.column(lerobot.EPISODE_INDEX).null_count:
                 raise RowOrderError(where, f"null in column {lerobot.EPISODE_INDEX!r}", "an integer in every row")
@@ -114,18 +117,18 @@ class EpisodeScan:
         values = self._values(batch)
         if self._episode is not None and self._episode != int(episodes[0]):
             yield from self.finish()
-        if not borders:
-            self._keep(int(episodes[0]), values, 0, len(batch))
-            return
-        starts = [0, *borders[:-1]]
-        counts = np.diff([0, *borders])
-        counts[0] += self._row_count
-        ended = {
-            name: _joined([*self._waiting.get(name, ()), numbers[: borders[-1]]]) for name, numbers in values.items()
-        }
-        self._drop()
-        yield self._measured(np.asarray(episodes[starts], np.int64), counts.astype(np.int64), ended)
-        self._keep(int(episodes[-1]), values, borders[-1], len(batch))
+        start = 0
+        if borders and self._row_count:
+            # Only the unfinished episode is copied, and the other ones are measured where they are.
+            start = borders.pop(0)
+            self._keep(int(episodes[0]), values, 0, start)
+            yield from self.finish()
+        if borders:
+            starts = [start, *borders[:-1]]
+            ended = {name: numbers[start : borders[-1]] for name, numbers in values.items()}
+            yield self._measured(episodes[starts].astype(np.int64), np.diff([start, *borders]), ended)
+            start = borders[-1]
+        self._keep(int(episodes[-1]), values, start, len(batch))
 
     def finish(self) -> Iterator[EpisodeStatistics]:
         """Yield the statistics of the last episode; nothing if no row was added."""
@@ -170,7 +173,7 @@ class EpisodeScan:
         self._row_count += stop - start
         for name, numbers in values.items():
             if name not in self._left_out:
-                self._waiting.setdefault(name, []).append(numbers[start:stop])
+                self._waiting.setdefault(name, []).append(numbers[start:stop].copy())
 
     def _drop(self) -> None:
         self._episode, self._row_count, self._waiting = None, 0, {}
