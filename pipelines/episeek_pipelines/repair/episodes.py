@@ -254,7 +254,10 @@ def _without_one_run(draft: Draft, episode: int, runs: tuple[Run, ...], place: P
         unreadable = [file.path for file in draft.evidence.data.values() if file.problem]
         elsewhere = f", and {unreadable[0]} cannot be read" if unreadable else ""
         found = f"no rows of the episode in any data file{elsewhere}"
-        lost = "the rows of the episode are lost: restore them, or leave the episode out with --skip-lost-episodes"
+        lost = (
+            "the rows of the episode are lost: restore them, or leave the episode out with --skip-lost-episodes, which first "
+            "checks that the rows are lost"
+        )
         yield Refusal(code, place, found, (lost, "the episode was deleted: delete it with LeRobot"))
         return
     where = "; ".join(f"{counted(run.count, 'row')} from row {run.first_row} of {run.path}" for run in runs[:4])
