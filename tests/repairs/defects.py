@@ -1,46 +1,50 @@
 """Defects of a dataset, each for any of the sample datasets: damage that `episeek repair` puts right, or refuses by name."""
 
-import json
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from episeek_pipelines.api import RepairChoice
-from episeek_pipelines.dataset.root import Root
-from episeek_pipelines.repair.layer import write_layer
-from episeek_pipelines.repair.plan import plan_repairs
 from episeek_schemas import lerobot
-from tests.broken import tasks
 from tests.broken.metadata import backslashes
+from tests.repairs.files import (
+    cut,
+    cut_last_episode,
+    declare,
+    drop_tasks_file,
+    edit_stats,
+    edit_tasks,
+    row_numbers_as_index,
+    stale_video_info,
+)
+from tests.repairs.places import EPISODE, FROM, TO, add_to, info, last_frame, set_row
+from tests.repairs.rows import (
+    drop_frames,
+    interleave,
+    jitter,
+    join_rows,
+    keep_frame_index,
+    number_of_task_twice,
+    remove_frames,
+    renumber_exchanged_rows,
+    repeat_rows,
+    shift_rows,
+)
+from tests.repairs.seconds import drift, exchange_rows, exchange_seconds, lose_seconds, misfile, shift_seconds
 from tests.support.broken_datasets import (
     EPISODES,
     TOP,
-    change_column,
     change_metadata,
     change_type,
     data,
     data_files,
-    drop_rows,
-    edit_features,
     edit_info,
     edit_parquet,
-    edit_statistics,
-    episode_values,
     set_value,
-    set_values,
     swap_rows,
-    with_value,
 )
-
-EPISODE: Final = 1
-"""The episode that most defects are in; all samples have at least four."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,321 +61,6 @@ class Defect:
     order: int = 0
     """Defects of a pair are made in this order: a file that was cut cannot be edited any more."""
 
-
-def info(root: Path) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((root / "meta/info.json").read_text())
-    return document
-
-
-def values(root: Path, column: str) -> list[Any]:
-    return episode_values(root, column)
-
-
-def add_to(root: Path, column: str, row: int, by: float) -> None:
-    """Add to a value of meta/episodes; a null that another defect left stays, and so does the type of a text."""
-    found = values(root, column)[row]
-    if found is not None:
-        changed = str(int(found) + int(by)) if isinstance(found, str) else found + by
-        set_value(root, EPISODES, column, row, changed)
-
-
-def row_of(root: Path, episode: int, frame: int) -> tuple[str, int]:
-    """Return the data file and the row in it of a frame, by `index` of the sample: rows of one file follow one another."""
-    for path in data_files(root):
-        held = pq.read_table(root / path, columns=["episode_index"])["episode_index"].to_pylist()
-        if episode in held:
-            return path, held.index(episode) + frame
-    raise AssertionError(f"no rows of episode {episode}")
-
-
-def set_row(root: Path, column: str, value: Any, frame: int = 7) -> None:
-    path, row = row_of(root, EPISODE, frame)
-    set_value(root, path, column, row, value)
-
-
-def shift_rows(root: Path) -> None:
-    """Number `index` of an episode from elsewhere on."""
-    path, row = row_of(root, EPISODE, 0)
-    length = len(
-        pq.read_table(root / path, columns=["episode_index"]).filter(pa.compute.field("episode_index") == EPISODE)
-    )
-    start = pq.read_table(root / path, columns=["index"])["index"][row].as_py()
-    set_values(root, path, {("index", row + k): start + 5000 + k for k in range(length)})
-
-
-def drift(root: Path) -> None:
-    """Declare each episode of a camera a fifth of a frame longer than it is."""
-    names = [lerobot.video_column(TOP, name) for name in ("file_index", "from_timestamp", "to_timestamp")]
-    files, begins, ends = (values(root, name) for name in names)
-    late: dict[tuple[str, int], float] = {}
-    seen: dict[Any, int] = {}
-    for row, file in enumerate(files):
-        before = seen.get(file, 0)
-        seen[file] = before + 1
-        for name, number, steps in ((names[1], begins[row], before), (names[2], ends[row], before + 1)):
-            if number is not None:
-                late[name, row] = number + steps * 0.2 / 30
-    set_values(root, EPISODES, late)
-
-
-def shift_seconds(root: Path) -> None:
-    """Declare the last episode of a camera's first file with several of them five frames early."""
-    files = values(root, lerobot.video_column(TOP, "file_index"))
-    row = next(row for row in range(1, len(files)) if files[row] == files[row - 1])
-    for name in ("from_timestamp", "to_timestamp"):
-        add_to(root, lerobot.video_column(TOP, name), row, -5 / 30)
-
-
-def declare(root: Path, **changes: Any) -> None:
-    edit_features(root, lambda f: f[TOP]["info"].update({f"video.{key}": value for key, value in changes.items()}))
-
-
-def stale_video_info(root: Path) -> None:
-    edit_features(root, lambda f: f[TOP].update(video_info={**f[TOP]["info"], "video.codec": "vp8"}))
-
-
-def interleave(root: Path) -> None:
-    """Exchange the last row of episode 0 with the first of episode 1, where one file holds both."""
-
-    def change(groups: list[pa.Table]) -> list[pa.Table]:
-        table = pa.concat_tables(groups).combine_chunks()
-        return [swap_rows(table, table["episode_index"].to_pylist().index(EPISODE) - 1)]
-
-    edit_parquet(root, data(0), change)
-
-
-def jitter(root: Path) -> None:
-    """Give the rows of a file the times of a clock that is read late."""
-    rng = np.random.default_rng(3)
-
-    def change(column: pa.ChunkedArray) -> pa.ChunkedArray:
-        late = np.abs(rng.normal(0, 0.004, len(column))) + 0.001
-        return pa.chunked_array([pa.array((np.array(column.to_pylist(), float) + late).astype(np.float32))])
-
-    change_column(root, data(0), "timestamp", change)
-
-
-def drop_frames(root: Path, frame: int) -> None:
-    path, row = row_of(root, EPISODE, frame)
-    drop_rows(root, path, row)
-
-
-def last_frame(root: Path) -> int:
-    path, _ = row_of(root, EPISODE, 0)
-    return pq.read_table(root / path, columns=["episode_index"])["episode_index"].to_pylist().count(EPISODE) - 1
-
-
-def repeat_rows(root: Path) -> None:
-    """Append the rows of an episode to the end of the last data file."""
-    path, row = row_of(root, EPISODE, 0)
-    rows = pq.read_table(root / path).slice(row, last_frame(root) + 1)
-    edit_parquet(root, data_files(root)[-1], lambda groups: [*groups, rows.cast(groups[0].schema)])
-
-
-def drop_tasks_file(root: Path) -> None:
-    (root / tasks.TASKS_FILE).unlink(missing_ok=True)
-
-
-def edit_tasks(root: Path, change: Callable[[list[pa.Table]], list[pa.Table]]) -> None:
-    if (root / tasks.TASKS_FILE).exists():
-        edit_parquet(root, tasks.TASKS_FILE, change)
-
-
-def row_numbers_as_index(root: Path) -> None:
-    edit_tasks(root, lambda groups: [groups[0].replace_schema_metadata({"pandas": json.dumps(
-        {"index_columns": [{"kind": "range", "name": None, "start": 0, "stop": 3, "step": 1}], "columns": []})})])  # fmt: skip
-
-
-def edit_stats(root: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change meta/stats.json where another defect has not removed it."""
-    if (root / "meta/stats.json").exists():
-        edit_statistics(root, change)
-
-
-def cut(root: Path, path: str, size: int) -> None:
-    """Cut off the end of a file."""
-    contents = (root / path).read_bytes()
-    (root / path).write_bytes(contents[:-size])
-
-
-def cut_last_episode(root: Path) -> None:
-    """Cut the last data file within its last row group, as a recording that was killed leaves it."""
-    path = root / data_files(root)[-1]
-    with pq.ParquetFile(path) as file:
-        group = file.metadata.row_group(file.num_row_groups - 1)
-        start = min(group.column(number).data_page_offset for number in range(group.num_columns))
-    path.write_bytes(path.read_bytes()[: start + 100])
-
-
-def remove_frames(root: Path, *frames: int, starts_again: bool = False, episode: int = EPISODE) -> None:
-    """Remove rows of an episode as an editing tool does it: numbers, lengths, ranges, counts and total follow, and videos stay.
-
-    Args:
-        root: A sample.
-        frames: The frame_index of each row.
-        starts_again: Count the timestamps of the other rows from 0 as well.
-        episode: The episode.
-    """
-    path, row = row_of(root, episode, 0)
-    start = pq.read_table(root / path, columns=["index"])["index"][row].as_py()
-    gone = [start + frame for frame in frames]
-
-    def change_rows(groups: list[pa.Table]) -> list[pa.Table]:
-        kept = []
-        for group in groups:
-            rows = [each for each in group.to_pylist() if each["index"] not in gone]
-            for each in rows:
-                before = sum(number < each["index"] for number in gone)
-                each["index"] -= before
-                if each["episode_index"] == episode:
-                    each["frame_index"] -= before
-                    each["timestamp"] = each["frame_index"] / 30 if starts_again else each["timestamp"]
-            kept.append(pa.Table.from_pylist(rows, group.schema))
-        return kept
-
-    def change_episodes(groups: list[pa.Table]) -> list[pa.Table]:
-        table = pa.concat_tables(groups)
-        rows = table.to_pylist()
-        for each in rows:
-            if each["episode_index"] == episode:
-                counts = [name for name in each if name.endswith("/count") and "images" not in name]
-                each["length"] -= len(gone)
-                each |= {name: [each[name][0] - len(gone)] for name in counts}
-            each["dataset_from_index"] -= len(gone) * (each["episode_index"] > episode)
-            each["dataset_to_index"] -= len(gone) * (each["episode_index"] >= episode)
-        return [pa.Table.from_pylist(rows, table.schema)]
-
-    for file in data_files(root):
-        edit_parquet(root, file, change_rows)
-    edit_parquet(root, EPISODES, change_episodes)
-    edit_info(root, total_frames=info(root)["total_frames"] - len(gone))
-
-
-def exchange_seconds(root: Path) -> None:
-    """Exchange the seconds of the first two episodes of one file that have different lengths."""
-    files, lengths = values(root, lerobot.video_column(TOP, "file_index")), values(root, "length")
-    one = next(row for row in range(1, len(files)) if files[row] == files[row - 1] and lengths[row] != lengths[row - 1])
-    for name in (FROM, TO):
-        found = values(root, name)
-        set_values(root, EPISODES, {(name, one - 1): found[one], (name, one): found[one - 1]})
-
-
-def misfile(root: Path, place: str, camera: str = TOP) -> None:
-    """Declare an episode of a camera in another existing file.
-
-    Args:
-        root: A sample whose cameras have several files.
-        place: The episode: the `first` or the `last` of a file with two episodes, or the `only` one of its file.
-        camera: The camera.
-    """
-    name = lerobot.video_column(camera, "file_index")
-    files = values(root, name)
-    counts = {file: files.count(file) for file in files}
-    rows = [row for row, file in enumerate(files) if counts[file] == (1 if place == "only" else 2)]
-    row = rows[-2] if place == "first" else rows[1] if place == "last" else rows[-1]
-    others = sorted({file for file in files if file is not None} - {files[row]})
-    wrong = others[0] if place == "last" else others[-1]
-    set_value(root, EPISODES, name, row, wrong)
-
-
-def neighbours(root: Path) -> tuple[int, int]:
-    """Return the first two consecutive episodes of one video file."""
-    files = values(root, lerobot.video_column(TOP, "file_index"))
-    row = next(row for row in range(1, len(files)) if files[row] == files[row - 1])
-    return row - 1, row
-
-
-def lose_seconds(root: Path) -> None:
-    """Remove the seconds of two consecutive episodes of one video file."""
-    set_values(root, EPISODES, {(name, row): None for name in (FROM, TO) for row in neighbours(root)})
-
-
-def exchange_rows(root: Path) -> None:
-    """Declare two rows more for an episode and two fewer for the next one, in all of meta/episodes, and remove their seconds."""
-    one, other = neighbours(root)
-    names = [name for name in pq.read_schema(root / EPISODES).names if name.endswith("/count") and "images" not in name]
-    for row, by in ((one, 2), (other, -2)):
-        add_to(root, "length", row, by)
-        counts = {name: values(root, name)[row] for name in names}
-        set_values(root, EPISODES, {(name, row): [count[0] + by] for name, count in counts.items() if count})
-    add_to(root, "dataset_to_index", one, 2)
-    add_to(root, "dataset_from_index", other, 2)
-    lose_seconds(root)
-
-
-def join_rows(root: Path) -> None:
-    """Give the rows of an episode the episode_index of the episode before."""
-    path, row = row_of(root, EPISODE, 0)
-    set_values(root, path, {("episode_index", row + k): EPISODE - 1 for k in range(last_frame(root) + 1)})
-
-
-def renumber_exchanged_rows(root: Path) -> None:
-    """Exchange two rows of an episode and renumber them. Their timestamps alone still show their pictures."""
-    path, row = row_of(root, EPISODE, 0)
-    one, two = row + 3, row + 10
-
-    def change(groups: list[pa.Table]) -> list[pa.Table]:
-        table = pa.concat_tables(groups)
-        order = np.arange(len(table))
-        order[[one, two]] = two, one
-        moved = table.take(pa.array(order))
-        for name in ("index", "frame_index"):
-            moved = moved.set_column(moved.schema.get_field_index(name), moved.schema.field(name), table[name])
-        return [moved]
-
-    edit_parquet(root, path, change)
-
-
-def keep_frame_index(root: Path, *frames: int) -> None:
-    """Remove rows of an episode. All numbers follow, statistics and seconds too, but frame_index keeps the numbers of the rows."""
-    remove_frames(root, *frames, starts_again=True)
-    cameras = [key for key, spec in info(root)["features"].items() if spec["dtype"] == "video"]
-    for camera in cameras:
-        add_to(root, lerobot.video_column(camera, "to_timestamp"), EPISODE, -len(frames) / 30)
-    follow_rows(root)
-    path, row = row_of(root, EPISODE, 0)
-    kept = sorted({*range(last_frame(root) + 1 + len(frames))} - {*frames})
-    set_values(root, path, {("frame_index", row + k): frame for k, frame in enumerate(kept)})
-
-
-def follow_rows(root: Path) -> None:
-    """Recompute all statistics from the rows."""
-    plan = plan_repairs(Root(str(root)), RepairChoice(only=("REP019", "REP020")))
-    with TemporaryDirectory() as folder:
-        write_layer(plan.draft, Root(folder))
-        shutil.copytree(folder, root, dirs_exist_ok=True)
-
-
-def number_of_task_twice(root: Path) -> None:
-    """Give one task the number of another. Only the last five rows of an episode, which lists its other one, have its own."""
-    lengths, named = values(root, "length"), [texts[0] for texts in values(root, "tasks")]
-    rows = pq.read_table(root / tasks.TASKS_FILE).to_pylist()
-    numbers = {row["__index_level_0__"]: row["task_index"] for row in rows}
-    first, own = numbers[named[0]], numbers[named[EPISODE]]
-    (third,) = {*numbers.values()} - {first, own}
-    for episode, text in enumerate(named):
-        if numbers[text] == third:
-            set_rows_task(root, episode, 0, lengths[episode], first)
-            set_value(root, EPISODES, "tasks", episode, [named[0]])
-            set_task_extremes(root, episode, first, first)
-    set_rows_task(root, EPISODE, lengths[EPISODE] - 5, lengths[EPISODE], third)
-    set_task_extremes(root, EPISODE, min(own, third), max(own, third))
-    place = [row["task_index"] for row in rows].index(third)
-    edit_tasks(root, lambda groups: [with_value(groups[0], "task_index", place, own)])
-    edit_info(root, total_tasks=2)
-
-
-def set_task_extremes(root: Path, episode: int, low: int, high: int) -> None:
-    for name, number in (("min", low), ("max", high)):
-        set_value(root, EPISODES, lerobot.statistics_column("task_index", name), episode, [number])
-
-
-def set_rows_task(root: Path, episode: int, start: int, stop: int, task: int) -> None:
-    path, row = row_of(root, episode, 0)
-    set_values(root, path, {("task_index", row + k): task for k in range(start, stop)})
-
-
-FROM, TO = (lerobot.video_column(TOP, name) for name in ("from_timestamp", "to_timestamp"))
 
 DEFECTS: Final = (
     Defect("pointer to another data file", lambda r: set_value(r, EPISODES, "data/file_index", EPISODE, 9)),
@@ -446,5 +135,4 @@ DEFECTS: Final = (
     Defect("the first rows cut and frame_index left", lambda r: keep_frame_index(r, 0, 1, 2), is_open=True,
            needs_videos=True, order=-1),
     Defect("two tasks with one number", number_of_task_twice, is_open=True, order=-1),
-    Defect("no footer of meta/episodes", lambda r: cut(r, EPISODES, 40), order=2),
 )  # fmt: skip

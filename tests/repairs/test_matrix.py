@@ -40,3 +40,7 @@ def test_a_dataset_is_repaired_exactly_or_refused_by_name(sample, defects, recor
     if len(defects) == 1 and defects[0].is_open:
         assert cell.verdict == "refused", cell.detail
     record_cell(record_property, sample, cell.verdict)
+
+
+def test_every_defect_has_its_own_name():
+    assert len({defect.name for defect in DEFECTS}) == len(DEFECTS)

@@ -14,7 +14,8 @@ from episeek.errors import MissingFileError, NotADatasetError
 from episeek_pipelines.api import WorkFailedError, diff, prepare, render_diff, rewrite, upgrade
 from episeek_pipelines.comparison.results import ColumnChange, EpisodeChange, VideoChange
 from tests.pipelines.conftest import DATA, DATASETS, change_episodes, change_info, copy_dataset
-from tests.repairs.defects import DEFECTS, shift_seconds
+from tests.repairs.defects import DEFECTS
+from tests.repairs.seconds import shift_seconds
 from tests.support.amount import amount, every, first
 from tests.support.broken_datasets import TOP, hide_sync_samples, patch
 from tests.support.edited_datasets import (

@@ -15,8 +15,10 @@ import pytest
 from episeek.errors import MissingFileError
 from episeek_pipelines.api import Execution, RepairChoice, plan_repair, repair, verify
 from episeek_pipelines.cli.main import main
-from tests.repairs.defects import cut, cut_last_episode, drop_frames, last_frame, set_row
+from tests.repairs.files import cut, cut_last_episode
 from tests.repairs.matrix import codes_of_sample, digests, meaning, meaning_of_sample
+from tests.repairs.places import last_frame, set_row
+from tests.repairs.rows import drop_frames
 from tests.support.amount import first
 from tests.support.broken_datasets import (
     EPISODES,

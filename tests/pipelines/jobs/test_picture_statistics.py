@@ -12,7 +12,7 @@ import pytest
 
 from episeek_pipelines.api import Execution, RepairChoice, plan_repair, repair, verify
 from episeek_pipelines.cli.main import main
-from tests.repairs.defects import cut_last_episode
+from tests.repairs.files import cut_last_episode
 from tests.repairs.matrix import codes_of_sample, digests
 from tests.support.amount import first
 from tests.support.broken_datasets import EPISODES, TOP, copy_of, edit_features, edit_statistics, set_value

@@ -26,7 +26,7 @@ from episeek_pipelines.api import (
 )
 from episeek_pipelines.cli.main import main
 from tests.broken.takes import LENGTHS, set_seconds_by_lengths, write_takes
-from tests.repairs.defects import cut
+from tests.repairs.files import cut
 from tests.repairs.matrix import defects_of, digests
 from tests.support import bar_code
 from tests.support.amount import IS_FULL, first, full_run

@@ -8,7 +8,8 @@ import pytest
 from episeek_pipelines.api import Execution, VerifyOptions, plan_repair, verify
 from episeek_pipelines.dataset.row_times import other_rate
 from tests.broken.metadata import from_ts, to_ts
-from tests.repairs.defects import remove_frames, row_of
+from tests.repairs.places import row_of
+from tests.repairs.rows import remove_frames
 from tests.support.broken_datasets import EPISODES, TOP, copy_of, edit_info, episode_values, set_values
 
 

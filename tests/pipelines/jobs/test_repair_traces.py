@@ -8,14 +8,8 @@ import pytest
 
 from episeek_pipelines.api import RepairChoice, plan_repair
 from episeek_pipelines.repair.other_frames import rises, row_of_other_frame
-from tests.repairs.defects import (
-    EPISODE,
-    keep_frame_index,
-    number_of_task_twice,
-    renumber_exchanged_rows,
-    row_of,
-    shift_rows,
-)
+from tests.repairs.places import EPISODE, row_of
+from tests.repairs.rows import keep_frame_index, number_of_task_twice, renumber_exchanged_rows, shift_rows
 from tests.support.amount import first
 from tests.support.broken_datasets import copy_of, set_values
 

@@ -6,7 +6,7 @@ import pytest
 
 from episeek_pipelines.api import Refusal, plan_repair
 from episeek_schemas import lerobot
-from tests.repairs.defects import remove_frames
+from tests.repairs.rows import remove_frames
 from tests.support.broken_datasets import EPISODES, TOP, WRIST, copy_of, episode_values, set_value, set_values, video
 
 FILE = lerobot.video_column(TOP, "file_index")
