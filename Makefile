@@ -41,7 +41,7 @@ test-all: env ## run all of every test, as CI does: full products, the tests of 
 test-stops: env ## the part of test-all that stops publications at every request in turn
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) $(STOPS)
 
-test-repairs: env ## all defects on all sample datasets, alone and in pairs, and files cut anywhere (an hour)
+test-repairs: env ## all defects on all sample datasets, alone and in pairs, and files cut anywhere (two hours)
 	@EPISEEK_TEST_REPAIRS=1 EPISEEK_TEST_ALL=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/pipelines/parquet/recovery tests/pipelines/verify/test_repair_remedies.py
 	@$(BIN)/python -m tests.repairs
 	@$(BIN)/python -m tests.repairs --pairs

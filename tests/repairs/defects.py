@@ -1,4 +1,4 @@
-"""Defects of a dataset, each for any of the sample datasets: damage that `episeek repair` puts right, or refuses by name."""
+"""Defects of the sample datasets: damage that `episeek repair` puts right, or refuses by name."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from episeek_schemas import lerobot
 from tests.broken.metadata import backslashes
 from tests.repairs.files import (
     cut,
-    cut_last_episode,
+    cut_last_row_group,
     declare,
     drop_tasks_file,
     edit_stats,
@@ -21,18 +21,18 @@ from tests.repairs.files import (
 )
 from tests.repairs.places import EPISODE, FROM, TO, add_to, info, last_frame, set_row
 from tests.repairs.rows import (
-    drop_frames,
     interleave,
     jitter,
     join_rows,
     keep_frame_index,
+    lose_row,
     number_of_task_twice,
     remove_frames,
     renumber_exchanged_rows,
     repeat_rows,
-    shift_rows,
+    shift_index,
 )
-from tests.repairs.seconds import drift, exchange_rows, exchange_seconds, lose_seconds, misfile, shift_seconds
+from tests.repairs.seconds import drift, exchange_seconds, lose_seconds, misfile, move_border, shift_seconds
 from tests.support.broken_datasets import (
     EPISODES,
     TOP,
@@ -56,10 +56,11 @@ class Defect:
     is_open: bool = False
     """Whether two readings of it remain, so that it is refused when it is alone."""
     needs_videos: bool = False
+    """Whether it needs a sample with videos."""
     needs_files: bool = False
     """Whether it needs a sample whose cameras have several files."""
     order: int = 0
-    """Defects of a pair are made in this order: a file that was cut cannot be edited any more."""
+    """The defects of a pair are made in this order: first those that read an intact sample, last those that cut a file."""
 
 
 DEFECTS: Final = (
@@ -76,7 +77,7 @@ DEFECTS: Final = (
     Defect("total_tasks two more", lambda r: edit_info(r, total_tasks=info(r)["total_tasks"] + 2)),
     Defect("split beyond the end", lambda r: edit_info(r, splits={"train": "0:99"})),
     Defect("index jumps", lambda r: set_row(r, "index", 4000)),
-    Defect("index from elsewhere", shift_rows),
+    Defect("index from elsewhere", shift_index),
     Defect("null index", lambda r: set_row(r, "index", None, 5)),
     Defect("frame_index jumps", lambda r: set_row(r, "frame_index", 4000)),
     Defect("timestamp off", lambda r: set_row(r, "timestamp", 0.31)),
@@ -107,12 +108,12 @@ DEFECTS: Final = (
     Defect("a maximum of an episode that no row has", lambda r: set_value(
         r, EPISODES, "stats/observation.state/max", EPISODE, [50.0] * 6)),
     Defect("no footer", lambda r: cut(r, data_files(r)[-1], 40), order=3),
-    Defect("the last episode is cut off", cut_last_episode, is_open=True, order=2),
+    Defect("the last row group is cut off", cut_last_row_group, is_open=True, order=2),
     Defect("lengths as text", lambda r: change_type(r, EPISODES, "length", pa.string())),
     Defect("null video file", lambda r: set_value(
         r, EPISODES, lerobot.video_column(TOP, "file_index"), EPISODE, None), needs_videos=True),
-    Defect("the last row is lost", lambda r: drop_frames(r, last_frame(r)), is_open=True),
-    Defect("a row within is lost", lambda r: drop_frames(r, 5), is_open=True),
+    Defect("the last row is lost", lambda r: lose_row(r, last_frame(r)), is_open=True),
+    Defect("a row within is lost", lambda r: lose_row(r, 5), is_open=True),
     Defect("rows of two episodes mixed", interleave, is_open=True),
     Defect("an episode twice", repeat_rows, is_open=True),
     Defect("times of another clock", jitter, is_open=True),
@@ -125,7 +126,7 @@ DEFECTS: Final = (
     Defect("the only one of a file in another video", lambda r: misfile(r, "only"), needs_files=True),
     Defect("no footer of meta/episodes", lambda r: cut(r, EPISODES, 40), order=3),
     Defect("null seconds of neighbours", lose_seconds, needs_videos=True),
-    Defect("other lengths of neighbours without seconds", exchange_rows, is_open=True, needs_videos=True),
+    Defect("other lengths of neighbours without seconds", move_border, is_open=True, needs_videos=True),
     Defect("rows with the number of the episode before", join_rows, is_open=True, order=1),
     Defect("a web page in place of a data file", lambda r: (r / data_files(r)[-1]).write_text("<!DOCTYPE html>"),
            is_open=True, order=4),

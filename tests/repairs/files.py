@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.broken import tasks
-from tests.support.broken_datasets import TOP, data_files, edit_features, edit_parquet, edit_statistics
+from tests.support.broken_datasets import TOP, data_files, edit_features, edit_parquet, edit_statistics, truncate
 
 
 def declare(root: Path, **changes: Any) -> None:
@@ -40,14 +40,13 @@ def edit_stats(root: Path, change: Callable[[dict[str, Any]], object]) -> None:
         edit_statistics(root, change)
 
 
-def cut(root: Path, path: str, size: int) -> None:
-    """Cut off the end of a file."""
-    contents = (root / path).read_bytes()
-    (root / path).write_bytes(contents[:-size])
+def cut(root: Path, path: str, lost_bytes: int) -> None:
+    """Cut the last `lost_bytes` bytes off a file."""
+    truncate(root, path, (root / path).stat().st_size - lost_bytes)
 
 
-def cut_last_episode(root: Path) -> None:
-    """Cut the last data file within its last row group, as a recording that was killed leaves it."""
+def cut_last_row_group(root: Path) -> None:
+    """Cut the last data file within its last row group: the last episode of a recording, or all of a file that was edited."""
     path = root / data_files(root)[-1]
     with pq.ParquetFile(path) as file:
         group = file.metadata.row_group(file.num_row_groups - 1)

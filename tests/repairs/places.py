@@ -20,20 +20,16 @@ def info(root: Path) -> dict[str, Any]:
     return document
 
 
-def values(root: Path, column: str) -> list[Any]:
-    return episode_values(root, column)
-
-
 def add_to(root: Path, column: str, row: int, by: float) -> None:
-    """Add to a value of meta/episodes; a null that another defect left stays, and so does the type of a text."""
-    found = values(root, column)[row]
+    """Add to a value of meta/episodes. A null that another defect left stays null, and a text stays a text."""
+    found = episode_values(root, column)[row]
     if found is not None:
         changed = str(int(found) + int(by)) if isinstance(found, str) else found + by
         set_value(root, EPISODES, column, row, changed)
 
 
 def row_of(root: Path, episode: int, frame: int) -> tuple[str, int]:
-    """Return the data file and the row in it of a frame, by `index` of the sample: rows of one file follow one another."""
+    """Return the data file of a frame and its row in the file. The rows of an episode follow one another from its first."""
     for path in data_files(root):
         held = pq.read_table(root / path, columns=["episode_index"])["episode_index"].to_pylist()
         if episode in held:
@@ -53,6 +49,6 @@ def last_frame(root: Path) -> int:
 
 def neighbours(root: Path) -> tuple[int, int]:
     """Return the first two consecutive episodes of one video file."""
-    files = values(root, lerobot.video_column(TOP, "file_index"))
+    files = episode_values(root, lerobot.video_column(TOP, "file_index"))
     row = next(row for row in range(1, len(files)) if files[row] == files[row - 1])
     return row - 1, row

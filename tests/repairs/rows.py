@@ -15,7 +15,7 @@ from episeek_pipelines.repair.plan import plan_repairs
 from episeek_schemas import lerobot
 from tests.broken import tasks
 from tests.repairs.files import edit_tasks
-from tests.repairs.places import EPISODE, add_to, info, last_frame, row_of, values
+from tests.repairs.places import EPISODE, add_to, info, last_frame, row_of
 from tests.support.broken_datasets import (
     EPISODES,
     change_column,
@@ -24,6 +24,7 @@ from tests.support.broken_datasets import (
     drop_rows,
     edit_info,
     edit_parquet,
+    episode_values,
     set_value,
     set_values,
     swap_rows,
@@ -31,18 +32,15 @@ from tests.support.broken_datasets import (
 )
 
 
-def shift_rows(root: Path) -> None:
-    """Number `index` of an episode from elsewhere on."""
+def shift_index(root: Path) -> None:
+    """Add 5,000 to `index` in the rows of an episode."""
     path, row = row_of(root, EPISODE, 0)
-    length = len(
-        pq.read_table(root / path, columns=["episode_index"]).filter(pa.compute.field("episode_index") == EPISODE)
-    )
     start = pq.read_table(root / path, columns=["index"])["index"][row].as_py()
-    set_values(root, path, {("index", row + k): start + 5000 + k for k in range(length)})
+    set_values(root, path, {("index", row + k): start + 5000 + k for k in range(last_frame(root) + 1)})
 
 
 def interleave(root: Path) -> None:
-    """Exchange the last row of episode 0 with the first of episode 1, where one file holds both."""
+    """Exchange the last row of episode 0 with the first of episode 1, which the first data file of every sample contains."""
 
     def change(groups: list[pa.Table]) -> list[pa.Table]:
         table = pa.concat_tables(groups).combine_chunks()
@@ -62,7 +60,8 @@ def jitter(root: Path) -> None:
     change_column(root, data(0), "timestamp", change)
 
 
-def drop_frames(root: Path, frame: int) -> None:
+def lose_row(root: Path, frame: int) -> None:
+    """Remove a row of an episode. The metadata stays as it is."""
     path, row = row_of(root, EPISODE, frame)
     drop_rows(root, path, row)
 
@@ -142,7 +141,7 @@ def remove_frames(root: Path, *frames: int, starts_again: bool = False, episode:
 
 
 def keep_frame_index(root: Path, *frames: int) -> None:
-    """Remove rows of an episode. All numbers follow, statistics and seconds too, but frame_index keeps the numbers of the rows."""
+    """Remove rows of an episode. Everything follows, statistics and seconds too, but frame_index still counts the removed rows."""
     remove_frames(root, *frames, starts_again=True)
     cameras = [key for key, spec in info(root)["features"].items() if spec["dtype"] == "video"]
     for camera in cameras:
@@ -154,16 +153,17 @@ def keep_frame_index(root: Path, *frames: int) -> None:
 
 
 def follow_rows(root: Path) -> None:
-    """Recompute all statistics from the rows."""
+    """Recompute all statistics from the rows. The repairs REP019 and REP020 do it, which these defects do not test."""
     plan = plan_repairs(Root(str(root)), RepairChoice(only=("REP019", "REP020")))
+    assert not plan.made.refusals
     with TemporaryDirectory() as folder:
         write_layer(plan.draft, Root(folder))
         shutil.copytree(folder, root, dirs_exist_ok=True)
 
 
 def number_of_task_twice(root: Path) -> None:
-    """Give one task the number of another. Only the last five rows of an episode, which lists its other one, have its own."""
-    lengths, named = values(root, "length"), [texts[0] for texts in values(root, "tasks")]
+    """Give one task the number of another. Its own number remains in the last five rows of an episode that lists the other."""
+    lengths, named = episode_values(root, "length"), [texts[0] for texts in episode_values(root, "tasks")]
     rows = pq.read_table(root / tasks.TASKS_FILE).to_pylist()
     numbers = {row["__index_level_0__"]: row["task_index"] for row in rows}
     first, own = numbers[named[0]], numbers[named[EPISODE]]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-REPAIR_VERSION: Final = 5
+REPAIR_VERSION: Final = 6
 """Version of the repairs. Increase it when a repair changes, so that datasets that an older version repaired are repaired again."""
 
 

@@ -27,8 +27,9 @@ _ROW_COUNT: Final = "row_count"
 def columns_of(statistics: Mapping[str, FeatureStatistics]) -> Iterator[tuple[str, pa.Array]]:
     """Yield (column name, values) for each column `stats/...` of `meta/episodes`; each row is a number or a nested list."""
     for feature, entries in statistics.items():
-        for name, values in entries.items():
-            yield lerobot.statistics_column(feature, name), _lists(values)
+        for name in NAMES:
+            if name in entries:
+                yield lerobot.statistics_column(feature, name), _lists(entries[name])
 
 
 def with_columns(

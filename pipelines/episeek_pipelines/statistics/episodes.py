@@ -65,7 +65,11 @@ class EpisodeStatistics:
             elif len({entry["min"].shape[1:] for entry in present}) > 1:
                 left_out[name] = "lists of different lengths"
             else:
-                features[name] = {each: np.concatenate([entry[each] for entry in present]) for each in NAMES}
+                features[name] = {
+                    each: np.concatenate([entry[each] for entry in present])
+                    for each in present[0]
+                    if all(each in entry for entry in present)
+                }
         return cls(
             np.concatenate([part.episode_index for part in parts]),
             np.concatenate([part.row_count for part in parts]),
@@ -77,14 +81,17 @@ class EpisodeStatistics:
 def episode_statistics(
     values: Mapping[str, _Numbers], row_counts: npt.NDArray[np.int64]
 ) -> dict[str, FeatureStatistics]:
-    """Return the statistics by feature of consecutive episodes. Features with NaN or infinite values have no entry.
+    """Return the statistics by feature of consecutive episodes.
+
+    Features with NaN or infinite values have no entry, and neither have features with values so large that a statistic overflows.
 
     Minimum, maximum and count are exact. Mean and standard deviation are computed in float64. Quantiles are LeRobot's estimates.
     The entries named in `LOWER` and `UPPER` are the two samples between which a quantile lies by any usual definition.
 
     Args:
-        values: The integers, booleans or floats of each feature; shape [rows, samples per row, dimensions].
-        row_counts: The number of rows of each episode, at least 1; shape [episodes].
+        values: The integers, booleans or floats of each feature; shape [rows, samples per row, dimensions], with
+            at least one dimension.
+        row_counts: The number of rows of each episode, at least 1; shape [episodes], with at least one episode.
     """
     found: dict[str, FeatureStatistics] = {}
     # Features of one type are computed together, because a call of numpy costs more than the work on a short episode.
@@ -98,7 +105,7 @@ def episode_statistics(
         names = [*unsorted, *already_sorted]
         columns = [values[name].reshape(-1, values[name].shape[2]) for name in names]
         statistics = _statistics(columns, len(unsorted), dtype, row_counts * inner)
-        is_finite = np.isfinite(statistics["min"]) & np.isfinite(statistics["max"])
+        is_finite = np.all([np.isfinite(statistics[each]) for each in NAMES if each != "count"], axis=0)
         first = 0
         for name, column in zip(names, columns, strict=True):
             own = slice(first, first + column.shape[1])
@@ -148,14 +155,14 @@ def _is_sorted(numbers: _Numbers, counts: npt.NDArray[np.int64]) -> bool:
 
 
 def _statistics(
-    columns: Sequence[_Numbers], unsorted: int, dtype: np.dtype[Any], counts: npt.NDArray[np.int64]
+    columns: Sequence[_Numbers], unsorted_count: int, dtype: np.dtype[Any], counts: npt.NDArray[np.int64]
 ) -> dict[str, _Numbers]:
     """Return statistics by name, each of shape [episodes, dimensions].
 
     Args:
         columns: The numbers of each feature; shape [samples, dimensions of the feature].
-        unsorted: The number of features, from the first one, that have to be sorted. The numbers of the other ones are sorted
-            within each episode, and `dtype` is a type of floats then.
+        unsorted_count: The number of features, from the first one, that have to be sorted. The numbers of the other features are
+            sorted within each episode, and `dtype` is a type of floats if there are any.
         dtype: The type in which the numbers are sorted.
         counts: The number of samples of each episode; shape [episodes].
     """
@@ -164,13 +171,13 @@ def _statistics(
     widths = [column.shape[1] for column in columns]
     # Rows whose size is a power of two would compete for the same lines of a processor's cache.
     numbers = np.zeros((sum(widths), int(stops[-1]) | 31), dtype)
-    row = sum(widths[:unsorted])
+    row = sum(widths[:unsorted_count])
     moments = []
     with np.errstate(all="ignore"):
-        if unsorted:
-            moments.append(_sort(columns[:unsorted], numbers[:row], starts, counts))
-        if unsorted < len(columns):
-            _transpose(columns[unsorted:], numbers[row:], 0, int(stops[-1]))
+        if unsorted_count:
+            moments.append(_sort_and_moments(columns[:unsorted_count], numbers[:row], starts, counts))
+        if unsorted_count < len(columns):
+            _transpose(columns[unsorted_count:], numbers[row:], 0, int(stops[-1]))
             moments.append(_moments_of_sorted(numbers[row:, : stops[-1]], starts, counts))
         mean, variance = (np.concatenate(each) for each in zip(*moments, strict=True))
         low, high = numbers[:, starts], numbers[:, stops - 1]
@@ -178,16 +185,16 @@ def _statistics(
         mean = np.where(low == high, low, mean).astype(np.float64)
         variance = np.where(low == high, 0.0, variance)
         floats = numbers if dtype.kind == "f" else numbers.astype(np.float64)
-        found = Quantiles(SortedEpisodes(floats, starts, counts))
-        estimates, bounds = found.estimates(), found.bounds()
+        quantiles = Quantiles(SortedEpisodes(floats, starts, counts))
+        estimates, bounds = quantiles.estimates(), quantiles.bounds()
         std = np.sqrt(variance)
         if bool((counts < 2).any()):
             estimates = {name: np.where(counts < 2, mean, estimate) for name, estimate in estimates.items()}
     statistics = {"min": low, "max": high, "mean": mean, "std": std} | estimates | bounds
-    return {name: np.ascontiguousarray(found.T) for name, found in statistics.items()}
+    return {name: np.ascontiguousarray(each.T) for name, each in statistics.items()}
 
 
-def _sort(
+def _sort_and_moments(
     columns: Sequence[_Numbers], numbers: _Numbers, starts: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Fill `numbers` with the columns, sorted within each episode, and return the means and variances.
@@ -220,7 +227,7 @@ def _sort(
     is_equal = numbers[:, starts] == numbers[:, stops - 1]
     for dimension, episode in np.argwhere((variance < _CANCELLED * mean**2) & ~is_equal).tolist():
         own = numbers[dimension, starts[episode] : stops[episode]]
-        mean[dimension, episode], variance[dimension, episode] = _moments(own.astype(np.float64))
+        mean[dimension, episode], variance[dimension, episode] = _moments_around_median(own.astype(np.float64))
     return mean, variance
 
 
@@ -252,7 +259,7 @@ def _moments_of_sorted(
     return low + mean, variance
 
 
-def _moments(numbers: npt.NDArray[np.float64]) -> tuple[float, float]:
+def _moments_around_median(numbers: npt.NDArray[np.float64]) -> tuple[float, float]:
     """Return the mean and variance of sorted numbers whose spread is small compared with their distance from zero.
 
     Both are computed from the deviations from the median. The mean is within one standard deviation of the median, so that

@@ -140,6 +140,7 @@ class Quantiles:
 
         With n samples, the quantile q lies between the samples floor(n * q - 1) and ceil(n * q), counted from 0, by all
         definitions of Hyndman and Fan (Sample Quantiles in Statistical Packages, 1996). numpy implements all of these definitions.
+        The first or last sample takes the place of a sample that does not exist.
 
         Returns:
             Arrays of shape [dimensions, episodes]: the smaller samples under the names in `LOWER`, the larger ones in `UPPER`.

@@ -1,7 +1,7 @@
 """Compute the statistics of the episodes of a data file in one pass over its rows.
 
-Rows are read in batches, which may begin and end within an episode. The rows of an unfinished episode are kept until it ends, so
-that no more than one batch and one episode are in memory.
+Rows are read in batches, which may begin and end within an episode. The rows of an unfinished episode are kept until it ends. No
+more rows than one batch and one episode are in memory, and a copy of them that is sorted.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,8 +21,8 @@ from episeek_pipelines.statistics.values import Unusable, sample_values
 from episeek_schemas import lerobot
 from episeek_schemas.features import SCALARS, declared_dtype
 
-_BATCHES: Final = 2
-"""Number of usual batches that are measured together. Fewer calls for more rows are faster by some percent."""
+_BATCH_FACTOR: Final = 2
+"""How many times the usual number of rows a batch has. Larger batches are faster by some percent."""
 
 _Numbers = npt.NDArray[Any]
 
@@ -42,9 +42,9 @@ def measured_features(features: Mapping[str, Any]) -> tuple[str, ...]:
 def measure_file(file: pq.ParquetFile, features: Sequence[str], where: str) -> EpisodeStatistics:
     """Return the statistics of the episodes of a data file, in the order of its rows.
 
-    A feature has no statistics if its column contains null, NaN, infinity, empty lists, lists of different lengths or values that
-    are not numbers. `left_out` of the result then contains the reason. A feature without a column in the file is left out without a
-    reason.
+    A feature has no statistics if its column contains null, NaN, infinity, numbers so large that a statistic overflows, empty
+    lists, lists of different lengths or values that are not numbers. `left_out` of the result then contains the reason. A feature
+    without a column in the file is left out without a reason.
 
     Args:
         file: A data file, opened with `READ_OPTIONS`.
@@ -68,7 +68,7 @@ def measure_file(file: pq.ParquetFile, features: Sequence[str], where: str) -> E
     columns = list(dict.fromkeys([lerobot.EPISODE_INDEX, *present]))
     parts: list[EpisodeStatistics] = []
     with reading(where):
-        rows = _BATCHES * batch_rows(file, columns)
+        rows = _BATCH_FACTOR * batch_rows(file, columns)
         for batch in file.iter_batches(rows, columns=columns, use_threads=False):
             if batch.column(lerobot.EPISODE_INDEX).null_count:
                 raise RowOrderError(where, f"null in column {lerobot.EPISODE_INDEX!r}", "an integer in every row")
@@ -108,6 +108,8 @@ class EpisodeScan:
     def add(self, batch: pa.RecordBatch) -> Iterator[EpisodeStatistics]:
         """Take the next rows, and yield the statistics of the episodes that are now complete.
 
+        The rows are taken while the result is iterated, so iterate over all of it.
+
         The last episode of a batch is kept for the next call, since it may continue in the next batch.
         """
         if not len(batch):
@@ -134,7 +136,7 @@ class EpisodeScan:
         """Yield the statistics of the last episode; nothing if no row was added."""
         if self._episode is not None:
             waiting = {name: _joined(pieces) for name, pieces in self._waiting.items()}
-            episode, count = np.array([self._episode]), np.array([self._row_count])
+            episode, count = np.array([self._episode], np.int64), np.array([self._row_count])
             self._drop()
             yield self._measured(episode, count, waiting)
 
@@ -161,7 +163,7 @@ class EpisodeScan:
     ) -> EpisodeStatistics:
         features = episode_statistics(values, counts)
         for name in values.keys() - features.keys():
-            self._leave_out(name, "NaN or infinity")
+            self._leave_out(name, "NaN, infinity or numbers too large to measure")
         return EpisodeStatistics(episodes, counts, features, dict(self._left_out))
 
     def _leave_out(self, name: str, reason: str) -> None:

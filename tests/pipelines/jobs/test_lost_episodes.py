@@ -15,10 +15,10 @@ import pytest
 from episeek.errors import MissingFileError
 from episeek_pipelines.api import Execution, RepairChoice, plan_repair, repair, verify
 from episeek_pipelines.cli.main import main
-from tests.repairs.files import cut, cut_last_episode
+from tests.repairs.files import cut, cut_last_row_group
 from tests.repairs.matrix import codes_of_sample, digests, meaning, meaning_of_sample
 from tests.repairs.places import last_frame, set_row
-from tests.repairs.rows import drop_frames
+from tests.repairs.rows import lose_row
 from tests.support.amount import first
 from tests.support.broken_datasets import (
     EPISODES,
@@ -59,7 +59,7 @@ def cut_within_an_episode(root: Path) -> None:
 
 def damage_first_and_cut_last(root: Path) -> None:
     damage_first(root)
-    cut_last_episode(root)
+    cut_last_row_group(root)
 
 
 def lose_second(root: Path) -> None:
@@ -86,8 +86,8 @@ CASES = [
     ("av1_multifile", cut_metadata),
     ("av1_multifile", lose_second),
     ("av1_multifile", lose_both_ends),
-    ("h264_bframes", cut_last_episode),
-    ("images", cut_last_episode),
+    ("h264_bframes", cut_last_row_group),
+    ("images", cut_last_row_group),
     ("edited", damage_first),
     ("edited", lose_second),
 ]
@@ -188,7 +188,7 @@ def test_a_recording_of_lerobot_that_was_killed_is_a_dataset_again(tmp_path: Pat
 
 def test_without_the_option_nothing_is_left_out_and_it_is_named(tmp_path: Path):
     root = copy_of("h264_bframes", tmp_path, name="broken")
-    cut_last_episode(root)
+    cut_last_row_group(root)
     made = plan_repair(str(root))
     assert "REP022" not in {each.code for each in made.repairs}
     assert [each.place.episode for each in made.refusals] == [5]
@@ -197,7 +197,7 @@ def test_without_the_option_nothing_is_left_out_and_it_is_named(tmp_path: Path):
 
 def test_a_dry_run_shows_each_episode_with_its_proof(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     root = copy_of("h264_bframes", tmp_path, name="broken")
-    cut_last_episode(root)
+    cut_last_row_group(root)
     before = digests(tmp_path)
     assert main(["repair", str(root), str(tmp_path / "out"), "--skip-lost-episodes", "--dry-run"]) == 0
     shown = capsys.readouterr().out
@@ -207,7 +207,7 @@ def test_a_dry_run_shows_each_episode_with_its_proof(tmp_path: Path, capsys: pyt
 
 
 def lose_last_row(root: Path) -> None:
-    drop_frames(root, last_frame(root))
+    lose_row(root, last_frame(root))
 
 
 def lose_all(root: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from episeek_pipelines.api import Execution, RepairChoice, plan_repair, repair, verify
 from episeek_pipelines.cli.main import main
-from tests.repairs.files import cut_last_episode
+from tests.repairs.files import cut_last_row_group
 from tests.repairs.matrix import codes_of_sample, digests
 from tests.support.amount import first
 from tests.support.broken_datasets import EPISODES, TOP, copy_of, edit_features, edit_statistics, set_value
@@ -91,7 +91,7 @@ def test_they_are_recomputed_on_request_alone_and_for_episodes_that_stay(tmp_pat
     root = copy_of("images", tmp_path, name="broken")
     edit_statistics(root, lambda statistics: statistics.pop(TOP))
     assert not any(each.code == "REP023" for each in plan_repair(str(root)).repairs)
-    cut_last_episode(root)
+    cut_last_row_group(root)
     before = digests(tmp_path)
     choice = RepairChoice(skip_lost_episodes=True, picture_statistics=True)
     made = plan_repair(str(root), choice=choice, execution=SYNC)

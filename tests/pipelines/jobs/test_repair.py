@@ -25,6 +25,7 @@ from episeek_pipelines.api import (
     verify,
 )
 from episeek_pipelines.cli.main import main
+from episeek_pipelines.statistics.names import QUANTILES
 from tests.broken.takes import LENGTHS, set_seconds_by_lengths, write_takes
 from tests.repairs.files import cut
 from tests.repairs.matrix import defects_of, digests
@@ -124,6 +125,33 @@ def test_each_statistic_that_is_wrong_is_listed_and_no_other_changes(tmp_path: P
     changed = {name for name in names if before[name].to_pylist() != after[name].to_pylist()}
     assert changed == {"stats/action/max", "stats/action/mean"}
     assert after["stats/action/max"].to_pylist()[1] == maximum
+
+
+def test_quantiles_by_another_usual_definition_are_kept(tmp_path: Path):
+    root = copy_of("h264_bframes", tmp_path, name="broken")
+    rows = pa.concat_tables(pq.read_table(root / path) for path in data_files(root))
+    states = np.array(rows["observation.state"].to_pylist())
+    of_episode = np.array(rows["episode_index"])
+    for name, share in QUANTILES.items():
+        found = {
+            (f"stats/observation.state/{name}", episode): np.quantile(
+                states[of_episode == episode], share, axis=0, method="lower"
+            ).tolist()
+            for episode in range(6)
+        }
+        set_values(root, EPISODES, found)
+    assert not [
+        each
+        for each in verify(str(root), options=VerifyOptions(level="rows"), execution=SYNC).findings
+        if each.code == "STA029"
+    ]
+    made = plan_repair(str(root), choice=RepairChoice(only=("REP019",)))
+    assert (made.repairs, made.refusals) == ((), ())
+    # A sample beside these is no quantile by any definition.
+    lowest = states[of_episode == 1].min(axis=0)
+    set_value(root, EPISODES, "stats/observation.state/q50", 1, lowest.tolist())
+    (repaired,) = plan_repair(str(root), choice=RepairChoice(only=("REP019",))).repairs
+    assert (repaired.place.episode, repaired.proof.partition(" ")[0]) == (1, "q50")
 
 
 def test_a_source_that_already_has_the_right_values_is_no_difference(copied: Path):

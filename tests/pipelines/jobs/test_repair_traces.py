@@ -9,7 +9,7 @@ import pytest
 from episeek_pipelines.api import RepairChoice, plan_repair
 from episeek_pipelines.repair.other_frames import rises, row_of_other_frame
 from tests.repairs.places import EPISODE, row_of
-from tests.repairs.rows import keep_frame_index, number_of_task_twice, renumber_exchanged_rows, shift_rows
+from tests.repairs.rows import keep_frame_index, number_of_task_twice, renumber_exchanged_rows, shift_index
 from tests.support.amount import first
 from tests.support.broken_datasets import copy_of, set_values
 
@@ -64,7 +64,7 @@ def test_an_index_with_gaps_is_kept_and_one_from_elsewhere_is_corrected(tmp_path
     assert (refused.code, refused.place.row, refused.more) == ("REP010", row + 5, 4)
     assert "rows were removed" in refused.readings[1]
     set_values(root, path, {("index", each): each for each in range(row + 5, 234)})
-    shift_rows(root)
+    shift_index(root)
     (repaired,) = plan_repair(str(root)).repairs
     assert (repaired.code, repaired.before, repaired.after, repaired.more) == ("REP010", row + 5000, row, 39)
     # An episode whose index begins at 0 again repeats the numbers of an episode that has them already.

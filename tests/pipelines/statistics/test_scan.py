@@ -67,7 +67,9 @@ def assert_expected(measured):
 def test_batches_of_any_size_give_the_same(size):
     scan = EpisodeScan(FEATURES)
     parts = [part for batch in table().to_batches(size) for part in scan.add(batch)]
-    assert_expected(EpisodeStatistics.joined([*parts, *scan.finish()]))
+    measured = EpisodeStatistics.joined([*parts, *scan.finish()])
+    assert_expected(measured)
+    assert all(measured.features[name].keys() == EXPECTED[name].keys() for name in FEATURES)
 
 
 @pytest.mark.parametrize("group_rows", [1, 5, 100])
@@ -82,7 +84,16 @@ def test_row_groups_of_any_size_give_the_same(tmp_path, group_rows):
 BAD = {
     "a null": ("scalar", pa.array([None, *VECTORS[1:, 0].tolist()], pa.float32()), "null"),
     "a null list": ("vector", lists([None, *VECTORS[1:].tolist()], pa.list_(pa.float32(), 2)), "null"),
-    "a NaN": ("scalar", pa.array([*VECTORS[1:, 0].tolist(), float("nan")]), "NaN or infinity"),
+    "a NaN": (
+        "scalar",
+        pa.array([*VECTORS[1:, 0].tolist(), float("nan")]),
+        "NaN, infinity or numbers too large to measure",
+    ),
+    "huge numbers": (
+        "scalar",
+        pa.array([-3e38, 3e38, *VECTORS[2:, 0].tolist()], pa.float32()),
+        "NaN, infinity or numbers too large to measure",
+    ),
     "a short list": ("list", lists([*VECTORS[1:].tolist(), [1.0]], pa.list_(pa.float32())), "lists of 1 to 2 values"),
     "texts": ("scalar", pa.array(["x"] * ROWS), "values of type string"),
     "empty lists": ("list", lists([[]] * ROWS, pa.list_(pa.float32())), "empty lists"),
