@@ -25,7 +25,7 @@ class RowCursor:
         self._batch_rows = max(1, min(_MAX_BATCH_ROWS, _BATCH_BYTES * max(footer.num_rows, 1) // max(total_bytes, 1)))
         # `schema_arrow` converts the whole schema at each access
         schema = file.schema_arrow
-        self._schema = pa.schema([schema.field(name) for name in (schema.names if columns is None else columns)])
+        self._schema = schema if columns is None else pa.schema([schema.field(name) for name in columns])
         self._batches: Iterator[pa.RecordBatch] = iter(())
         self._batch: pa.RecordBatch | None = None
         self._row = 0

@@ -97,7 +97,7 @@ def repair_total_tasks(draft: Draft) -> Iterator[Outcome]:
 
 
 def repair_splits(draft: Draft) -> Iterator[Outcome]:
-    """Shorten splits that end after the last episode."""
+    """Shorten splits that end after the last episode. A split that overlaps another one may have to end earlier, and is refused."""
     code, splits = registry.SPLITS.code, draft.info.get("splits")
     if not draft.has_all_episodes or not isinstance(splits, Mapping):
         return
@@ -115,10 +115,28 @@ def repair_splits(draft: Draft) -> Iterator[Outcome]:
             readings = (f"the split contains only episodes within 0:{total}", "the split contains missing episodes")
             yield Refusal(code, place, f"split {name!r} of episodes {text}", readings)
             continue
+        shared = _overlapping(splits, name, start, total)
+        if shared is not None:
+            found = f"split {name!r} of episodes {text}, and split {shared!r} of episodes {splits[shared]}"
+            readings = (
+                f"split {name!r} ends with the last episode",
+                f"split {name!r} and {shared!r} have no common episode",
+            )
+            yield Refusal(code, place, found, readings)
+            continue
         changed[name] = f"{start}:{total}"
         yield Repair(code, place, text, changed[name], f"all {total} episodes exist, from 0 to {total - 1}")
     if changed:
         draft.info["splits"] = {**splits, **changed}
+
+
+def _overlapping(splits: Mapping[str, Any], name: str, start: int, stop: int) -> str | None:
+    """Return the name of another split with an episode in `[start, stop)`; None if there is none."""
+    for other, text in splits.items():
+        limits = split_range(text)
+        if other != name and limits is not None and limits[0] < stop and start < limits[1]:
+            return other
+    return None
 
 
 def split_range(text: Any) -> tuple[int, int] | None:

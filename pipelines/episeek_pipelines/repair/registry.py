@@ -126,7 +126,8 @@ TOTALS: Final = _repair(
 )  # fmt: skip
 SPLITS: Final = _repair(
     "REP016", "splits that reach beyond the episodes",
-    "the split begins at an existing episode and no episode is missing, so that the split ends with the last episode",
+    "the split begins at an existing episode, no episode is missing, and no other split has an episode from there on, so that the "
+    "split ends with the last episode",
     "INF009W", needs=("REP002",),
 )  # fmt: skip
 LOST_EPISODES: Final = _repair(

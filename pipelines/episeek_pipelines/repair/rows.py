@@ -38,6 +38,7 @@ def repair_numbers(draft: Draft) -> Iterator[Outcome]:
     is_tiled = bool(draft.proved.all()) and np.array_equal(starts, np.cumsum(lengths) - lengths)
     reader = _RowReader(draft)
     refused: list[Refusal] = []
+    yield from _moved_episodes(draft)
     for episode, run in draft.single_runs():
         for column, count, start in (
             (lerobot.FRAME_INDEX, run.frames, 0),
@@ -63,6 +64,18 @@ def repair_numbers(draft: Draft) -> Iterator[Outcome]:
             else:
                 refused.append(found)
     yield from refused
+
+
+def _moved_episodes(draft: Draft) -> Iterator[Refusal]:
+    """Yield a refusal for each data file in which an episode precedes one with a smaller number. Its rows are not moved."""
+    last: dict[str, int] = {}
+    for episode, run in sorted(draft.single_runs(), key=lambda each: (each[1].path, each[1].first_row)):
+        before = last.get(run.path, episode)
+        if episode < before:
+            place = Place(run.path, episode, None, lerobot.EPISODE_INDEX, run.first_row)
+            readings = ("the rows were moved: sort the data file by index", "episode_index of these rows is wrong")
+            yield Refusal(registry.ROW_NUMBERS.code, place, f"episode {episode} after episode {before}", readings)
+        last[run.path] = episode
 
 
 def _start_of_index(draft: Draft, episode: int) -> int:
@@ -132,7 +145,7 @@ def _other_row(draft: Draft, episode: int, column: str, numbers: npt.NDArray[np.
         # The rows have their own pictures, so that nothing depends on rows that were removed.
         return -1
     if column == lerobot.FRAME_INDEX:
-        return row_of_other_frame(numbers, frames=(0, len(numbers)))
+        return row_of_other_frame(numbers, frames=(0, _most_rows(draft)))
     following = _start_of_index(draft, episode + 1)
     last = np.inf if following == NO_NUMBER else following - start - 1
     is_shifted = bool((numbers == numbers[0] + np.arange(len(numbers))).all())
@@ -169,7 +182,7 @@ def repair_timestamps(draft: Draft) -> Iterator[Outcome]:
         is_counted = counts or (run.index.is_exact and draft.proved[episode])
         moved = row_of_other_frame(
             reader.values(run, lerobot.TIMESTAMP) * fps,
-            frames=(0, run.count),
+            frames=(0, _most_rows(draft)),
             right_within=TIME_TOLERANCE_SECONDS * fps,
             other_within=_ROUNDED_SECONDS * fps,
         )
@@ -194,6 +207,11 @@ def repair_timestamps(draft: Draft) -> Iterator[Outcome]:
             f"the other {run.count - run.times.wrong} rows of the episode have the timestamp frame_index / {fps:g} s"
         )
         yield Repair(code, place, before, row / fps, proof, run.times.wrong - 1)
+
+
+def _most_rows(draft: Draft) -> int:
+    """Return the number of rows of the longest episode. A row may have come from any episode."""
+    return max(run.count for runs in draft.runs_of.values() for run in runs)
 
 
 class _RowReader:

@@ -64,6 +64,7 @@ def read_shards(root: Root, features: Mapping[str, Any], statistics: Mapping[str
 
     Raises:
         ReadError: The store or the system failed. Damaged files do not raise.
+        MetadataError: A file has two columns of one name.
     """
     tables: list[tuple[str, pa.Table]] = []
     unreadable: dict[str, str] = {}
@@ -71,7 +72,7 @@ def read_shards(root: Root, features: Mapping[str, Any], statistics: Mapping[str
     for path in root.list(layout.EPISODES_DIR, suffix=".parquet"):
         try:
             with root.open_parquet(path) as file:
-                tables.append((path, _table(file)))
+                tables.append((path, _table(file, root.join(path))))
         except (EpiseekError, pa.ArrowException, OSError) as error:
             problem = contents_problem(error)
             recovered = _recovered(root, path, features, statistics)
@@ -80,7 +81,7 @@ def read_shards(root: Root, features: Mapping[str, Any], statistics: Mapping[str
                 continue
             found[path] = recovered
             with open_stored(root, path, recovered) as file:
-                tables.append((path, _table(file)))
+                tables.append((path, _table(file, root.join(path))))
     return Shards(root, tuple(tables), unreadable, found)
 
 
@@ -110,8 +111,11 @@ def task_extremes() -> tuple[str, str]:
     return lerobot.statistics_column(lerobot.TASK_INDEX, "min"), lerobot.statistics_column(lerobot.TASK_INDEX, "max")
 
 
-def _table(file: pq.ParquetFile) -> pa.Table:
+def _table(file: pq.ParquetFile, where: str) -> pa.Table:
     names = file.schema_arrow.names
+    doubled = next((name for name in names if names.count(name) > 1), None)
+    if doubled is not None:
+        raise MetadataError(where, f"column {doubled!r} twice", "one column of each name")
     kept = {*count_columns(names), *task_extremes()}
     own = [name for name in names if not name.startswith("stats/") or name in kept]
     return file.read(columns=list(dict.fromkeys(own)), use_threads=False)

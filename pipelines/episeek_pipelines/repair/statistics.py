@@ -144,6 +144,7 @@ def _damage(code: str, place: Place, name: str, recorded: Float64Array | None, m
     readings = (
         f"the rows were changed after the statistics were recorded: recompute them with --only {','.join(_CODES)}",
         "the rows are damaged: restore their data file from a copy",
+        "meta/episodes is damaged, and has the statistics of other episodes: restore it from a copy",
     )
     return Refusal(code, place, found, readings)
 

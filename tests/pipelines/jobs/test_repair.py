@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import episeek
-from episeek.errors import DestinationError, UnsupportedVersionError
+from episeek.errors import DestinationError, MetadataError, UnsupportedVersionError
 from episeek_pipelines.api import (
     REPAIRS,
     Execution,
@@ -385,6 +385,41 @@ def test_no_episode_gets_the_number_of_another(damage: Callable[[Path], None], t
     assert {each.code for each in made.repairs}.isdisjoint({"REP005", "REP007", "REP008", "REP009"})
     assert [each.code for each in made.refusals] == ["REP005"]
     assert len(made.refusals[0].readings) == 2
+
+
+def test_a_split_that_overlaps_another_may_have_to_end_earlier(tmp_path: Path):
+    root = copy_of("h264_bframes", tmp_path, name="broken")
+    edit_info(root, splits={"train": "0:99", "val": "4:6"})
+    made = plan_repair(str(root))
+    assert made.repairs == ()
+    (refused,) = made.refusals
+    assert (refused.code, refused.place.column) == ("REP016", "splits.train")
+    edit_info(root, splits={"val": "0:4", "train": "4:99"})
+    assert [each.after for each in plan_repair(str(root)).repairs] == ["4:6"]
+
+
+def test_episodes_in_another_order_in_a_data_file_are_an_error_and_are_not_moved(tmp_path: Path):
+    root = copy_of("h264_bframes", tmp_path, name="broken")
+    edit_parquet(root, data(0), lambda groups: [groups[1], groups[0], *groups[2:]])
+    (found,) = [each for each in verify(str(root), execution=SYNC).findings if each.severity == "error"]
+    assert (found.code, found.found, found.location.row) == ("ROW016", "episode 0 after episode 1", 40)
+    made = plan_repair(str(root))
+    assert made.repairs == ()
+    assert [(each.code, each.found) for each in made.refusals] == [("REP010", "episode 0 after episode 1")]
+
+
+def test_columns_that_a_file_has_twice_are_refused_by_name(tmp_path: Path):
+    root = copy_of("h264_bframes", tmp_path, name="episodes")
+    edit_parquet(root, EPISODES, lambda groups: [each.append_column("length", each["length"]) for each in groups])
+    errors = [each for each in verify(str(root), execution=SYNC).findings if each.severity == "error"]
+    assert [(each.code, each.location.column) for each in errors] == [("EPI011", "length")]
+    with pytest.raises(MetadataError, match="column 'length' twice"):
+        plan_repair(str(root))
+    rows = copy_of("images", tmp_path, name="rows")
+    edit_parquet(rows, data(0), lambda groups: [each.append_column("index", each["index"]) for each in groups])
+    report = repair(str(rows), str(tmp_path / "out"), execution=SYNC).after
+    assert report is not None
+    assert [(each.code, each.location.column) for each in report.findings] == [("INF003", "index")]
 
 
 def test_a_dry_run_shows_the_diff_and_writes_nothing(broken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

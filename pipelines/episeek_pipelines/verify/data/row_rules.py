@@ -19,6 +19,7 @@ from episeek_pipelines.verify.rules import (
     TIMESTAMPS,
 )
 from episeek_pipelines.verify.rules.rows import (
+    EPISODE_ORDER_REMEDY,
     NEIGHBOUR_TIMES_REMEDY,
     OTHER_FPS_REMEDY,
     RUNS_REMEDY,
@@ -56,7 +57,7 @@ def check_episode_rows(context: VerificationContext, file: DataFile, scan: RowSc
 
 
 def check_numbers(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:
-    """Yield ROW016 for episodes with a wrong frame_index or index.
+    """Yield ROW016 for episodes with a wrong frame_index or index, and for episodes that follow a later one in the file.
 
     Episodes that are not one run are skipped: ROW015 reports them.
     """
@@ -64,6 +65,15 @@ def check_numbers(context: VerificationContext, file: DataFile, scan: RowScan) -
         for _, where, first in _of_whole_episodes(file, scan, odd, column):
             found = "null" if first.found == NULL_NUMBER else f"{first.found:.0f}"
             yield finding(ROW_NUMBERS, f"{column} {found}", f"{first.expected:.0f}", where, more=first.count - 1)
+
+    runs = np.flatnonzero(np.isin(scan.episode_index, file.episode_index))
+    episodes = scan.episode_index[runs]
+    falls = np.flatnonzero(np.diff(episodes) < 0)
+    if len(falls) and len(np.unique(episodes)) == len(episodes):
+        before, after = (int(each) for each in episodes[falls[0] : falls[0] + 2])
+        where = Location(file=file.path, episode=after, row=int(scan.first_row[runs[falls[0] + 1]]))
+        found, expected = f"episode {after} after episode {before}", "episodes in ascending order"
+        yield finding(ROW_NUMBERS, found, expected, where, more=len(falls) - 1, remedy=EPISODE_ORDER_REMEDY)
 
 
 def check_timestamps(context: VerificationContext, file: DataFile, scan: RowScan) -> Iterator[Finding]:

@@ -24,12 +24,12 @@ from episeek_pipelines.verify.episodes.table import (
     concatenated,
     episode_columns,
 )
-from episeek_pipelines.verify.episodes.values import check_columns
+from episeek_pipelines.verify.episodes.values import DOUBLED_REMEDY, check_columns
 from episeek_pipelines.verify.findings.findings import Finding, Location, finding
 from episeek_pipelines.verify.findings.guard import guarded, unreadable
 from episeek_pipelines.verify.metadata.survey import Files, listed_size
 from episeek_pipelines.verify.metadata.task_rules import check_episode_tasks
-from episeek_pipelines.verify.rules import EPISODES_FOOTER
+from episeek_pipelines.verify.rules import EPISODE_VALUES, EPISODES_FOOTER
 from episeek_schemas import lerobot
 from episeek_schemas.lerobot import DatasetInfo
 
@@ -103,13 +103,23 @@ def _read_open_shard(
 ) -> Shard:
     names = episode_columns(info)
     all_names = file.schema_arrow.names
-    has_tasks = lerobot.TASKS in all_names
+    doubled = frozenset(name for name in all_names if all_names.count(name) > 1)
+    has_tasks = lerobot.TASKS in all_names and lerobot.TASKS not in doubled
     has_other_cameras = not {lerobot.camera_of_column(name) for name in all_names} <= {None, *info.video_keys}
-    present = [name for name in names if name in all_names]
-    compared = statistics_columns(features, file.schema_arrow)
+    present = [name for name in names if name in all_names and name not in doubled]
+    compared = tuple(name for name in statistics_columns(features, file.schema_arrow) if name not in doubled)
     located = [*present, *([lerobot.TASKS] if has_tasks else [])]
     rows_with_tasks = 0
-    findings: list[Finding] = []
+    findings: list[Finding] = [
+        finding(
+            EPISODE_VALUES,
+            "two columns of this name",
+            "one column of each name",
+            Location(file=path, column=name),
+            remedy=DOUBLED_REMEDY,
+        )
+        for name in sorted(doubled)
+    ]
     parts: dict[str, list[RawColumn]] = {name: [] for name in names}
     row_count = file.metadata.num_rows
     with ExitStack() as stack:
@@ -123,7 +133,8 @@ def _read_open_shard(
         # The checks of data files need tasks and statistics. They are kept if the file is small, and otherwise read again later.
         wanted_later = [*([lerobot.TASKS] if has_tasks else []), *compared]
         kept = wanted_later if keep is not None and row_count <= BLOCK_ROWS else []
-        columns = list(dict.fromkeys([*located, *kept, *(comparison.columns if comparison is not None else ())]))
+        wanted = dict.fromkeys([*located, *kept, *(comparison.columns if comparison is not None else ())])
+        columns = [name for name in wanted if name not in doubled]
         cursor = RowCursor(file, columns=columns)
         for start in range(0, max(row_count, 1), BLOCK_ROWS):
             table = cursor.read(start, min(BLOCK_ROWS, row_count - start))
@@ -131,7 +142,9 @@ def _read_open_shard(
             if keep is not None and kept:
                 keep(start, table.select(kept))
             with guarded(findings, "check columns", Location(file=path)):
-                findings += check_columns(locations, info, path, start, has_other_cameras=has_other_cameras)
+                findings += check_columns(
+                    locations, info, path, start, has_other_cameras=has_other_cameras, doubled=doubled
+                )
             for name in names:
                 parts[name].append(_usable(locations, name))
             if has_tasks and task_numbers is not None:

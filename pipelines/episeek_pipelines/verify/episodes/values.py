@@ -17,9 +17,17 @@ RENAMED_REMEDY: Final = (
     "columns that EPI013 reports: only they say where the frames are"
 )
 
+DOUBLED_REMEDY: Final = "compare the two columns, and remove the wrong one from the file"
+
 
 def check_columns(
-    table: pa.Table, info: DatasetInfo, path: str, first_row: int, *, has_other_cameras: bool = False
+    table: pa.Table,
+    info: DatasetInfo,
+    path: str,
+    first_row: int,
+    *,
+    has_other_cameras: bool = False,
+    doubled: frozenset[str] = frozenset(),
 ) -> Iterator[Finding]:
     """Yield EPI011 for a block of rows of one file. Problems of whole columns are reported with the first block.
 
@@ -29,9 +37,10 @@ def check_columns(
         path: The file.
         first_row: Number of the table's first row in the file.
         has_other_cameras: Whether the file has columns of cameras that `features` does not declare.
+        doubled: Columns that the file has twice. The table lacks them, which is not reported.
     """
     for problem in check_table(table, "meta/episodes", video_keys=info.video_keys, path=path, first_row=first_row):
-        if problem.row is None and first_row:
+        if problem.row is None and (first_row or problem.column in doubled):
             continue
         episode = _episode_of(table, None if problem.row is None else problem.row - first_row)
         where = Location(path, episode, lerobot.camera_of_column(problem.column), problem.row, problem.column)

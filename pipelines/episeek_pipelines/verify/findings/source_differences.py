@@ -63,9 +63,9 @@ def schema_differences(found: pa.Schema, expected: pa.Schema, rule: Rule, path: 
 
 
 def shared_columns(source: pq.ParquetFile, rewritten: pq.ParquetFile) -> list[str]:
-    """Return the names of the columns that both files have, in the order of the source."""
-    rewritten_names = set(rewritten.schema_arrow.names)
-    return [name for name in source.schema_arrow.names if name in rewritten_names]
+    """Return the names of the columns that both files have once, in the order of the source. INF003 reports the other ones."""
+    names, rewritten_names = source.schema_arrow.names, rewritten.schema_arrow.names
+    return [name for name in names if names.count(name) == rewritten_names.count(name) == 1]
 
 
 def _text(value: pa.Scalar) -> str:

@@ -40,6 +40,11 @@ ROW_NUMBERS: Final = rule(
     remedy="run `episeek repair SRC DST`, which numbers frame_index from 0 in each episode and index from dataset_from_index. If "
     "it refuses, rows may be missing, or the wrong numbers may show that rows were removed or exchanged: restore these first",
 )  # fmt: skip
+EPISODE_ORDER_REMEDY: Final = (
+    "sort the rows of the data file by index: LeRobot takes the position of a row for its index, so that windows over frames get "
+    "rows of other episodes"
+)
+"""Remedy for a data file in which an episode precedes one with a smaller number."""
 TIMESTAMPS: Final = rule(
     "ROW017", "error", "rows",
     problem="A timestamp is not frame_index / fps",
