@@ -143,10 +143,13 @@ VIDEO_INFO: Final = _repair(
 )  # fmt: skip
 VIDEO_POINTERS: Final = _repair(
     "REP021", "chunk_index and file_index of videos",
-    "the episode declares no existing file, and the file of the episode before or after has exactly as many frames of no episode "
-    "as this episode needs; or other episodes have all frames of the declared file, and a file from that of the episode before to "
-    "that of the episode after has exactly these frames, at the episode's seconds; and no other file of the camera has enough of "
-    "them",
+    "the episode declares no file, and the file of the episode before or after has exactly as many frames of no episode as "
+    "this episode needs, where the order of the files or the episode's seconds leave no other place; or the episode declares "
+    "a missing file that has no place in the order of the files, and the file of the episode before or after has exactly "
+    "these frames, at the episode's seconds and after other episodes; or other episodes have all frames of the declared file, "
+    "and a file from that of the episode before to that of the episode after has exactly these frames, at the episode's "
+    "seconds; and the files of the other episodes are in the order of the episodes; and no other file of the camera has "
+    "enough frames of no episode",
     "EPI011", "INF004", "VID024", needs=("REP002", "REP005"),
 )  # fmt: skip
 SECONDS: Final = _repair(

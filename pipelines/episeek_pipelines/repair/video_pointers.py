@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 from episeek_pipelines.repair import registry
 from episeek_pipelines.repair.draft import Draft
@@ -20,9 +21,14 @@ def repair_video_pointers(draft: Draft, examined: Sequence[ExaminedVideo], free:
     """Set the video file of episodes without a file, or in a file that has no frame for them, to the file that has their frames.
 
     The file has to have exactly as many frames as its episodes and these episodes together. Every other file of the camera has to
-    have too few frames for them besides the frames of its own episodes.
+    have too few frames for them besides the frames of its own episodes. The files of the other episodes have to be in the order of
+    the episodes.
 
-    - An episode that declares no existing file is in the file of a neighbouring episode.
+    - An episode that declares no file is in the file of a neighbouring episode. If the order leaves several files, the episode's
+      seconds have to be the times of these frames. If it would be the first one of the file, no file may be missing before it.
+    - An episode that declares a missing file is in the file of a neighbouring episode only if the missing file has no place in the
+      order, and if the seconds of the episode are the times of these frames, after those of other episodes. Seconds from 0 fit any
+      file.
     - An episode that declares an existing file may be in any file from that of the episode before to that of the episode after. In
       both files, the declared one without the episode and the other one with it, the order, the lengths and the seconds of all
       episodes have to agree exactly with the frames.
@@ -108,7 +114,7 @@ class _Problem:
         self._home = {row: next(iter(found)) for row, found in self._candidates.items() if len(found) == 1}
         for row in homeless.contested:
             # Of several episodes with the same frames, only those may leave the file that have another place.
-            if row in self._home and not self._places.is_between(row, self._home[row]):
+            if row in self._home and not self._is_ordered(row, self._home[row]):
                 del self._home[row]
         self._members: dict[str, list[int]] = {}
         for row, path in self._home.items():
@@ -129,15 +135,16 @@ class _Problem:
         for row, path in enumerate(self._declared):
             if row not in homeless.rows or (row in homeless.contested and row not in moved):
                 kept.setdefault(path, []).append(row)
-        wanted = {path for path in full if not homeless.lost.issuperset(self._members[path])}
-        exact = {path for path in wanted if self._is_exact(path, kept.get(path, []) + self._members[path])}
+        exact = {path for path in full if self._is_exact(path, kept.get(path, []) + self._members[path])}
         exact |= {path for path in homeless.sources if self._is_exact(path, kept.get(path, []))}
         found: dict[int, tuple[str, str]] = {}
         for row in sorted(moved):
             path, old = self._home[row], self._declared[row]
             count = f"{self._counts[path]}, exactly the frames of {_named(self._members[path])}"
             if row in homeless.lost:
-                if path in self._places.near(row):
+                is_exact = path in exact and self._has_seconds(row)
+                is_later = is_exact and self._is_later(row, path, kept.get(path, []))
+                if self._is_only_place(row, path, is_exact=is_exact, is_later=is_later):
                     found[row] = (
                         path,
                         (
@@ -145,7 +152,7 @@ class _Problem:
                             f"episode: {count}"
                         ),
                     )
-            elif path in exact and old in exact and self._places.is_between(row, path):
+            elif path in exact and old in exact and self._is_ordered(row, path):
                 found[row] = (
                     path,
                     (
@@ -154,6 +161,41 @@ class _Problem:
                     ),
                 )
         return found
+
+    def _is_ordered(self, row: int, path: str) -> bool:
+        """Return whether the files are in the order of the episodes, and a file has a place in it for an episode."""
+        return self._places.is_evidence(row) and self._places.is_between(row, path)
+
+    def _has_seconds(self, row: int) -> bool:
+        names = (lerobot.video_column(self._camera, name) for name in ("from_timestamp", "to_timestamp"))
+        return all(isfinite(self._draft.values(name)[row]) for name in names)
+
+    def _is_later(self, row: int, path: str, others: list[int]) -> bool:
+        """Return whether another episode of a file is before this one, and before all that declare the same missing file.
+
+        A missing file that also has a place in the order for one of them may have existed.
+        """
+        old = self._declared[row]
+        rows = [row] if old is None else [each for each in self._homeless.lost if self._declared[each] == old]
+        if old is not None and any(self._places.is_between(each, old) for each in rows):
+            return False
+        return set(rows) <= set(self._members[path]) and bool(others) and min(others) < min(rows)
+
+    def _is_only_place(self, row: int, path: str, *, is_exact: bool, is_later: bool) -> bool:
+        """Return whether an episode without an existing file can only be in a file.
+
+        Args:
+            row: The episode.
+            path: The file.
+            is_exact: Whether the episode has seconds, and the episodes of the file, with this one, agree exactly with its frames.
+            is_later: Whether this is so, and `_is_later`. A lost file would have had frames of no episode there.
+        """
+        if path not in self._places.near(row) or not self._places.is_evidence(row):
+            return False
+        old = self._declared[row]
+        if old is not None:
+            return is_later
+        return self._places.has_one_place(row, path) or (is_exact and (is_later or self._places.follows(row, path)))
 
     def without(self, proved: Collection[int]) -> _Homeless:
         """Return the homeless episodes that remain after the files of some were set.
@@ -187,7 +229,7 @@ class _Problem:
             readings += tuple(
                 f"its frames are in {path}, and lengths or files of other episodes there are wrong"
                 for path in sorted(troubled)
-                if self._places.is_between(row, path)
+                if not self._places.is_evidence(row) or self._places.is_between(row, path)
             )[:_MOST_TROUBLED]
         else:
             found += f", and frames of {declared} that another episode needs as well"

@@ -109,7 +109,8 @@ class _Elsewhere:
     def exact_files(self, video: ExaminedVideo, place: int) -> dict[str, int]:
         """Return those of the files in which the seconds of an episode are the times of frames of no episode.
 
-        Only files from that of the episode before to that of the episode after are read.
+        If the files are in the order of the episodes, only those from that of the episode before to that of the episode after are
+        read.
         """
         row = video.rows[place]
         found: dict[str, int] = {}
@@ -120,7 +121,7 @@ class _Elsewhere:
             declared = self._free.declared(video.camera)
             self._order = FileOrder(self._draft.evidence.info, declared, homeless=self._homeless)
         for path, count in candidates.items():
-            if self._order.is_between(row, path):
+            if not self._order.is_evidence(row) or self._order.is_between(row, path):
                 rows = sorted({*self._rows.get(path, ()), row})
                 other = examine_video(self._draft, video.camera, path, rows)
                 if other is not None and other.seconds.fits(rows.index(row)):

@@ -132,3 +132,57 @@ def test_a_file_that_another_wrong_episode_takes_is_a_reading(tmp_path: Path):
     repaired, (refused,) = pointers(root)
     assert (repaired, refused.place.episode) == ({}, 9)
     assert any(reading.startswith(f"its frames are in {video(TOP, 5)}") for reading in refused.readings)
+
+
+def test_files_that_are_not_in_order_decide_between_no_episodes(tmp_path: Path):
+    """As above, but files 1 and 2 are exchanged, so that episode 6 could as well be the one that is in file 4."""
+    root = copy_of("av1_multifile", tmp_path, name="broken")
+    remove_frames(root, *range(35, 49), episode=7)
+    (root / video(TOP, 4)).write_bytes((root / video(TOP, 3)).read_bytes())
+    one, other = (root / video(TOP, number) for number in (1, 2))
+    contents = one.read_bytes(), other.read_bytes()
+    other.write_bytes(contents[0])
+    one.write_bytes(contents[1])
+    exchanged = {(FILE, row): number for row, number in ((2, 2), (3, 2), (4, 1), (5, 1))}
+    set_values(root, EPISODES, exchanged | {(lerobot.video_column(TOP, "to_timestamp"), 7): 35 / 30, (FILE, 7): 3})
+    repaired, refused = pointers(root)
+    assert (repaired, [each.place.episode for each in refused]) == ({}, [6, 7])
+    assert all(video(TOP, 3) in each.readings[0] and video(TOP, 4) in each.readings[1] for each in refused)
+
+
+@pytest.mark.parametrize("number", [6, None])
+def test_a_missing_file_may_have_existed_if_it_has_a_place_in_the_order(number: int | None, tmp_path: Path):
+    """Episode 8 has the seconds of the first frames of any file, such as file 6, which may be lost."""
+    root = copy_of("av1_multifile", tmp_path, name="broken")
+    (root / video(TOP, 5)).rename(root / video(TOP, 7))
+    set_values(root, EPISODES, {(FILE, 8): number, (FILE, 9): 7})
+    repaired, (refused,) = pointers(root)
+    assert (repaired, refused.place.episode) == ({}, 8)
+    assert refused.readings == (
+        f"its frames are in {video(TOP, 7)}, which has 50 frames of no episode",
+        f"its video {video(TOP, 6)} is missing" if number else "its video is missing",
+    )
+
+
+def test_an_episode_without_a_file_is_in_the_next_one_if_no_number_is_unused(tmp_path: Path):
+    root = copy_of("av1_multifile", tmp_path, name="broken")
+    set_value(root, EPISODES, FILE, 8, None)
+    assert pointers(root) == ({8: 5}, [])
+
+
+def test_an_episode_after_others_of_its_file_gets_it_in_place_of_a_file_without_a_place(tmp_path: Path):
+    root = copy_of("av1_multifile", tmp_path, name="broken")
+    set_value(root, EPISODES, FILE, 5, 9)
+    assert pointers(root) == ({5: 2}, [])
+
+
+@pytest.mark.parametrize(("episode", "has_seconds"), [(4, True), (9, True), (5, False)])
+def test_a_missing_file_that_nothing_contradicts_is_a_reading(episode: int, has_seconds: bool, tmp_path: Path):
+    """The seconds of episode 4 begin at 0, as in a file of its own; file 9 of the last episode may have been the last one."""
+    root = copy_of("av1_multifile", tmp_path, name="broken")
+    lost = () if has_seconds else (lerobot.video_column(TOP, name) for name in ("from_timestamp", "to_timestamp"))
+    set_values(root, EPISODES, {(FILE, episode): 9} | {(name, episode): None for name in lost})
+    repaired, (refused,) = pointers(root)
+    assert (repaired, refused.place.episode) == ({}, episode)
+    assert refused.readings[-1] == f"its video {video(TOP, 9)} is missing"
+    assert len(refused.readings) == 2

@@ -51,10 +51,11 @@ MISSING_FILE: Final = rule(
     problem="A file that the metadata refers to is missing or empty",
     invariant="Every file that the metadata refers to exists and is not empty",
     protects="training jobs, which otherwise fail when they reach the episode",
-    remedy="if only a few episodes of a camera refer to missing videos, run `episeek repair SRC DST`, which sets chunk_index and "
-    "file_index if a neighbouring file has exactly their frames. Otherwise restore the file (perhaps it was never uploaded, or has "
-    "another name: see INF004W). Without a copy of a data file, run `episeek repair SRC DST --skip-lost-episodes`, which leaves "
-    "its episodes out; without a copy of a video, delete its episodes with LeRobot",
+    remedy="if only a few episodes of a camera refer to missing videos, run `episeek repair SRC DST`, which sets chunk_index "
+    "and file_index if a neighbouring file has exactly their frames and the missing file has no place in the order of "
+    "the files. Otherwise restore the file (perhaps it was never uploaded, or has another name: see INF004W). Without a "
+    "copy of a data file, run `episeek repair SRC DST --skip-lost-episodes`, which leaves its episodes out; without a "
+    "copy of a video, delete its episodes with LeRobot",
     broke_in="lerobot#2861",
 )  # fmt: skip
 ORPHAN_FILE: Final = rule(
