@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-REPAIR_VERSION: Final = 6
+REPAIR_VERSION: Final = 7
 """Version of the repairs. Increase it when a repair changes, so that datasets that an older version repaired are repaired again."""
 
 
@@ -155,9 +155,10 @@ VIDEO_POINTERS: Final = _repair(
 SECONDS: Final = _repair(
     "REP018", "from_timestamp and to_timestamp of episodes",
     "the lengths of all episodes of the file are proved, and only one range of frames agrees with the frames of the file, these "
-    "lengths, the encoded streams and the seconds of the neighbouring episodes, it is not next to frames of no episode, and no "
-    "other file of the camera has frames of no episode at the declared seconds; several episodes without seconds have different "
-    "lengths, and their streams or neighbours leave one order",
+    "lengths, the encoded streams and the seconds of the neighbouring episodes, it is not next to frames of no episode, no "
+    "other reading of the seconds contradicts as few of the recorded values, and no other file of the camera has frames of no "
+    "episode at the declared seconds; several episodes without seconds have different lengths, and their streams or neighbours "
+    "leave one order",
     "VID024", "VID024W", "EPI011", needs=("REP002", "REP005", "REP021"),
 )  # fmt: skip
 EPISODE_STATISTICS: Final = _repair(
