@@ -239,7 +239,9 @@ LAYOUT: Final = [
     Case("collapsed, with sidecars", AV1, "ROW018", lambda r: collapse(r, data(0)), indexed=True),
     Case("collapsed, indexed and declared not to be prepared", AV1, "ROW018W", lambda r: collapse(r, data(0)), indexed=True,
          prepared=False),
-    Case("row groups swapped", AV1, "ROW018", lambda r: edit_parquet(r, data(0), swap_row_groups), prepared=True),
+    Case("row groups swapped", AV1, "ROW018 ROW016", lambda r: edit_parquet(r, data(0), swap_row_groups), prepared=True),
+    Case("episodes in another order", AV1, "ROW016", lambda r: edit_parquet(r, data(0), swap_row_groups),
+         remedied=lambda r: edit_parquet(r, data(0), lambda groups: sorted(groups, key=lambda group: group["index"][0].as_py()))),
     Case("an episode in two row groups", AV1, "ROW018", lambda r: edit_parquet(
         r, data(0), lambda g: [g[0].slice(0, 9), g[0].slice(9), *g[1:]]), prepared=True),
     Case("a large footer", AV1, "ROW019", grow_footer),
