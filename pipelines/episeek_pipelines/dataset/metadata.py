@@ -4,6 +4,7 @@ Statistics and task texts are not read, so that 100,000 episodes take only a few
 reading needs it; `verify` checks the rest.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -330,6 +331,18 @@ def read_episodes(root: Root, info: DatasetInfo) -> EpisodeTable:
     )
 
 
+def refuse_doubled(names: list[str], where: str) -> None:
+    """Raise MetadataError if two columns of a file have the same name.
+
+    Args:
+        names: The names of the columns.
+        where: The path or URL of the file.
+    """
+    doubled = next((name for name, count in Counter(names).items() if count > 1), None)
+    if doubled is not None:
+        raise MetadataError(where, f"column {doubled!r} twice", "one column of each name")
+
+
 def read_columns(root: Root, path: str, names: list[str]) -> pa.Table:
     """Return the columns `names` of a Parquet file.
 
@@ -339,9 +352,7 @@ def read_columns(root: Root, path: str, names: list[str]) -> pa.Table:
     """
     with root.open_parquet(path) as file:
         present = file.schema_arrow.names
-        doubled = [name for name in names if present.count(name) > 1]
-        if doubled:
-            raise MetadataError(root.join(path), f"column {doubled[0]!r} twice", "one column of each name")
+        refuse_doubled([name for name in present if name in names], root.join(path))
         missing = [name for name in names if name not in present]
         if missing:
             raise MetadataError(root.join(path), f"no column {missing[0]!r}", f"the columns {', '.join(names[:6])} ...")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -36,7 +37,7 @@ def repair_numbers(draft: Draft) -> Iterator[Outcome]:
     starts = draft.values(lerobot.DATASET_FROM_INDEX)
     lengths = draft.values(lerobot.LENGTH)
     is_tiled = bool(draft.proved.all()) and np.array_equal(starts, np.cumsum(lengths) - lengths)
-    reader = _RowReader(draft)
+    reader, most_rows = _RowReader(draft), _most_rows(draft)
     refused: list[Refusal] = []
     yield from _moved_episodes(draft)
     for episode, run in draft.single_runs():
@@ -48,7 +49,7 @@ def repair_numbers(draft: Draft) -> Iterator[Outcome]:
                 continue
             values = reader.values(run, column)
             is_proved = bool(draft.proved[episode]) and (column == lerobot.FRAME_INDEX or is_tiled)
-            found = _judge_numbers(draft, episode, run, column, values, start, is_proved=is_proved)
+            found = _judge_numbers(draft, episode, run, column, values, start, is_proved=is_proved, most_rows=most_rows)
             if isinstance(found, Repair):
                 draft.edit(run.path).numbers.setdefault(column, []).append(
                     RowNumbers(run.first_row, run.count, "count", start)
@@ -68,14 +69,19 @@ def repair_numbers(draft: Draft) -> Iterator[Outcome]:
 
 def _moved_episodes(draft: Draft) -> Iterator[Refusal]:
     """Yield a refusal for each data file in which an episode precedes one with a smaller number. Its rows are not moved."""
-    last: dict[str, int] = {}
-    for episode, run in sorted(draft.single_runs(), key=lambda each: (each[1].path, each[1].first_row)):
-        before = last.get(run.path, episode)
-        if episode < before:
-            place = Place(run.path, episode, None, lerobot.EPISODE_INDEX, run.first_row)
-            readings = ("the rows were moved: sort the data file by index", "episode_index of these rows is wrong")
-            yield Refusal(registry.ROW_NUMBERS.code, place, f"episode {episode} after episode {before}", readings)
-        last[run.path] = episode
+    runs = sorted(draft.single_runs(), key=lambda each: (each[1].path, each[1].first_row))
+    refused: dict[str, Refusal] = {}
+    for (before, run_before), (episode, run) in pairwise(runs):
+        if run.path != run_before.path or episode > before:
+            continue
+        if run.path in refused:
+            refused[run.path] = replace(refused[run.path], more=refused[run.path].more + 1)
+            continue
+        place = Place(run.path, episode, None, lerobot.EPISODE_INDEX, run.first_row)
+        readings = ("the rows were moved: sort the data file by index", "episode_index of these rows is wrong")
+        found = f"episode {episode} after episode {before}"
+        refused[run.path] = Refusal(registry.ROW_NUMBERS.code, place, found, readings)
+    yield from refused.values()
 
 
 def _start_of_index(draft: Draft, episode: int) -> int:
@@ -93,6 +99,7 @@ def _judge_numbers(
     start: int,
     *,
     is_proved: bool,
+    most_rows: int,
 ) -> Repair | Refusal:
     """Return the repair of a column of numbers that has to count up from `start`, or its refusal.
 
@@ -104,6 +111,7 @@ def _judge_numbers(
         values: The numbers of the rows; `NO_NUMBER` for a row without a number.
         start: The right number of the first row.
         is_proved: Whether the number of rows, and for index that of all earlier rows, is proved.
+        most_rows: The number of rows of the longest episode.
     """
     code, count = registry.ROW_NUMBERS.code, run.index if column == lerobot.INDEX else run.frames
     wrong = np.flatnonzero(values != start + np.arange(run.count))
@@ -115,7 +123,7 @@ def _judge_numbers(
         readings = (f"{column} is wrong", "rows are missing, doubled or in another order")
         return Refusal(code, place, f"{column} that does not count up from {start}", readings)
     numbers = np.where(values == NO_NUMBER, np.nan, values.astype(np.float64) - start)
-    other = _other_row(draft, episode, column, numbers, start)
+    other = _other_row(draft, episode, column, numbers, start, most_rows)
     if other >= 0:
         moved = "removed" if rises(numbers) else "removed, repeated or exchanged"
         place = replace(place, row=run.first_row + other)
@@ -131,7 +139,9 @@ def _judge_numbers(
     return Repair(code, place, before, start + first, proof, max(len(wrong) - 1, 0))
 
 
-def _other_row(draft: Draft, episode: int, column: str, numbers: npt.NDArray[np.float64], start: int) -> int:
+def _other_row(
+    draft: Draft, episode: int, column: str, numbers: npt.NDArray[np.float64], start: int, most_rows: int
+) -> int:
     """Return the first row of an episode whose number may be that of another row; -1 without such a row.
 
     Args:
@@ -140,12 +150,13 @@ def _other_row(draft: Draft, episode: int, column: str, numbers: npt.NDArray[np.
         column: The name of the column, index or frame_index.
         numbers: The differences of the numbers from `start`, with NaN for a row without a number.
         start: The right number of the first row.
+        most_rows: The number of rows of the longest episode.
     """
     if not draft.evidence.info.video_keys and rises(numbers):
         # The rows have their own pictures, so that nothing depends on rows that were removed.
         return -1
     if column == lerobot.FRAME_INDEX:
-        return row_of_other_frame(numbers, frames=(0, _most_rows(draft)))
+        return row_of_other_frame(numbers, frames=(0, most_rows))
     following = _start_of_index(draft, episode + 1)
     last = np.inf if following == NO_NUMBER else following - start - 1
     is_shifted = bool((numbers == numbers[0] + np.arange(len(numbers))).all())
@@ -171,7 +182,7 @@ def repair_timestamps(draft: Draft) -> Iterator[Outcome]:
     proved.
     """
     code, fps = registry.TIMESTAMPS.code, draft.evidence.info.fps
-    reader = _RowReader(draft)
+    reader, most_rows = _RowReader(draft), _most_rows(draft)
     for episode, run in draft.single_runs():
         if run.times.is_exact or not draft.has_numbers(run.path, lerobot.TIMESTAMP):
             continue
@@ -182,7 +193,7 @@ def repair_timestamps(draft: Draft) -> Iterator[Outcome]:
         is_counted = counts or (run.index.is_exact and draft.proved[episode])
         moved = row_of_other_frame(
             reader.values(run, lerobot.TIMESTAMP) * fps,
-            frames=(0, _most_rows(draft)),
+            frames=(0, most_rows),
             right_within=TIME_TOLERANCE_SECONDS * fps,
             other_within=_ROUNDED_SECONDS * fps,
         )
@@ -211,7 +222,7 @@ def repair_timestamps(draft: Draft) -> Iterator[Outcome]:
 
 def _most_rows(draft: Draft) -> int:
     """Return the number of rows of the longest episode. A row may have come from any episode."""
-    return max(run.count for runs in draft.runs_of.values() for run in runs)
+    return max((run.count for runs in draft.runs_of.values() for run in runs), default=0)
 
 
 class _RowReader:

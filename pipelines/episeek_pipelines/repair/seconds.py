@@ -9,12 +9,7 @@ from episeek_pipelines.repair.missing_seconds import fill_in_seconds
 from episeek_pipelines.repair.witnesses import Reading, is_decided, other_places, possible_readings
 from episeek_pipelines.video.alignment.align import Float64Array, Int64Array
 from episeek_pipelines.video.episode_frames import DeclaredEpisodes, EpisodeFrames, FileFrames, locate_frames
-from episeek_pipelines.video.frame_problems import (
-    FrameProblem,
-    frame_duration,
-    frame_problems,
-    frame_range,
-)
+from episeek_pipelines.video.frame_problems import FrameProblem, frame_duration, frame_problems, frame_range
 
 _TOLERANCE_SECONDS = 1e-4
 """LeRobot's tolerance for the time of a frame, in seconds."""
@@ -163,10 +158,10 @@ def _undecided_rows(
     If the file has enough frames for all episodes, an episode without its frames is elsewhere.
     """
     kinds = ("uncertain", "missing") if frame_count >= episodes.length.sum() else ("uncertain",)
-    is_exchanged = [
-        len(_exchanged_with(frames.declared.span, episodes.length, row)) > 0 for row in range(len(episodes))
-    ]
-    return {row for row, problem in problems.items() if problem.kind in kinds or is_exchanged[row]}
+    span, length = frames.declared.span, episodes.length
+    return {
+        row for row, problem in problems.items() if problem.kind in kinds or len(_exchanged_with(span, length, row))
+    }
 
 
 def _withhold(

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from episeek.errors import EpiseekError, MetadataError, MissingFileError, ParquetError, first_line
+from episeek_pipelines.dataset.metadata import refuse_doubled
 from episeek_pipelines.dataset.root import Root
 from episeek_pipelines.parquet.recovery.episodes_schema import episodes_schema
 from episeek_pipelines.parquet.recovery.recover import Recovered, lacks_footer, open_recovered, recover
@@ -113,9 +114,7 @@ def task_extremes() -> tuple[str, str]:
 
 def _table(file: pq.ParquetFile, where: str) -> pa.Table:
     names = file.schema_arrow.names
-    doubled = next((name for name in names if names.count(name) > 1), None)
-    if doubled is not None:
-        raise MetadataError(where, f"column {doubled!r} twice", "one column of each name")
+    refuse_doubled(names, where)
     kept = {*count_columns(names), *task_extremes()}
     own = [name for name in names if not name.startswith("stats/") or name in kept]
     return file.read(columns=list(dict.fromkeys(own)), use_threads=False)

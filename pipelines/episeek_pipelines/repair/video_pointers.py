@@ -142,9 +142,7 @@ class _Problem:
             path, old = self._home[row], self._declared[row]
             count = f"{self._counts[path]}, exactly the frames of {_named(self._members[path])}"
             if row in homeless.lost:
-                is_exact = path in exact and self._has_seconds(row)
-                is_later = is_exact and self._is_later(row, path, kept.get(path, []))
-                if self._is_only_place(row, path, is_exact=is_exact, is_later=is_later):
+                if self._is_only_place(row, path, kept.get(path, []), is_exact=path in exact):
                     found[row] = (
                         path,
                         (
@@ -181,21 +179,23 @@ class _Problem:
             return False
         return set(rows) <= set(self._members[path]) and bool(others) and min(others) < min(rows)
 
-    def _is_only_place(self, row: int, path: str, *, is_exact: bool, is_later: bool) -> bool:
+    def _is_only_place(self, row: int, path: str, others: list[int], *, is_exact: bool) -> bool:
         """Return whether an episode without an existing file can only be in a file.
 
         Args:
             row: The episode.
             path: The file.
-            is_exact: Whether the episode has seconds, and the episodes of the file, with this one, agree exactly with its frames.
-            is_later: Whether this is so, and `_is_later`. A lost file would have had frames of no episode there.
+            others: The episodes that are in the file already.
+            is_exact: Whether all episodes of the file, with this one, agree exactly with its frames.
         """
         if path not in self._places.near(row) or not self._places.is_evidence(row):
             return False
-        old = self._declared[row]
-        if old is not None:
-            return is_later
-        return self._places.has_one_place(row, path) or (is_exact and (is_later or self._places.follows(row, path)))
+        is_null = self._declared[row] is None
+        if is_null and self._places.has_one_place(row, path):
+            return True
+        if not (is_exact and self._has_seconds(row)):
+            return False
+        return self._is_later(row, path, others) or (is_null and self._places.follows(row, path))
 
     def without(self, proved: Collection[int]) -> _Homeless:
         """Return the homeless episodes that remain after the files of some were set.

@@ -406,6 +406,9 @@ def test_episodes_in_another_order_in_a_data_file_are_an_error_and_are_not_moved
     made = plan_repair(str(root))
     assert made.repairs == ()
     assert [(each.code, each.found) for each in made.refusals] == [("REP010", "episode 0 after episode 1")]
+    edit_parquet(root, data(0), lambda groups: sorted(groups, key=lambda rows: -rows["index"][0].as_py()))
+    (refused,) = plan_repair(str(root)).refusals
+    assert (refused.found, refused.more) == ("episode 4 after episode 5", 4)
 
 
 def test_columns_that_a_file_has_twice_are_refused_by_name(tmp_path: Path):
